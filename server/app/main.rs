@@ -1,0 +1,2 @@
+//! busbar
+fn main() {}

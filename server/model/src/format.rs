@@ -1,0 +1,98 @@
+//! Data formats and channel types, spelt as services and clients know them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a channel's bodies are read and written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+pub enum DataFormat {
+    /// Raw bytes.
+    #[default]
+    #[serde(rename = "")]
+    None,
+    /// JSON.
+    #[serde(rename = "json")]
+    Json,
+    /// Plain XML.
+    #[serde(rename = "xml")]
+    Xml,
+    /// A Python object, between services of one worker.
+    #[serde(rename = "dict")]
+    Dict,
+}
+
+impl DataFormat {
+    /// The name that `self.data_format` shows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Json => "json",
+            Self::Xml => "xml",
+            Self::Dict => "dict",
+        }
+    }
+
+    /// One byte, for the link.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The other way; anything unknown is raw bytes.
+    pub fn from_code(code: u8) -> Self {
+        match code {
+            1 => Self::Json,
+            2 => Self::Xml,
+            3 => Self::Dict,
+            _ => Self::None,
+        }
+    }
+}
+
+/// Where a call came from: `self.channel.type` (service-api.md 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ChannelType {
+    /// An HTTP channel.
+    #[serde(rename = "http-soap")]
+    HttpSoap,
+    /// `self.invoke`, the command line, an administrator.
+    #[serde(rename = "invoke")]
+    Invoke,
+}
+
+impl ChannelType {
+    /// The name that `self.channel.type` shows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HttpSoap => "http-soap",
+            Self::Invoke => "invoke",
+        }
+    }
+
+    /// One byte, for the link.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The other way; anything unknown is an invocation.
+    pub fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::HttpSoap,
+            _ => Self::Invoke,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_read_back() {
+        for format in [DataFormat::None, DataFormat::Json, DataFormat::Xml, DataFormat::Dict] {
+            assert_eq!(DataFormat::from_code(format.code()), format);
+        }
+        for kind in [ChannelType::HttpSoap, ChannelType::Invoke] {
+            assert_eq!(ChannelType::from_code(kind.code()), kind);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Plain data that every other crate of busbar speaks: no I/O, nothing asynchronous, no interpreter.
+//!
+//! * [`cid`] - correlation ids
+//! * [`error`] - the one error that connectors, faces and doors exchange, with its kind
+//! * [`format`] - data formats and channel types as they are spelt on the wire
+//! * [`object`] - what can be configured: object types, records and changes
+//! * [`service`] - what a deployed service declares
+//! * [`sio`] - SimpleIO declarations
+
+pub mod cid;
+pub mod error;
+pub mod format;
+pub mod object;
+pub mod service;
+pub mod sio;
+
+pub use cid::Cid;
+pub use error::{Error, Kind};
+pub use format::{ChannelType, DataFormat};

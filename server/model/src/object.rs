@@ -1,0 +1,245 @@
+//! Everything that can be configured: one Rust struct per object type, one record per object, one change per change.
+//!
+//! A type is defined once, as a struct with serde, schemars and doc comments plus `impl Object`. Storage, live changes, enmasse,
+//! management services and documentation follow from it.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Where a connector of a type lives (docs/architecture.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Placement {
+    /// In every worker, called directly from Python.
+    Worker,
+    /// Once per node, in the hub.
+    Hub,
+}
+
+/// An object type.
+pub trait Object: Clone + PartialEq + fmt::Debug + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// Its name: `outgoing.zmq`, `channel.http`, `security.basic_auth`.
+    const KIND: &'static str;
+    /// Where its connector lives.
+    const PLACEMENT: Placement;
+    /// Top-level enmasse keys that hold objects of this type, today's first (operations.md 6). A key shared by several types
+    /// (`security`) is told apart by [`Object::ENMASSE_TYPE`].
+    const ENMASSE_KEYS: &'static [&'static str];
+    /// Value of an enmasse item's `type` that selects this type among those which share a key.
+    const ENMASSE_TYPE: Option<&'static str> = None;
+
+    /// Rewrites one enmasse item into this type's own fields, in place: renames old spellings, fills in what the key implies.
+    /// `name` and `is_active` have been taken out already.
+    fn from_enmasse(key: &str, item: &mut Map<String, Value>) {
+        let _ = (key, item);
+    }
+
+    /// Checks what the types of the fields cannot say. Called before anything is stored.
+    fn check(&self) -> Result<(), FieldError> {
+        Ok(())
+    }
+
+    /// Other objects and services that this one names, so that a change which would leave it dangling can be refused.
+    fn references(&self) -> Vec<Reference> {
+        Vec::new()
+    }
+}
+
+/// A field whose value cannot be accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("field `{field}`: {message}")]
+pub struct FieldError {
+    /// The field's name as the user wrote it.
+    pub field: String,
+    /// What is wrong with it and what is expected.
+    pub message: String,
+}
+
+impl FieldError {
+    /// `field` cannot be accepted because of `message`.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+/// What an object points at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// A security definition of any type, by name.
+    Security(String),
+    /// A service, by name. It may be deployed later: a dangling one is a warning.
+    Service(String),
+}
+
+/// One configured object as it is stored, sent and compared: its type's own fields are one JSON object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`Object::KIND`].
+    pub kind: String,
+    /// Unique among the objects of its kind (security definitions: among all of them).
+    pub name: String,
+    /// Whether it is switched on.
+    #[serde(default = "yes")]
+    pub is_active: bool,
+    /// The type's own fields, normalised: every field present, defaults filled in.
+    pub body: Map<String, Value>,
+    /// Counts up with each change of this object; 1 when it is created, 0 before it is stored.
+    #[serde(default)]
+    pub version: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Record {
+    /// Reads the typed fields back.
+    pub fn parse<T: Object>(&self) -> Result<T, FieldError> {
+        parse_body(&self.body)
+    }
+}
+
+/// One step of a change. Steps of a [`ChangeSet`] succeed or fail together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Change {
+    /// Creates the object, or replaces it if there is one of that kind and name.
+    Put(Record),
+    /// Removes the object; no error if it is not there.
+    Delete {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What one import, one management call or one command changes, all or nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ChangeSet {
+    /// The steps, in order.
+    pub changes: Vec<Change>,
+}
+
+/// All objects at one moment. `revision` counts up with every change set.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Number of the last change set in it.
+    pub revision: u64,
+    /// Every object, sorted by kind and name.
+    pub records: Vec<Record>,
+}
+
+impl Snapshot {
+    /// Active and inactive objects of one type, typed. Stored records were checked, so one that does not parse is a defect and
+    /// is reported as such.
+    pub fn of<T: Object>(&self) -> impl Iterator<Item = (&Record, Result<T, FieldError>)> {
+        self.records.iter().filter(|record| record.kind == T::KIND).map(|record| (record, record.parse::<T>()))
+    }
+}
+
+/// An object type with its Rust type forgotten: what generic code (storage, enmasse, documentation) works with.
+#[derive(Clone, Copy)]
+pub struct ObjectType {
+    /// [`Object::KIND`].
+    pub kind: &'static str,
+    /// [`Object::PLACEMENT`].
+    pub placement: Placement,
+    /// [`Object::ENMASSE_KEYS`].
+    pub enmasse_keys: &'static [&'static str],
+    /// [`Object::ENMASSE_TYPE`].
+    pub enmasse_type: Option<&'static str>,
+    /// JSON schema of the type's own fields; secret fields carry `"x-secret": true`.
+    pub schema: fn() -> Value,
+    /// [`Object::from_enmasse`].
+    pub from_enmasse: fn(&str, &mut Map<String, Value>),
+    /// Parses, checks, and gives the fields back with defaults filled in. Unknown fields are errors.
+    pub normalise: fn(&Map<String, Value>) -> Result<Map<String, Value>, FieldError>,
+    /// [`Object::references`] of a normalised body.
+    pub references: fn(&Map<String, Value>) -> Vec<Reference>,
+}
+
+impl ObjectType {
+    /// Forgets the Rust type.
+    pub const fn of<T: Object>() -> Self {
+        Self {
+            kind: T::KIND,
+            placement: T::PLACEMENT,
+            enmasse_keys: T::ENMASSE_KEYS,
+            enmasse_type: T::ENMASSE_TYPE,
+            schema: || serde_json::to_value(schemars::schema_for!(T)).expect("a JSON schema is JSON"),
+            from_enmasse: T::from_enmasse,
+            normalise: |body| {
+                let object: T = parse_body(body)?;
+                object.check()?;
+                match serde_json::to_value(&object).expect("an object serialises to JSON") {
+                    Value::Object(body) => Ok(body),
+                    other => unreachable!("an object type serialises to a JSON object, not {other}"),
+                }
+            },
+            references: |body| parse_body::<T>(body).map(|object| object.references()).unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Debug for ObjectType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectType").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Parses a type's own fields, naming the field that does not fit.
+fn parse_body<T: Object>(body: &Map<String, Value>) -> Result<T, FieldError> {
+    T::deserialize(Value::Object(body.clone())).map_err(|error| {
+        // serde names the field in its message between backquotes, when it is about one
+        let message = error.to_string();
+        let field = message.split('`').nth(1).unwrap_or("(object)").to_owned();
+        FieldError { field, message }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        address: String,
+        #[serde(default)]
+        size: u32,
+    }
+
+    impl Object for Sample {
+        const KIND: &'static str = "outgoing.sample";
+        const PLACEMENT: Placement = Placement::Worker;
+        const ENMASSE_KEYS: &'static [&'static str] = &["outgoing_sample"];
+
+        fn check(&self) -> Result<(), FieldError> {
+            if self.address.is_empty() { Err(FieldError::new("address", "must not be empty")) } else { Ok(()) }
+        }
+    }
+
+    fn normalise(body: Value) -> Result<Value, FieldError> {
+        (ObjectType::of::<Sample>().normalise)(body.as_object().unwrap()).map(Value::Object)
+    }
+
+    #[test]
+    fn defaults_are_filled_in() {
+        assert_eq!(
+            normalise(serde_json::json!({"address": "a"})).unwrap(),
+            serde_json::json!({"address": "a", "size": 0})
+        );
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        assert_eq!(normalise(serde_json::json!({"address": ""})).unwrap_err().field, "address");
+        assert_eq!(normalise(serde_json::json!({})).unwrap_err().field, "address");
+        assert_eq!(normalise(serde_json::json!({"address": "a", "x": 1})).unwrap_err().field, "x");
+    }
+}

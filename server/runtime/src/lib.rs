@@ -1,0 +1,20 @@
+//! What everything above stands on: the seams between the parts of busbar, and what runs and supervises them.
+//!
+//! * [`call`] - one call of a service and its outcome, and how they are packed for the link
+//! * [`configure`] - the seam through which configuration changes arrive
+//! * [`handler`] - the seam between the hub and whatever runs `handle()`: in process or worker processes
+//! * [`inbound`] - the seam between channels and the dispatcher
+//! * [`hub_port`] - the seam through which a worker reaches what lives in the hub
+//! * [`task`] - named tasks
+
+pub mod call;
+pub mod configure;
+pub mod handler;
+pub mod hub_port;
+pub mod inbound;
+pub mod task;
+
+pub use call::{Call, Fault, Head, HeadBuilder, Outcome, Reply, ServiceHandle};
+pub use configure::{Configure, Switch};
+pub use handler::{Handler, ReplyTo};
+pub use hub_port::{HubPort, HubRequest};

@@ -1,0 +1,3 @@
+//! Tests against the real executable.
+
+fn main() {}
