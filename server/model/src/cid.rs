@@ -39,7 +39,9 @@ impl Cid {
     /// Reads an id back from the bytes of its text; `None` if they are not 24 lower-case hexadecimal digits.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let text: [u8; Self::LEN] = bytes.try_into().ok()?;
-        text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).then_some(Self(text))
+        text.iter()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            .then_some(Self(text))
     }
 }
 
@@ -82,7 +84,9 @@ impl Serialize for Cid {
 
 impl<'de> Deserialize<'de> for Cid {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -100,7 +104,12 @@ mod tests {
 
     #[test]
     fn other_text_is_refused() {
-        for text in ["", "0123456789abcdef0123456", "0123456789ABCDEF01234567", "0123456789abcdef0123456g"] {
+        for text in [
+            "",
+            "0123456789abcdef0123456",
+            "0123456789ABCDEF01234567",
+            "0123456789abcdef0123456g",
+        ] {
             assert!(text.parse::<Cid>().is_err(), "{text}");
         }
     }

@@ -60,7 +60,13 @@ impl Kind {
             Self::WorkerLost => 502,
             Self::Unavailable => 503,
             Self::Cancelled => 504,
-            Self::Timeout | Self::Connection | Self::Tls | Self::Protocol | Self::Config | Self::Service | Self::Internal => 500,
+            Self::Timeout
+            | Self::Connection
+            | Self::Tls
+            | Self::Protocol
+            | Self::Config
+            | Self::Service
+            | Self::Internal => 500,
         }
     }
 }
@@ -81,9 +87,17 @@ pub struct Error {
 impl Error {
     /// An error of `kind`; temporary if that kind usually is (a lost line, a full queue, a time-out).
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        let temporary =
-            matches!(kind, Kind::Timeout | Kind::Connection | Kind::Unavailable | Kind::WorkerLost | Kind::TooManyRequests);
-        Self { kind, message: message.into(), hint: None, temporary, source: None }
+        let temporary = matches!(
+            kind,
+            Kind::Timeout | Kind::Connection | Kind::Unavailable | Kind::WorkerLost | Kind::TooManyRequests
+        );
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+            temporary,
+            source: None,
+        }
     }
 
     /// Adds what to do about it.
@@ -168,13 +182,24 @@ pub struct WireError {
 
 impl From<&Error> for WireError {
     fn from(error: &Error) -> Self {
-        Self { kind: error.kind, message: error.chain(), hint: error.hint.clone(), temporary: error.temporary }
+        Self {
+            kind: error.kind,
+            message: error.chain(),
+            hint: error.hint.clone(),
+            temporary: error.temporary,
+        }
     }
 }
 
 impl From<WireError> for Error {
     fn from(wire: WireError) -> Self {
-        Self { kind: wire.kind, message: wire.message, hint: wire.hint, temporary: wire.temporary, source: None }
+        Self {
+            kind: wire.kind,
+            message: wire.message,
+            hint: wire.hint,
+            temporary: wire.temporary,
+            source: None,
+        }
     }
 }
 

@@ -21,7 +21,9 @@ pub enum Placement {
 }
 
 /// An object type.
-pub trait Object: Clone + PartialEq + fmt::Debug + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+pub trait Object:
+    Clone + PartialEq + fmt::Debug + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
+{
     /// Its name: `outgoing.zmq`, `channel.http`, `security.basic_auth`.
     const KIND: &'static str;
     /// Where its connector lives.
@@ -62,7 +64,10 @@ pub struct FieldError {
 impl FieldError {
     /// `field` cannot be accepted because of `message`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -138,9 +143,15 @@ impl Snapshot {
     /// Active and inactive objects of one type, typed. Stored records were checked, so one that does not parse is a defect and
     /// is reported as such.
     pub fn of<T: Object>(&self) -> impl Iterator<Item = (&Record, Result<T, FieldError>)> {
-        self.records.iter().filter(|record| record.kind == T::KIND).map(|record| (record, record.parse::<T>()))
+        self.records
+            .iter()
+            .filter(|record| record.kind == T::KIND)
+            .map(|record| (record, record.parse::<T>()))
     }
 }
+
+/// Gives a type's own fields back, checked and with defaults filled in.
+pub type Normalise = fn(&Map<String, Value>) -> Result<Map<String, Value>, FieldError>;
 
 /// An object type with its Rust type forgotten: what generic code (storage, enmasse, documentation) works with.
 #[derive(Clone, Copy)]
@@ -158,7 +169,7 @@ pub struct ObjectType {
     /// [`Object::from_enmasse`].
     pub from_enmasse: fn(&str, &mut Map<String, Value>),
     /// Parses, checks, and gives the fields back with defaults filled in. Unknown fields are errors.
-    pub normalise: fn(&Map<String, Value>) -> Result<Map<String, Value>, FieldError>,
+    pub normalise: Normalise,
     /// [`Object::references`] of a normalised body.
     pub references: fn(&Map<String, Value>) -> Vec<Reference>,
 }
@@ -181,14 +192,20 @@ impl ObjectType {
                     other => unreachable!("an object type serialises to a JSON object, not {other}"),
                 }
             },
-            references: |body| parse_body::<T>(body).map(|object| object.references()).unwrap_or_default(),
+            references: |body| {
+                parse_body::<T>(body)
+                    .map(|object| object.references())
+                    .unwrap_or_default()
+            },
         }
     }
 }
 
 impl fmt::Debug for ObjectType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObjectType").field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("ObjectType")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 
@@ -220,7 +237,11 @@ mod tests {
         const ENMASSE_KEYS: &'static [&'static str] = &["outgoing_sample"];
 
         fn check(&self) -> Result<(), FieldError> {
-            if self.address.is_empty() { Err(FieldError::new("address", "must not be empty")) } else { Ok(()) }
+            if self.address.is_empty() {
+                Err(FieldError::new("address", "must not be empty"))
+            } else {
+                Ok(())
+            }
         }
     }
 
@@ -238,8 +259,16 @@ mod tests {
 
     #[test]
     fn errors_name_the_field() {
-        assert_eq!(normalise(serde_json::json!({"address": ""})).unwrap_err().field, "address");
+        assert_eq!(
+            normalise(serde_json::json!({"address": ""})).unwrap_err().field,
+            "address"
+        );
         assert_eq!(normalise(serde_json::json!({})).unwrap_err().field, "address");
-        assert_eq!(normalise(serde_json::json!({"address": "a", "x": 1})).unwrap_err().field, "x");
+        assert_eq!(
+            normalise(serde_json::json!({"address": "a", "x": 1}))
+                .unwrap_err()
+                .field,
+            "x"
+        );
     }
 }

@@ -65,7 +65,11 @@ pub struct Fault {
 impl Fault {
     /// A fault with a text for callers.
     pub fn new(status: u16, details: impl Into<String>) -> Self {
-        Self { status, details: Some(Value::String(details.into())), headers: Vec::new() }
+        Self {
+            status,
+            details: Some(Value::String(details.into())),
+            headers: Vec::new(),
+        }
     }
 
     /// Adds a header.
@@ -148,7 +152,9 @@ impl<'a> Head<'a> {
 
     /// Path parameters: what stood in the place of `{name}` in the channel's path, percent-decoded.
     pub fn params(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.params.clone().map(|(name, value)| (name, std::str::from_utf8(value).unwrap_or_default()))
+        self.params
+            .clone()
+            .map(|(name, value)| (name, std::str::from_utf8(value).unwrap_or_default()))
     }
 
     /// Request headers in the order received, names in lower case, values as they are.
@@ -177,7 +183,10 @@ fn pairs<'a>(rest: &mut &'a [u8]) -> Option<Pairs<'a>> {
     let (block, after) = after.split_at_checked(u32::from_le_bytes(*size) as usize)?;
     *rest = after;
     let (left, block) = block.split_first_chunk::<4>()?;
-    Some(Pairs { left: u32::from_le_bytes(*left), rest: block })
+    Some(Pairs {
+        left: u32::from_le_bytes(*left),
+        rest: block,
+    })
 }
 
 fn bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -250,7 +259,12 @@ impl HeadBuilder {
                 | flag(fields.path_over_query, PATH_OVER_QUERY)
                 | flag(fields.body_over_params, BODY_OVER_PARAMS),
         );
-        for value in [fields.channel, fields.security_name, fields.security_type, fields.username] {
+        for value in [
+            fields.channel,
+            fields.security_name,
+            fields.security_type,
+            fields.username,
+        ] {
             put(&mut packed, value.as_bytes());
         }
         ChannelHead(packed.freeze())
@@ -313,17 +327,33 @@ mod tests {
             username: "ann",
             ..ChannelFields::default()
         });
-        let fields = RequestFields { method: "POST", path: "/a/7", query: "x=1", remote: "127.0.0.1:9" };
-        let packed = HeadBuilder::request(&channel, fields)
-            .finish([("id", "7")].into_iter(), [("accept", &b"*/*"[..]), ("x", &[0xff][..])].into_iter());
+        let fields = RequestFields {
+            method: "POST",
+            path: "/a/7",
+            query: "x=1",
+            remote: "127.0.0.1:9",
+        };
+        let packed = HeadBuilder::request(&channel, fields).finish(
+            [("id", "7")].into_iter(),
+            [("accept", &b"*/*"[..]), ("x", &[0xff][..])].into_iter(),
+        );
         let head = Head::unpack(&packed).unwrap();
         assert_eq!(head.channel_type, Some(ChannelType::HttpSoap));
         assert_eq!(head.data_format, DataFormat::Json);
         assert!(head.merge_params && !head.path_over_query && !head.body_over_params);
-        assert_eq!((head.channel, head.security_name, head.username), ("tutorial", "shop", "ann"));
-        assert_eq!((head.method, head.path, head.query, head.remote), ("POST", "/a/7", "x=1", "127.0.0.1:9"));
+        assert_eq!(
+            (head.channel, head.security_name, head.username),
+            ("tutorial", "shop", "ann")
+        );
+        assert_eq!(
+            (head.method, head.path, head.query, head.remote),
+            ("POST", "/a/7", "x=1", "127.0.0.1:9")
+        );
         assert_eq!(head.params().collect::<Vec<_>>(), [("id", "7")]);
-        assert_eq!(head.headers().collect::<Vec<_>>(), [("accept", &b"*/*"[..]), ("x", &[0xff][..])]);
+        assert_eq!(
+            head.headers().collect::<Vec<_>>(),
+            [("accept", &b"*/*"[..]), ("x", &[0xff][..])]
+        );
     }
 
     #[test]

@@ -5,14 +5,18 @@
 //! * [`handler`] - the seam between the hub and whatever runs `handle()`: in process or worker processes
 //! * [`inbound`] - the seam between channels and the dispatcher
 //! * [`hub_port`] - the seam through which a worker reaches what lives in the hub
+//! * [`link`] - frames between the hub and a worker process
 //! * [`task`] - named tasks
+//! * [`workers`] - worker processes, behind the `Handler` seam
 
 pub mod call;
 pub mod configure;
 pub mod handler;
 pub mod hub_port;
 pub mod inbound;
+pub mod link;
 pub mod task;
+pub mod workers;
 
 pub use call::{Call, Fault, Head, HeadBuilder, Outcome, Reply, ServiceHandle};
 pub use configure::{Configure, Switch};

@@ -1,0 +1,472 @@
+//! The pool of worker processes: one queue in front of them all, and the state that a new worker is brought to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use busbar_model::object::Snapshot;
+use busbar_model::service::ServiceInfo;
+use busbar_model::{Cid, Error, Kind};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedMutexGuard, watch};
+
+use crate::call::{Call, Fault, Outcome, ServiceHandle};
+use crate::handler::{BoxFuture, Commit, DeployError, Deployment, Handler, ReplyTo, Source};
+use crate::hub_port::HubPort;
+use crate::link::frame::{Control, Controlled};
+use crate::link::hub::WorkerLink;
+use crate::task::{self, TaskKind};
+use crate::workers::process::WorkerCommand;
+use crate::workers::slot::Slot;
+
+/// How long a worker may take over a rare request. Imports have a shorter limit of their own inside the worker.
+pub(super) const CONTROL_LIMIT: Duration = Duration::from_secs(60);
+/// A worker that has not taken this many bytes yet gets no further calls.
+const MAX_BACKLOG: usize = 64 << 20;
+
+/// Settings of a pool.
+#[derive(Debug, Clone)]
+pub struct PoolConfig {
+    /// How many workers.
+    pub workers: usize,
+    /// How many calls one worker has at most; more wait in the hub.
+    pub window: usize,
+    /// How many calls wait in the hub at most; beyond, callers get 503.
+    pub max_queue: usize,
+    /// Resident bytes beyond which a worker is killed and replaced; `None`: no limit.
+    pub memory_limit: Option<u64>,
+    /// How long a worker may leave heartbeats unanswered, or its interpreter be out of reach, before it is killed and replaced.
+    pub deaf_after: Duration,
+}
+
+/// What `busbar status` shows of a worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Which one, from 1.
+    pub index: usize,
+    /// Its process; `None` while it is being started.
+    pub pid: Option<u32>,
+    /// `starting`, `ready`.
+    pub state: String,
+    /// How often this worker was replaced.
+    pub restarts: u64,
+    /// Calls that it has.
+    pub in_flight: usize,
+    /// Resident bytes.
+    pub memory_bytes: u64,
+}
+
+/// A pool of worker processes behind the [`Handler`] seam.
+pub struct WorkerPool {
+    pub(super) config: PoolConfig,
+    pub(super) command: WorkerCommand,
+    pub(super) port: Arc<dyn HubPort>,
+    /// Workers that take calls.
+    ready: ArcSwap<Vec<Arc<WorkerLink>>>,
+    turn: AtomicUsize,
+    queue: Mutex<VecDeque<(Call, ReplyTo)>>,
+    queued: AtomicUsize,
+    /// What every worker must know. Held from the start of a deployment to its end, so that a new worker never misses one.
+    pub(super) state: Arc<tokio::sync::Mutex<State>>,
+    deploying: Mutex<Option<Deploying>>,
+    slots: Vec<Slot>,
+    pub(super) stopping: watch::Sender<bool>,
+    /// Counts changes of the list of ready workers.
+    ready_changed: watch::Sender<u64>,
+}
+
+/// What every worker knows.
+#[derive(Default)]
+pub(super) struct State {
+    snapshot: Option<Arc<Snapshot>>,
+    generation: u64,
+    sources: BTreeMap<String, Source>,
+    services: BTreeMap<String, Vec<(String, ServiceHandle)>>,
+}
+
+/// A deployment that is prepared and neither committed nor aborted.
+struct Deploying {
+    state: OwnedMutexGuard<State>,
+    deployment: Arc<Deployment>,
+    services: Vec<ServiceInfo>,
+}
+
+impl WorkerPool {
+    /// Starts the workers. Returns at once; [`WorkerPool::wait_ready`] waits for them.
+    pub fn spawn(config: PoolConfig, command: WorkerCommand, port: Arc<dyn HubPort>) -> Arc<Self> {
+        let pool = Arc::new(Self {
+            slots: (1..=config.workers).map(Slot::new).collect(),
+            config,
+            command,
+            port,
+            ready: ArcSwap::default(),
+            turn: AtomicUsize::new(0),
+            queue: Mutex::default(),
+            queued: AtomicUsize::new(0),
+            state: Arc::default(),
+            deploying: Mutex::default(),
+            stopping: watch::Sender::new(false),
+            ready_changed: watch::Sender::new(0),
+        });
+        for index in 0..pool.slots.len() {
+            let pool = pool.clone();
+            task::spawn("worker-slot", TaskKind::Once, async move {
+                pool.slots[index].run(&pool).await
+            });
+        }
+        pool
+    }
+
+    /// Waits until every worker has been ready once, at most `limit`.
+    ///
+    /// # Errors
+    /// Says what the last worker that did not come up died of.
+    pub async fn wait_ready(&self, limit: Duration) -> Result<(), Error> {
+        let mut changed = self.ready_changed.subscribe();
+        let all = async {
+            // the sender is a field of ours: this ends only by the condition
+            drop(
+                changed
+                    .wait_for(|_| self.ready.load().len() >= self.config.workers)
+                    .await,
+            );
+        };
+        if tokio::time::timeout(limit, all).await.is_ok() {
+            return Ok(());
+        }
+        let why = self
+            .slots
+            .iter()
+            .find_map(Slot::last_failure)
+            .unwrap_or_else(|| "it says nothing".to_owned());
+        Err(Error::new(
+            Kind::Internal,
+            format!("the workers were not ready within {} s: {why}", limit.as_secs()),
+        )
+        .with_hint("see the log for what the worker printed"))
+    }
+
+    /// What `busbar status` shows.
+    pub fn status(&self) -> Vec<WorkerStatus> {
+        self.slots.iter().map(Slot::status).collect()
+    }
+
+    /// Calls that wait in the hub.
+    pub fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Brings a worker to the state of the others and lets it take calls.
+    pub(super) async fn bring_up(&self, link: &Arc<WorkerLink>) -> Result<(), Error> {
+        let state = self.state.lock().await;
+        if let Some(snapshot) = &state.snapshot {
+            done(
+                link.control(Control::Configure(Snapshot::clone(snapshot)), CONTROL_LIMIT)
+                    .await?,
+            )?;
+        }
+        if !state.sources.is_empty() {
+            let deployment = Deployment {
+                generation: state.generation,
+                sources: state.sources.values().cloned().collect(),
+                removed: Vec::new(),
+            };
+            match link.control(Control::Prepare(deployment), CONTROL_LIMIT).await? {
+                Controlled::Prepared(_) => {}
+                Controlled::Refused(error) => {
+                    let traceback = error.traceback.clone();
+                    return Err(
+                        Error::new(Kind::Service, "the new worker cannot import what the others run")
+                            .with_source(error)
+                            .with_hint(traceback),
+                    );
+                }
+                other => return done(other),
+            }
+            let services = state.services.values().flatten().cloned().collect();
+            let commit = Commit {
+                generation: state.generation,
+                services,
+            };
+            done(link.control(Control::Commit(commit), CONTROL_LIMIT).await?)?;
+        }
+        self.change_ready(|ready| ready.push(link.clone()));
+        drop(state);
+        self.take_from_queue();
+        Ok(())
+    }
+
+    /// The worker takes no further calls.
+    pub(super) fn retire(&self, link: &Arc<WorkerLink>) {
+        self.change_ready(|ready| ready.retain(|other| !Arc::ptr_eq(other, link)));
+    }
+
+    fn change_ready(&self, change: impl Fn(&mut Vec<Arc<WorkerLink>>)) {
+        self.ready.rcu(|ready| {
+            let mut ready = Vec::clone(ready);
+            change(&mut ready);
+            ready
+        });
+        self.ready_changed.send_modify(|count| *count += 1);
+    }
+
+    /// The ready worker with the fewest calls, if one has room.
+    fn with_room(&self) -> Option<Arc<WorkerLink>> {
+        let ready = self.ready.load();
+        let start = self.turn.fetch_add(1, Ordering::Relaxed);
+        let count = ready.len();
+        (0..count)
+            .map(|offset| &ready[(start + offset) % count])
+            .min_by_key(|link| link.in_flight())
+            .filter(|link| link.in_flight() < self.config.window && link.backlog() < MAX_BACKLOG)
+            .cloned()
+    }
+
+    /// Gives waiting calls to workers as far as there is room.
+    pub(super) fn take_from_queue(&self) {
+        while self.queued.load(Ordering::Acquire) > 0 {
+            let Some(link) = self.with_room() else { return };
+            let next = {
+                let mut queue = lock(&self.queue);
+                let next = queue.pop_front();
+                self.queued.store(queue.len(), Ordering::Release);
+                next
+            };
+            let Some((call, reply)) = next else { return };
+            link.submit(&call, reply);
+        }
+    }
+
+    fn enqueue(&self, call: Call, reply: ReplyTo) {
+        {
+            let mut queue = lock(&self.queue);
+            if queue.len() < self.config.max_queue && !*self.stopping.borrow() {
+                queue.push_back((call, reply));
+                self.queued.store(queue.len(), Ordering::Release);
+            } else {
+                drop(queue);
+                let text = "The server is busy: too many calls are waiting";
+                return reply.send(Outcome::Fault(Fault::new(503, text).with_header("Retry-After", "1")));
+            }
+        }
+        // room may have come up between the look at the workers and the queue
+        self.take_from_queue();
+    }
+
+    /// Runs a request on every ready worker at once. A worker that dies meanwhile is left out: its successor is brought up to the state
+    /// that this leads to.
+    async fn on_all(&self, control: impl Fn() -> Control) -> Vec<Controlled> {
+        let workers = Vec::clone(&self.ready.load());
+        let requests = workers.into_iter().map(|link| {
+            let control = control();
+            tokio::spawn(async move { link.control(control, CONTROL_LIMIT).await })
+        });
+        let mut answers = Vec::new();
+        for request in requests.collect::<Vec<_>>() {
+            match request.await {
+                Ok(Ok(answer)) => answers.push(answer),
+                Ok(Err(error)) => tracing::warn!(error = error.chain(), "a worker did not take part in a change"),
+                Err(error) => tracing::error!(%error, "a request to a worker panicked"),
+            }
+        }
+        answers
+    }
+
+    async fn prepare_all(&self, deployment: &Arc<Deployment>, first: bool) -> Result<Vec<ServiceInfo>, DeployError> {
+        let refused = |message: String| DeployError {
+            module: String::new(),
+            message,
+            traceback: String::new(),
+        };
+        let prepare = || Control::Prepare(Deployment::clone(deployment));
+        // a file that kills whoever imports it must not take every worker down: one tries first, unless none serves anything yet
+        let mut found = None;
+        if !first {
+            let Some(canary) = self.ready.load().first().cloned() else {
+                return Err(refused("no worker is ready; try again in a moment".to_owned()));
+            };
+            match canary.control(prepare(), CONTROL_LIMIT).await {
+                Ok(Controlled::Prepared(services)) => found = Some(services),
+                Ok(Controlled::Refused(error)) => return Err(error),
+                Ok(other) => return Err(refused(format!("the worker answered {other:?}"))),
+                Err(error) => {
+                    return Err(refused(format!(
+                        "the worker that imported it failed: {}",
+                        error.chain()
+                    )));
+                }
+            }
+        }
+        for answer in self.on_all(prepare).await {
+            match answer {
+                Controlled::Prepared(services) => found = Some(services),
+                Controlled::Refused(error) => return Err(error),
+                other => return Err(refused(format!("a worker answered {other:?}"))),
+            }
+        }
+        found.ok_or_else(|| refused("every worker that imported it died".to_owned()))
+    }
+}
+
+impl Handler for WorkerPool {
+    fn submit(&self, call: Call, reply: ReplyTo) {
+        if self.queued.load(Ordering::Acquire) == 0
+            && let Some(link) = self.with_room()
+        {
+            link.submit(&call, reply);
+        } else {
+            self.enqueue(call, reply);
+        }
+    }
+
+    fn cancel(&self, cid: Cid) {
+        {
+            let mut queue = lock(&self.queue);
+            if let Some(position) = queue.iter().position(|(call, _)| call.cid == cid) {
+                queue.remove(position);
+                self.queued.store(queue.len(), Ordering::Release);
+                return;
+            }
+        }
+        // a worker that is being retired is killed soon: what it still runs need not be cancelled
+        self.ready.load().iter().any(|link| link.cancel(cid));
+    }
+
+    fn prepare(&self, deployment: Arc<Deployment>) -> BoxFuture<'_, Result<Vec<ServiceInfo>, DeployError>> {
+        Box::pin(async move {
+            let state = self.state.clone().lock_owned().await;
+            match self.prepare_all(&deployment, state.sources.is_empty()).await {
+                Ok(services) => {
+                    *lock(&self.deploying) = Some(Deploying {
+                        state,
+                        deployment,
+                        services: services.clone(),
+                    });
+                    Ok(services)
+                }
+                Err(error) => {
+                    let generation = deployment.generation;
+                    self.on_all(|| Control::Abort { generation }).await;
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let Some(Deploying {
+                mut state,
+                deployment,
+                services,
+            }) = lock(&self.deploying).take()
+            else {
+                return Err(Error::new(
+                    Kind::Internal,
+                    "a deployment was committed that was not prepared",
+                ));
+            };
+            let mut by_module: BTreeMap<String, Vec<(String, ServiceHandle)>> = BTreeMap::new();
+            for source in &deployment.sources {
+                by_module.insert(source.module.clone(), Vec::new());
+            }
+            for info in &services {
+                if let Some((name, handle)) = commit.services.iter().find(|(name, _)| *name == info.name) {
+                    by_module
+                        .entry(info.module.clone())
+                        .or_default()
+                        .push((name.clone(), *handle));
+                }
+            }
+            state.services.extend(by_module);
+            state.sources.extend(
+                deployment
+                    .sources
+                    .iter()
+                    .map(|source| (source.module.clone(), source.clone())),
+            );
+            for module in &deployment.removed {
+                state.services.remove(module);
+                state.sources.remove(module);
+            }
+            state.generation = deployment.generation;
+            for answer in self.on_all(|| Control::Commit(Commit::clone(&commit))).await {
+                if let Err(error) = done(answer) {
+                    tracing::error!(error = error.chain(), "a worker did not commit a deployment");
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn abort(&self, generation: u64) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.on_all(|| Control::Abort { generation }).await;
+            lock(&self.deploying).take();
+        })
+    }
+
+    fn configure(&self, snapshot: Arc<Snapshot>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let mut state = self.state.lock().await;
+            state.snapshot = Some(snapshot.clone());
+            for answer in self.on_all(|| Control::Configure(Snapshot::clone(&snapshot))).await {
+                done(answer)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn drain(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.on_all(|| Control::Drain).await;
+            self.stopping.send_replace(true);
+            for (_, reply) in std::mem::take(&mut *lock(&self.queue)) {
+                reply.send(Outcome::Fault(Fault::new(503, "The server is stopping")));
+            }
+            for slot in &self.slots {
+                slot.stopped().await;
+            }
+        })
+    }
+}
+
+/// What a pool hears from its links. Holds the pool weakly: links must not keep it alive.
+pub(super) struct PoolEvents {
+    pub(super) pool: Weak<WorkerPool>,
+    pub(super) hello: Mutex<Option<tokio::sync::oneshot::Sender<crate::link::frame::Hello>>>,
+}
+
+impl crate::link::hub::LinkEvents for PoolEvents {
+    fn hello(&self, hello: crate::link::frame::Hello) {
+        if let Some(waiting) = lock(&self.hello).take() {
+            // an error here says that the slot has given up on the worker
+            drop(waiting.send(hello));
+        }
+    }
+
+    fn room(&self) {
+        if let Some(pool) = self.pool.upgrade()
+            && pool.queued.load(Ordering::Acquire) > 0
+        {
+            pool.take_from_queue();
+        }
+    }
+}
+
+fn done(answer: Controlled) -> Result<(), Error> {
+    match answer {
+        Controlled::Done | Controlled::Prepared(_) => Ok(()),
+        Controlled::Failed(error) => Err(error.into()),
+        Controlled::Refused(error) => {
+            Err(Error::new(Kind::Service, "a worker refused a deployment").with_source(error))
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // the data is whole after every statement, so a panic elsewhere while the lock was held leaves nothing half-made
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
