@@ -1,0 +1,1 @@
+"""Outgoing HTTP: see :mod:`busbar.http.exceptions`."""

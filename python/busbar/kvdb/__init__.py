@@ -1,0 +1,1 @@
+"""The key/value database: see :mod:`busbar.kvdb.exceptions`."""

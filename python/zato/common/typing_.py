@@ -1,0 +1,75 @@
+"""Names for type annotations, and all of ``dataclasses``, as services of the 3.x line import them.
+
+A name that ends in ``none`` may be ``None`` as well; the others say what they are made of, outermost last: ``strlist`` is a list
+of text, ``strdictlist`` a list of dictionaries with text for keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import *  # noqa: F403 - services import `dataclass`, `field` and the rest from here
+from dataclasses import field
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Optional, TypeVar, Union, cast
+
+any_ = Any
+callable_ = Callable
+cast_ = cast
+date_ = date
+datetime_ = datetime
+decimal_ = Decimal
+dict_ = dict
+generator_ = Generator
+iterator_ = Iterator
+list_ = list
+optional = Optional
+path_ = Path
+set_ = set
+tuple_ = tuple
+type_ = type
+typevar_ = TypeVar
+union_ = Union
+
+anydict = dict[Any, Any]
+anylist = list[Any]
+anytuple = tuple[Any, ...]
+commondict = dict[str, Union[int, str, bool, float, anylist, None]]
+dictlist = list[anydict]
+intdict = dict[int, int]
+intlist = list[int]
+stranydict = strdict = dict[str, Any]
+strdictlist = list[strdict]
+strlist = list[str]
+strlistdict = dict[str, strlist]
+strset = set[str]
+strstrdict = dict[str, str]
+
+boolnone = Optional[bool]
+bytesnone = Optional[bytes]
+callnone = Optional[Callable[..., Any]]
+dictnone = Optional[anydict]
+dtnone = Optional[datetime]
+floatnone = Optional[float]
+intnone = Optional[int]
+listnone = Optional[anylist]
+strdictnone = Optional[strdict]
+strlistnone = Optional[strlist]
+strnone = Optional[str]
+
+dictorlist = Union[anydict, anylist]
+strbytes = Union[str, bytes]
+strint = Union[str, int]
+strintnone = Union[str, int, None]
+strordict = Union[str, anydict]
+
+
+def list_field() -> Any:
+    """A field of a dataclass that is a new empty list by default."""
+    return field(default_factory=list)
+
+
+def dict_field() -> Any:
+    """A field of a dataclass that is a new empty dictionary by default."""
+    return field(default_factory=dict)

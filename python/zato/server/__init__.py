@@ -1,0 +1,1 @@
+"""What services and their connections are made of."""

@@ -1,0 +1,1 @@
+"""Connections, as far as services import names from here."""
