@@ -1,4 +1,4 @@
-"""Stands in for the package ``anyjson``, which services of the 1.x and 2.x lines import and which no longer installs."""
+"""Stands in for the package ``anyjson``, which older services import and which no longer installs."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 __all__ = ['Bunch', 'bunchify', 'unbunchify']
 
 
-class Bunch(dict):
+class Bunch(dict[Any, Any]):
     """A dictionary whose keys are attributes too.
 
     Attributes of ``dict`` itself win when they are read with a dot: ``b.items`` is the method, ``b['items']`` the key.
@@ -51,11 +51,11 @@ class Bunch(dict):
 
     def copy(self) -> Bunch:
         """A copy, as deep as its dictionaries go."""
-        return self.fromDict(self)
+        return Bunch((key, bunchify(value)) for key, value in self.items())
 
     def toDict(self) -> dict[Any, Any]:
-        """This and all dictionaries inside as plain ones."""
-        return unbunchify(self)
+        """A plain dictionary of it, and of all dictionaries inside."""
+        return {key: unbunchify(value) for key, value in self.items()}
 
     @staticmethod
     def fromDict(data: Any) -> Any:
@@ -63,7 +63,7 @@ class Bunch(dict):
         return bunchify(data)
 
     def toJSON(self, **options: Any) -> str:
-        """This as JSON; the options are those of ``json.dumps``."""
+        """Write it as JSON; the options are those of ``json.dumps``."""
         return json.dumps(self, **options)
 
 

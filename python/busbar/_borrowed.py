@@ -15,10 +15,10 @@ __all__ = ['Borrowed']
 
 
 class Borrowed:
-    """Resolves exception classes by name: those of ``library`` if it can be imported, stand-ins of the same names if not.
+    """Resolves exception classes by name: those of ``library`` if it can be imported, else stand-ins of the same names.
 
-    The library is imported with the first name that is asked for, which is when the first such error is about to be raised.
-    At start it would cost up to a tenth of a second and some megabytes in workers that may never need it.
+    The library is imported with the first name that is asked for, which is when the first such error is about to be
+    raised. At start it would cost up to a tenth of a second and some megabytes in workers that may never need it.
 
     :param library: module that has the real classes, ``requests.exceptions``.
     :param stand_ins: the classes to use where it is not installed, by name.

@@ -1,4 +1,4 @@
-"""Hands Python's logging over to the server's log, so that lines of services and of the server share one file and one format."""
+"""Hands Python's logging over to the server's log: one file and one format for lines of both."""
 
 from __future__ import annotations
 

@@ -76,7 +76,12 @@ def _stand_ins() -> dict[str, type[Exception]]:
     add('ReadTimeout', 'The other side did not answer in time.', 'Timeout')
     add('TooManyRedirects', 'One redirection led to another too often.', 'RequestException')
     add('MissingSchema', 'The address has no http:// or https://.', 'RequestException', ValueError)
-    add('InvalidSchema', 'The address begins with something else than http:// or https://.', 'RequestException', ValueError)
+    add(
+        'InvalidSchema',
+        'The address begins with something else than http:// or https://.',
+        'RequestException',
+        ValueError,
+    )
     add('InvalidURL', 'The address cannot be read.', 'RequestException', ValueError)
     add('InvalidHeader', 'A header has a value that cannot be sent.', 'RequestException', ValueError)
     add('ChunkedEncodingError', 'The answer ended in the middle.', 'RequestException')

@@ -4,8 +4,8 @@ Raised out of a service, the ones derived from :class:`HTTPException` become a r
 
     raise NotFound(self.cid, 'There is no such customer')
 
-The first argument is always the correlation id. The same classes can be imported from ``zato.common`` and, as far as they are
-about HTTP, from ``zato.server.connection.http_soap``.
+The first argument is always the correlation id. The same classes can be imported from ``zato.common`` and, as far as
+they are about HTTP, from ``zato.server.connection.http_soap``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,9 @@ __all__ = ['dump', 'dumps', 'encode_more', 'load', 'loads']
 
 
 def encode_more(value: Any) -> Any:
-    """What ``json`` asks for values that it does not know: ISO text of dates and times, text of decimals and UUIDs, lists of sets.
+    """What ``json`` asks for values that it does not know.
+
+    Gives ISO text of dates and times, text of decimals and UUIDs, lists of sets.
 
     :raises TypeError: for anything else.
     """

@@ -1,13 +1,13 @@
 """Names for type annotations, and all of ``dataclasses``, as services of the 3.x line import them.
 
-A name that ends in ``none`` may be ``None`` as well; the others say what they are made of, outermost last: ``strlist`` is a list
-of text, ``strdictlist`` a list of dictionaries with text for keys.
+A name that ends in ``none`` may be ``None`` as well; the others say what they are made of, outermost last: ``strlist``
+is a list of text, ``strdictlist`` a list of dictionaries with text for keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import *  # noqa: F403 - services import `dataclass`, `field` and the rest from here
+from dataclasses import *  # services import `dataclass`, `field` and the rest from here
 from dataclasses import field
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Optional, TypeVar, Union, cast
 
 any_ = Any
-callable_ = Callable
+callable_ = Callable  # type: ignore[type-arg]
 cast_ = cast
 date_ = date
 datetime_ = datetime
@@ -27,7 +27,7 @@ list_ = list
 optional = Optional
 path_ = Path
 set_ = set
-tuple_ = tuple
+tuple_ = tuple  # type: ignore[type-arg]
 type_ = type
 typevar_ = TypeVar
 union_ = Union
@@ -39,7 +39,8 @@ commondict = dict[str, Union[int, str, bool, float, anylist, None]]
 dictlist = list[anydict]
 intdict = dict[int, int]
 intlist = list[int]
-stranydict = strdict = dict[str, Any]
+strdict = dict[str, Any]
+stranydict = dict[str, Any]
 strdictlist = list[strdict]
 strlist = list[str]
 strlistdict = dict[str, strlist]

@@ -58,7 +58,7 @@ def current_host() -> str:
 
 
 def parse_simple_type(value: str, convert_bool: bool = True) -> Any:
-    """Reads text as the number or, with ``convert_bool``, the truth value that it looks like; other text stays what it is."""
+    """Reads text as the number or, with ``convert_bool``, the truth value that it looks like. Other text stays."""
     for read in (int, float):
         try:
             return read(value)
@@ -70,9 +70,9 @@ def parse_simple_type(value: str, convert_bool: bool = True) -> Any:
 
 
 def parse_extra_into_dict(lines: str | bytes, convert_bool: bool = True) -> dict[str, Any]:
-    """Reads lines of ``key=value``. Empty ones and those that begin with ``#`` are left out, several may share a line after ``;``.
+    """Reads lines of ``key=value``; several may share a line, with ``;`` between them.
 
-    Values that look like Python literals are read as such.
+    Empty lines and those that begin with ``#`` are left out. Values that look like Python literals are read as such.
 
     :raises ValueError: if a line has no ``=``.
     """

@@ -1,21 +1,20 @@
 """What a service file imports::
 
-    from zato.server.service import Int, Service
+from zato.server.service import Int, Service
 
-    class GetOrder(Service):
-        class SimpleIO:
-            input = Int('order_id')
-            output = 'order_id', 'state'
+class GetOrder(Service):
+    class SimpleIO:
+        input = Int('order_id')
+        output = 'order_id', 'state'
 
-        def handle(self):
-            self.response.payload.order_id = self.request.input.order_id
-            self.response.payload.state = 'new'
+    def handle(self):
+        self.response.payload.order_id = self.request.input.order_id
+        self.response.payload.state = 'new'
 """
 
 from __future__ import annotations
 
 from _busbar import Service as _Service
-
 from busbar.sio import (
     CSV,
     NOT_GIVEN,
@@ -73,6 +72,7 @@ __all__ = [
 class Service(_Service):
     """One thing that other systems can ask for. Derive from it and write ``handle()``; the file goes to ``pickup-dir``.
 
-    A service in the file ``my_service.py`` and the class ``GetClientDetails`` is called ``my-service.get-client-details``, unless
-    the class has a ``name`` of its own. A new object is made for each request: what is put on ``self`` is seen by no other one.
+    A service in the file ``my_service.py`` and the class ``GetClientDetails`` is called
+    ``my-service.get-client-details``, unless the class has a ``name`` of its own. A new object is made for each
+    request: what is put on ``self`` is seen by no other one.
     """
