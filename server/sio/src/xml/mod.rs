@@ -1,0 +1,14 @@
+//! XML requests and responses (sio.md 6).
+//!
+//! * [`check_xml`] - one pass that refuses what no service should see
+//! * [`parse`] and [`read_input`] - declared input out of a request
+//! * [`write_output`] and [`write_plain`] - a response from a payload
+
+mod check;
+mod read;
+mod walk;
+mod write;
+
+pub use check::check_xml;
+pub use read::{Node, parse, read_input};
+pub use write::{Output, is_name, write_output, write_plain};
