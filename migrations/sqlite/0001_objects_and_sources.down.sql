@@ -1,0 +1,7 @@
+DROP TABLE deployment_failure;
+DROP TABLE source_version;
+DROP TABLE source;
+DROP TABLE object_version;
+DROP TABLE object;
+DROP TABLE counter;
+PRAGMA application_id = 0;
