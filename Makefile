@@ -1,0 +1,36 @@
+# Thin: what the targets do is in scripts/ and bench/.
+
+.DEFAULT_GOAL := help
+.PHONY: help run start stop build test lint bench clean
+
+help: ## Shows this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Starts a server with the sample services in demo/; Ctrl-C stops it
+	@scripts/demo run
+
+start: build ## The same in the background
+	@scripts/demo start
+
+stop: ## Stops what `make run` or `make start` started
+	@scripts/demo stop
+
+build: ## Builds target/release/busbar, after installing what is missing for it
+	@scripts/setup
+	@scripts/build
+
+test: ## Runs every check and every test
+	@scripts/setup
+	@scripts/test
+
+lint: ## Runs the checks only
+	@scripts/setup
+	@scripts/test lint
+
+bench: ## Measures busbar against its peers; PART=bare runs one part
+	@scripts/setup bench
+	@scripts/build
+	@.venv/bin/python bench/run.py $(if $(PART),--part $(PART))
+
+clean: stop ## Removes the demo and what was built
+	rm -rf demo target .venv .bench-venv
