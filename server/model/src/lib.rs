@@ -7,6 +7,7 @@
 //! * [`service`] - what a deployed service declares
 //! * [`sio`] - SimpleIO declarations
 
+mod body;
 pub mod cid;
 pub mod error;
 pub mod format;

@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::body;
+
 /// Where a connector of a type lives (docs/architecture.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -104,7 +106,7 @@ fn yes() -> bool {
 impl Record {
     /// Reads the typed fields back.
     pub fn parse<T: Object>(&self) -> Result<T, FieldError> {
-        parse_body(&self.body)
+        body::parse(&self.body)
     }
 }
 
@@ -185,7 +187,7 @@ impl ObjectType {
             schema: || serde_json::to_value(schemars::schema_for!(T)).expect("a JSON schema is JSON"),
             from_enmasse: T::from_enmasse,
             normalise: |body| {
-                let object: T = parse_body(body)?;
+                let object: T = body::parse(body)?;
                 object.check()?;
                 match serde_json::to_value(&object).expect("an object serialises to JSON") {
                     Value::Object(body) => Ok(body),
@@ -193,7 +195,7 @@ impl ObjectType {
                 }
             },
             references: |body| {
-                parse_body::<T>(body)
+                body::parse::<T>(body)
                     .map(|object| object.references())
                     .unwrap_or_default()
             },
@@ -207,16 +209,6 @@ impl fmt::Debug for ObjectType {
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
-}
-
-/// Parses a type's own fields, naming the field that does not fit.
-fn parse_body<T: Object>(body: &Map<String, Value>) -> Result<T, FieldError> {
-    T::deserialize(Value::Object(body.clone())).map_err(|error| {
-        // serde names the field in its message between backquotes, when it is about one
-        let message = error.to_string();
-        let field = message.split('`').nth(1).unwrap_or("(object)").to_owned();
-        FieldError { field, message }
-    })
 }
 
 #[cfg(test)]
@@ -270,5 +262,8 @@ mod tests {
                 .field,
             "x"
         );
+        let error = normalise(serde_json::json!({"size": "many", "address": "a"})).unwrap_err();
+        assert_eq!(error.field, "size");
+        assert_eq!(error.message, "invalid type: string \"many\", expected u32");
     }
 }
