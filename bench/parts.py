@@ -1,0 +1,295 @@
+"""The parts of `make bench`. Each takes the options, measures, and gives back rows of the table."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import measure
+import servers
+from measure import median, percentile
+from servers import Busbar, Failure, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PROBE = """
+from zato.server.service import Service
+
+class Probe(Service):
+    def handle(self):
+        self.response.payload = {{'version': {version}}}
+"""
+
+
+@dataclass
+class Options:
+    """What the command line says."""
+
+    busbar: Path
+    programs: Path
+    seconds: float
+    rounds: int
+    connections: list[int]
+
+
+@dataclass
+class Row:
+    """One line of the table.
+
+    ``target`` is what ``value`` has to keep: at least (``>=``) or at most (``<=``) that. Without one, it is shown only.
+    """
+
+    part: str
+    case: str
+    server: str
+    value: float
+    unit: str
+    target: str = ''
+    detail: str = ''
+
+    @property
+    def missed(self) -> bool:
+        """Whether the target was not kept."""
+        if not self.target:
+            return False
+        relation, bound = self.target.split()
+        return self.value < float(bound) if relation == '>=' else self.value > float(bound)
+
+    def record(self) -> dict[str, Any]:
+        """For the JSON report."""
+        return asdict(self) | {'missed': self.missed}
+
+
+@contextlib.contextmanager
+def running(*wanted: Server) -> Iterator[list[Server]]:
+    """All of them, started and answering; ended and removed afterwards whatever happens."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(server) for server in wanted]
+
+
+def interleaved(
+    options: Options,
+    wanted: list[Server],
+    path: str,
+    connections: int,
+    body: str = servers.BODY,
+) -> dict[str, measure.Throughput]:
+    """Runs wrk on each server in turn, so often as there are rounds, and gives back each one's median run."""
+    runs: dict[str, list[measure.Throughput]] = {server.name: [] for server in wanted}
+    for server in wanted:
+        measure.wrk(server.address, path, connections, 1, body)
+    for _ in range(options.rounds):
+        for server in wanted:
+            runs[server.name].append(measure.wrk(server.address, path, connections, options.seconds, body))
+    return {name: _median_run(found) for name, found in runs.items()}
+
+
+def _median_run(runs: list[measure.Throughput]) -> measure.Throughput:
+    return measure.Throughput(
+        rate=median(run.rate for run in runs),
+        p99_ms=median(run.p99_ms for run in runs),
+        broken=sum(run.broken for run in runs),
+        refused=sum(run.refused for run in runs),
+        answers=sum(run.answers for run in runs),
+    )
+
+
+def _failed(part: str, case: str, found: dict[str, measure.Throughput], refusals_expected: bool = False) -> list[Row]:
+    """Requests of busbar that failed: none may."""
+    rows = []
+    for name, run in found.items():
+        if name.startswith('busbar'):
+            wrong = run.answers - run.refused if refusals_expected else run.refused
+            rows.append(Row(part, case, name, run.broken + wrong, 'failed requests', '<= 0'))
+    return rows
+
+
+def bare(options: Options) -> list[Row]:
+    """JSON in, JSON out: throughput of all servers, as a ratio to hyper alone."""
+    rows = []
+    wanted = [
+        servers.baseline(options.programs),
+        Busbar(options.busbar, 0),
+        Busbar(options.busbar, 2),
+        servers.granian(),
+        servers.fastapi(),
+        servers.flask(),
+    ]
+    with running(*wanted):
+        for connections in options.connections:
+            case = f'{connections} connections'
+            found = interleaved(options, wanted, '/bare', connections)
+            limit = found['hyper alone'].rate
+            checked = connections == 64
+            targets = {'busbar, in process': '>= 0.70', 'busbar, 2 workers': '>= 0.42'} if checked else {}
+            for name, run in found.items():
+                detail = f'{run.rate:,.0f} requests/s, p99 {run.p99_ms:.2f} ms'
+                rows.append(Row('bare', case, name, run.rate / limit, 'x hyper alone', targets.get(name, ''), detail))
+            ours = found['busbar, 2 workers'].rate
+            for peer, target in (('Granian WSGI', '>= 1.4'), ('FastAPI, uvicorn', ''), ('Flask, gevent', '>= 8')):
+                ratio = ours / found[peer].rate
+                rows.append(Row('bare', case, 'busbar, 2 workers', ratio, f'x {peer}', target if checked else ''))
+            rows += _failed('bare', case, found)
+    return rows
+
+
+def refused(options: Options) -> list[Row]:
+    """What the hub refuses by itself."""
+    rows = []
+    limit, ours = servers.baseline(options.programs), Busbar(options.busbar, 2)
+    cases = [
+        ('401, no credentials', '/secured', servers.BODY, 401),
+        ('404, unknown path', '/nowhere', servers.BODY, 404),
+        ('400, bad JSON', '/bare', '{"cust_id":', 400),
+    ]
+    with running(limit, ours):
+        for case, path, body, status in cases:
+            answered, _ = servers.ask(ours.address, path, body)
+            if answered != status:
+                message = f'{case}: busbar answers {answered}'
+                raise Failure(message)
+            # hyper alone answers 200 to what it is compared with: refusing must not cost more than serving
+            base = interleaved(options, [limit], '/bare', 64)
+            run = interleaved(options, [ours], path, 64, body)[ours.name]
+            ratio = run.rate / base[limit.name].rate
+            rows.append(
+                Row('refused', case, ours.name, ratio, 'x hyper alone', '>= 0.8', f'{run.rate:,.0f} requests/s')
+            )
+            rows += _failed('refused', case, {ours.name: run}, refusals_expected=True)
+    return rows
+
+
+def tutorial(options: Options) -> list[Row]:
+    """Two outgoing calls to a local back-end."""
+    rows = []
+    with running(servers.baseline(options.programs)) as (backend,):
+        wanted = [
+            Busbar(options.busbar, 0, backend.address),
+            Busbar(options.busbar, 2, backend.address),
+            servers.flask(backend.address),
+        ]
+        with running(*wanted):
+            found = interleaved(options, wanted, '/tutorial', 64)
+    peer = found['Flask, gevent'].rate
+    for name, run in found.items():
+        target = '>= 3' if name == 'busbar, 2 workers' else ''
+        detail = f'{run.rate:,.0f} requests/s, p99 {run.p99_ms:.2f} ms'
+        rows.append(Row('tutorial', 'two outgoing calls', name, run.rate / peer, 'x Flask, gevent', target, detail))
+    return rows + _failed('tutorial', 'two outgoing calls', found)
+
+
+def mixed(options: Options) -> list[Row]:
+    """Short calls while one in ten sleeps or burns CPU."""
+    rows = []
+    ours = Busbar(options.busbar, 2)
+    cases = [('1 in 10 sleeps 50 ms', '/sleep', 1000.0), ('1 in 10 burns 20 ms of CPU', '/burn', 350.0)]
+    with running(ours):
+        for case, slow_path, rate in cases:
+            seconds = max(options.seconds * 2, 5)
+            runs = [
+                measure.load(options.programs, ours.address, slow_path, rate, seconds, seed + 1)
+                for seed in range(options.rounds)
+            ]
+            case = f'{case}, {rate:.0f}/s'
+            for key, target in (('p50_ms', '<= 0.5'), ('p99_ms', '<= 5')):
+                value = median(run['short'][key] for run in runs)
+                detail = ', '.join(f'{run["short"][key]:.2f}' for run in runs)
+                rows.append(Row('mixed', case, ours.name, value, f'ms {key[:3]} of short calls', target, detail))
+            slow = median(run['slow']['p99_ms'] for run in runs)
+            rows.append(Row('mixed', case, ours.name, slow, 'ms p99 of slow calls'))
+            failed = sum(run['short']['failed'] + run['slow']['failed'] for run in runs)
+            rows.append(Row('mixed', case, ours.name, failed, 'failed requests', '<= 0'))
+    return rows
+
+
+def start(options: Options) -> list[Row]:
+    """From starting the executable to the first answer of a service."""
+    rows = []
+    for workers in (0, 2):
+        ours = Busbar(options.busbar, workers)
+        try:
+            ours.make()
+            times = []
+            for _ in range(max(options.rounds, 3)):
+                began = time.perf_counter()
+                ours.start()
+                ours.wait()
+                times.append(time.perf_counter() - began)
+                ours.stop()
+        finally:
+            ours.stop()
+            ours.remove()
+        detail = ', '.join(f'{value:.2f}' for value in times)
+        rows.append(Row('start', 'start to first 200', ours.name, median(times), 's', '<= 1', detail))
+    return rows
+
+
+def deploy(options: Options) -> list[Row]:
+    """From `cp` to the new code answering."""
+    ours = Busbar(options.busbar, 2)
+    times = []
+    with running(ours):
+        source = ours.directory / 'probe.py'
+        target = ours.server / 'pickup-dir' / 'probe.py'
+        for version in range(1, 41):
+            source.write_text(PROBE.format(version=version))
+            began = time.perf_counter()
+            shutil.copyfile(source, target)
+            _wait_for_version(ours, version, began)
+            times.append((time.perf_counter() - began) * 1e3)
+    return [
+        Row('deploy', 'cp to new code', ours.name, percentile(times, 0.5), 'ms p50', '<= 150'),
+        Row('deploy', 'cp to new code', ours.name, percentile(times, 0.99), 'ms p99', '<= 300'),
+    ]
+
+
+def _wait_for_version(server: Server, version: int, began: float) -> None:
+    connection = http.client.HTTPConnection(server.address, timeout=5)
+    expected = f'{{"version":{version}}}'.encode()
+    with contextlib.closing(connection):
+        while time.perf_counter() - began < 10:
+            connection.request('POST', '/probe', '{}')
+            answer = connection.getresponse().read()
+            if answer.replace(b' ', b'') == expected:
+                return
+            time.sleep(0.001)
+    message = f'version {version} of the probe does not answer after 10 s, but {answer!r}'
+    raise Failure(message)
+
+
+def memory(options: Options) -> list[Row]:
+    """Idle memory of the hub and of a worker whose services import next to nothing."""
+    ours = Busbar(options.busbar, 2)
+    rows = []
+    with running(ours):
+        for _ in range(50):
+            servers.ask(ours.address, '/bare')
+        hub = ours.process.pid if ours.process else 0
+        sizes = measure.memory_mb(hub)
+        detail = f'{sizes["proportional"]:.1f} MB proportional'
+        rows.append(Row('memory', 'idle', 'hub', sizes['resident'], 'MB resident', '<= 40', detail))
+        for child in measure.children(hub):
+            command = Path(f'/proc/{child}/cmdline').read_bytes().split(b'\0')
+            if os.path.basename(command[0]) == os.path.basename(os.fsencode(ours.executable)):
+                sizes = measure.memory_mb(child)
+                detail = f'{sizes["proportional"]:.1f} MB proportional'
+                rows.append(Row('memory', 'idle', 'worker', sizes['resident'], 'MB resident', '<= 40', detail))
+    return rows
+
+
+ALL: dict[str, Callable[[Options], list[Row]]] = {
+    'bare': bare,
+    'refused': refused,
+    'tutorial': tutorial,
+    'mixed': mixed,
+    'start': start,
+    'deploy': deploy,
+    'memory': memory,
+}
