@@ -1,1 +1,17 @@
-//! busbar-admin
+//! The doors through which a server is configured and looked at, and the one road behind them.
+//!
+//! * [`changes`] - checks a change set, prepares whoever is concerned, stores it and switches, or leaves everything as it was
+//! * [`control`] - what the command line asks of a running server
+//! * [`enmasse`] - many objects from and to one file
+//! * [`problem`] - what is wrong with a change, all of it at once
+//! * [`registry`] - the object types, for code that works with all of them
+
+pub mod changes;
+pub mod control;
+pub mod enmasse;
+pub mod problem;
+pub mod registry;
+
+pub use changes::{Applied, ChangeError, Changes, ObjectName};
+pub use problem::{Code, Problem, Problems};
+pub use registry::Registry;

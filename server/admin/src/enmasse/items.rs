@@ -1,0 +1,310 @@
+//! Items to records: which type, which object, which fields, under all the names they had.
+
+use std::collections::{BTreeMap, HashMap};
+
+use busbar_model::object::{ObjectType, Record, Snapshot};
+use serde_json::{Map, Value};
+
+use crate::changes::check_name;
+use crate::enmasse::read::{Document, Item};
+use crate::problem::{Code, Problem, Problems};
+use crate::registry::{Fields, Registry};
+
+/// What exports of Zato say of an object and what says nothing here: keys of its database, names of its cluster, and what it made out
+/// of other fields.
+const BOOKKEEPING: &[&str] =
+    &["id", "cluster", "cluster_id", "cluster_name", "is_internal", "opaque1", "service_id", "security_id", "old_name"];
+
+/// Top-level keys that Zato has and busbar has not yet, so that the message can say so.
+const NOT_YET: &[&str] = &[
+    "channel_amqp", "channel_ftp", "channel_jms_wmq", "channel_soap", "channel_stomp", "channel_wsx", "channel_zmq",
+    "cloud_aws_s3", "def_amqp", "def_cassandra", "def_cloud_openstack_swift", "def_jms_wmq", "def_namespace",
+    "definition_amqp", "definition_cassandra", "definition_jms_wmq", "email_imap", "email_smtp", "elastic_search",
+    "http_soap", "json_pointer", "notif_cloud_openstack_swift", "notif_sql", "outconn_amqp", "outconn_ftp",
+    "outconn_jms_wmq", "outconn_odoo", "outconn_sap", "outconn_soap", "outconn_sql", "outconn_stomp", "outgoing_ldap",
+    "outgoing_soap", "outgoing_wsx", "pubsub_endpoint", "pubsub_subscription", "pubsub_topic", "query_cassandra",
+    "rbac_client_role", "rbac_permission", "rbac_role", "rbac_role_permission", "scheduler", "search_es", "search_solr",
+    "security_groups", "sms_twilio", "sso_user", "tls_ca_cert", "web_socket", "xpath", "zato_cache_builtin",
+    "zato_cache_memcached", "zato_generic_connection", "zato_generic_rest_wrapper",
+];
+
+/// One item, made out.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// File that it stands in.
+    pub file: String,
+    /// The object that it describes, normalised.
+    pub record: Record,
+}
+
+/// Makes records out of items. `current` gives the secrets that a file leaves out: exports do not hold them, so an import of one keeps
+/// what is there.
+///
+/// # Errors
+///
+/// Everything that is wrong with any item.
+pub fn resolve(registry: Registry, document: &Document, current: &Snapshot) -> Result<Vec<Resolved>, Problems> {
+    let mut resolver = Resolver {
+        registry,
+        fields: HashMap::new(),
+        stored: current.records.iter().map(|it| ((it.kind.as_str(), it.name.as_str()), it)).collect(),
+        unknown_keys: BTreeMap::new(),
+        problems: Problems::default(),
+    };
+    let mut resolved: Vec<Resolved> = Vec::with_capacity(document.items.len());
+    let mut seen: HashMap<(String, String), &str> = HashMap::new();
+    for item in &document.items {
+        let Some(record) = resolver.item(item) else { continue };
+        if let Some(file) = seen.insert((record.kind.clone(), record.name.clone()), &item.file) {
+            let place = if file == item.file { "in the same file".to_owned() } else { format!("in {file}") };
+            resolver.refuse(item, Code::E21, "", format!("stands there twice, the first time {place}"));
+            continue;
+        }
+        resolved.push(Resolved { file: item.file.clone(), record });
+    }
+    resolver.report_unknown_keys();
+    resolver.problems.or(resolved)
+}
+
+struct Resolver<'a> {
+    registry: Registry,
+    fields: HashMap<&'static str, Fields>,
+    stored: HashMap<(&'a str, &'a str), &'a Record>,
+    /// Items under keys that there are not, by file and key: one message for each.
+    unknown_keys: BTreeMap<(&'a str, &'a str), Vec<String>>,
+    problems: Problems,
+}
+
+impl<'a> Resolver<'a> {
+    fn refuse(&mut self, item: &Item, code: Code, field: &str, message: impl Into<String>) {
+        self.problems.push(Problem::new(code, message).in_file(&item.file).with_object(item.describe()).with_field(field));
+    }
+
+    /// The object that `item` describes; `None` if something is wrong with it, which is on the list then.
+    fn item(&mut self, item: &'a Item) -> Option<Record> {
+        let candidates = self.registry.of_key(&item.key);
+        if candidates.is_empty() {
+            self.unknown_keys.entry((&item.file, &item.key)).or_default().push(item.describe());
+            return None;
+        }
+        let mut fields = item.fields.clone();
+        let before = self.problems.0.len();
+        let name = self.name(item, fields.shift_remove("name"));
+        let is_active = self.is_active(item, fields.shift_remove("is_active"));
+        let object_type = self.object_type(item, &candidates, &mut fields);
+        let (name, object_type) = (name?, object_type?);
+        let body = self.body(item, object_type, &name, fields);
+        if self.problems.0.len() > before {
+            return None;
+        }
+        Some(Record { kind: object_type.kind.to_owned(), name, is_active, body: body?, version: 0 })
+    }
+
+    fn name(&mut self, item: &Item, name: Option<Value>) -> Option<String> {
+        match name {
+            Some(Value::String(name)) => match check_name(&name) {
+                Ok(()) => Some(name),
+                Err(message) => {
+                    let code = if name.is_empty() { Code::E04 } else { Code::E22 };
+                    self.refuse(item, code, "name", message);
+                    None
+                }
+            },
+            None | Some(Value::Null) => {
+                self.refuse(item, Code::E04, "name", "is required");
+                None
+            }
+            Some(other) => {
+                self.refuse(item, Code::E22, "name", format!("must be text; put {other} into quotes"));
+                None
+            }
+        }
+    }
+
+    fn is_active(&mut self, item: &Item, value: Option<Value>) -> bool {
+        match value {
+            None | Some(Value::Null) => true,
+            Some(Value::Bool(value)) => value,
+            Some(value) => value.as_str().and_then(parse_bool).unwrap_or_else(|| {
+                self.refuse(item, Code::E22, "is_active", format!("must be true or false, not {value}"));
+                true
+            }),
+        }
+    }
+
+    /// Which of the types that share a key it is.
+    fn object_type(
+        &mut self,
+        item: &Item,
+        candidates: &[&'static ObjectType],
+        fields: &mut Map<String, Value>,
+    ) -> Option<&'static ObjectType> {
+        if let [only] = candidates
+            && only.enmasse_type.is_none()
+        {
+            return Some(only);
+        }
+        // a 2.0 export has channels and outgoing connections under one key
+        let direction = match fields.get("connection").and_then(Value::as_str) {
+            Some("channel") => "channel.",
+            Some("outgoing") => "outgoing.",
+            _ => "",
+        };
+        let candidates: Vec<_> = candidates.iter().filter(|it| it.kind.starts_with(direction)).copied().collect();
+        if let [only] = candidates[..]
+            && only.enmasse_type.is_none()
+        {
+            return Some(only);
+        }
+        let known: Vec<_> = candidates.iter().filter_map(|it| it.enmasse_type).collect();
+        match fields.shift_remove("type") {
+            Some(Value::String(name)) => {
+                let found = candidates.iter().find(|it| it.enmasse_type == Some(name.as_str())).copied();
+                if found.is_none() {
+                    let message = format!("there is no type `{name}` under `{}`; there are {}", item.key, known.join(", "));
+                    self.refuse(item, Code::E09, "type", message);
+                }
+                found
+            }
+            None | Some(Value::Null) => {
+                if let [only] = candidates[..] {
+                    return Some(only);
+                }
+                self.refuse(item, Code::E04, "type", format!("is required; it can be {}", known.join(", ")));
+                None
+            }
+            Some(other) => {
+                self.refuse(item, Code::E22, "type", format!("must be text, not {other}"));
+                None
+            }
+        }
+    }
+
+    /// The item's own fields, normalised.
+    fn body(
+        &mut self,
+        item: &Item,
+        object_type: &'static ObjectType,
+        name: &str,
+        mut fields: Map<String, Value>,
+    ) -> Option<Map<String, Value>> {
+        let schema = self.fields.entry(object_type.kind).or_insert_with(|| Fields::of(object_type)).clone();
+        fields.retain(|field, value| {
+            // old exports have a null for everything that was never set; of a secret it says that it was not written out
+            let says_something = !value.is_null() || (schema.accepts(field, "null") && !schema.is_secret(field));
+            says_something && !BOOKKEEPING.contains(&field.as_str())
+        });
+        (object_type.from_enmasse)(&item.key, &mut fields);
+        for (field, value) in &mut fields {
+            fit(&schema, field, value);
+        }
+        if let Some(stored) = self.stored.get(&(object_type.kind, name)) {
+            for secret in schema.secrets() {
+                if !fields.contains_key(secret)
+                    && let Some(value) = stored.body.get(secret)
+                {
+                    fields.insert(secret.to_owned(), value.clone());
+                }
+            }
+        }
+        // a type tells of one thing at a time: what does not belong is taken away, and the rest looked at again
+        loop {
+            match (object_type.normalise)(&fields) {
+                Ok(body) => return Some(body),
+                Err(error) => {
+                    let unknown = error.message.starts_with("unknown field") && fields.shift_remove(&error.field).is_some();
+                    let missing = error.message.starts_with("missing field");
+                    let mut problem = Problem::of_field(error);
+                    if unknown && let Some(similar) = similar(&problem.field, schema.names()) {
+                        problem.message.push_str(&format!("; did you mean `{similar}`?"));
+                    }
+                    if problem.message.contains("invalid type: integer") && schema.accepts(&problem.field, "string") {
+                        problem.message.push_str("; put it into quotes");
+                    }
+                    let first = problem.field.clone();
+                    self.problems.push(problem.in_file(&item.file).with_object(item.describe()));
+                    if unknown {
+                        continue;
+                    }
+                    if missing {
+                        for field in schema.required().filter(|it| *it != first && !fields.contains_key(*it)) {
+                            let code = if field == "service" { Code::E11 } else { Code::E08 };
+                            self.refuse(item, code, field, "is required");
+                        }
+                    }
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn report_unknown_keys(&mut self) {
+        let keys = self.registry.keys();
+        for ((file, key), items) in std::mem::take(&mut self.unknown_keys) {
+            let what = if NOT_YET.contains(&key) {
+                format!("busbar does not have `{key}` yet")
+            } else if let Some(similar) = similar(key, keys.iter().copied()) {
+                format!("there is no key `{key}`; did you mean `{similar}`?")
+            } else {
+                format!("there is no key `{key}`; there are {}", keys.join(", "))
+            };
+            let shown: Vec<_> = items.iter().take(10).map(String::as_str).collect();
+            let more = items.len().saturating_sub(shown.len());
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let message = format!("{what} (used for {}{more})", shown.join(", "));
+            self.problems.push(Problem::new(Code::E10, message).in_file(file));
+        }
+    }
+}
+
+/// Makes a text out of the environment, or of an old export, the number or the flag that the field is.
+fn fit(schema: &Fields, field: &str, value: &mut Value) {
+    let Value::String(text) = value else { return };
+    if schema.accepts(field, "string") {
+        return;
+    }
+    let text = text.trim();
+    let fitted = if schema.accepts(field, "boolean") {
+        parse_bool(text).map(Value::Bool)
+    } else if schema.accepts(field, "integer") {
+        text.parse::<i64>().ok().map(Value::from)
+    } else if schema.accepts(field, "number") {
+        text.parse::<f64>().ok().filter(|it| it.is_finite()).map(Value::from)
+    } else {
+        None
+    };
+    if let Some(fitted) = fitted {
+        *value = fitted;
+    }
+}
+
+/// What Zato takes for a flag, in any case.
+fn parse_bool(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "off" | "0" | "" => Some(false),
+        _ => None,
+    }
+}
+
+/// The candidate that is most like `text`, if one is like it at all.
+fn similar<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let near = candidates.map(|it| (distance(text, it), it)).min()?;
+    (near.0 <= (text.len() / 3).clamp(1, 3)).then_some(near.1)
+}
+
+/// How many characters have to be put in, taken out or changed.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(100).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
