@@ -1,1 +1,28 @@
-//! busbar-testkit
+//! What tests of the real executable are written with: a server of their own, a client that can also misbehave, and peers that do
+//! whatever a test needs.
+//!
+//! - [`server`]: [`TestServer`], a server in a temporary environment on a port of its own
+//! - [`client`]: [`Connection`], [`Request`] and [`Response`]: HTTP/1.1, exactly as told
+//! - [`backend`]: [`Backend`], an HTTP back-end whose every answer is scripted, faults included
+//! - [`zeromq`]: peers of ZeroMQ connections
+//! - [`load`]: [`Load`], many keep-alive connections that count what they get
+//! - [`process`]: commands with a time limit, signals, and what the kernel tells of processes
+//! - [`wait`]: waiting for an event, never for time to pass
+//!
+//! Everything here blocks and panics: a test has nothing better to do, and a message that says what was expected is worth more than an
+//! error that is passed on.
+
+pub mod backend;
+pub mod client;
+pub mod load;
+pub mod process;
+pub mod server;
+pub mod wait;
+pub mod zeromq;
+
+pub use backend::{Answer, Backend};
+pub use client::{Connection, Request, Response};
+pub use load::{Load, Tally};
+pub use process::{Output, run};
+pub use server::TestServer;
+pub use wait::{LIMIT, wait_until};
