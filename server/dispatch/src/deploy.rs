@@ -1,0 +1,418 @@
+//! Deployments: source files become services, all of a file or nothing of it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use busbar_model::service::ServiceInfo;
+use busbar_model::{Error, Kind};
+use busbar_runtime::handler::{Commit, DeployError, Deployment, Source};
+use busbar_runtime::{Handler, ServiceHandle};
+use busbar_store::{Store, StoredFailure, StoredSource, now};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::table::{Entry, ServiceTable, Services};
+
+/// Deploys source files, one batch at a time.
+pub struct Deployer {
+    store: Arc<Store>,
+    handler: Arc<dyn Handler>,
+    table: Arc<ServiceTable>,
+    /// Files whose services are served, by module. Held from the start of a deployment to its end.
+    current: tokio::sync::Mutex<BTreeMap<String, StoredSource>>,
+    next_handle: AtomicU32,
+    /// The last failure of each module that has not been deployed since.
+    failures: Mutex<BTreeMap<String, StoredFailure>>,
+}
+
+/// What came of a batch of files.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// The generation that is current now, if anything was deployed.
+    pub generation: Option<u64>,
+    /// Modules that were imported, those that only depend on a changed one included, with their services.
+    pub deployed: BTreeMap<String, Vec<String>>,
+    /// Files whose content is what is deployed already.
+    pub unchanged: Vec<String>,
+    /// Files that were left out, and why.
+    pub failed: Vec<DeployError>,
+}
+
+/// What `busbar service list` shows of a service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceRow {
+    /// Its name.
+    pub name: String,
+    /// `<module>.<Class>`.
+    pub impl_name: String,
+    /// The file it came from.
+    pub path: String,
+    /// The deployment that brought it.
+    pub generation: u64,
+    /// Whether it declares input or output.
+    pub has_sio: bool,
+    /// Verbs it has methods for; empty: `handle()` takes them all.
+    pub http_methods: Vec<String>,
+    /// First line of its docstring.
+    pub summary: String,
+}
+
+impl Deployer {
+    /// A deployer with nothing deployed; [`Deployer::start`] brings back what was.
+    pub fn new(store: Arc<Store>, handler: Arc<dyn Handler>, table: Arc<ServiceTable>) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            handler,
+            table,
+            current: tokio::sync::Mutex::default(),
+            next_handle: AtomicU32::new(1),
+            failures: Mutex::default(),
+        })
+    }
+
+    /// Deploys what a server served when it stopped, and what changed in the pickup directory since: `files` is all that lies there now.
+    /// A file that cannot be deployed any more falls back to its last good source. With `remove_missing`, modules whose file is gone are
+    /// forgotten.
+    pub async fn start(&self, files: Vec<Source>, remove_missing: bool) -> Result<Report, Error> {
+        let mut current = self.current.lock().await;
+        let mut stored: BTreeMap<String, StoredSource> = self
+            .store
+            .current_sources()
+            .await?
+            .into_iter()
+            .map(|source| (source.module.clone(), source))
+            .collect();
+        if remove_missing {
+            let present: HashSet<&str> = files.iter().map(|file| &*file.module).collect();
+            for module in stored
+                .keys()
+                .filter(|module| !present.contains(&***module))
+                .cloned()
+                .collect::<Vec<_>>()
+            {
+                self.store.remove_source(&module).await?;
+                stored.remove(&module);
+            }
+        }
+        let mut wanted: BTreeMap<String, Source> = stored
+            .values()
+            .map(|source| (source.module.clone(), as_source(source)))
+            .collect();
+        wanted.extend(files.into_iter().map(|file| (file.module.clone(), file)));
+        // a changed file that is broken now is tried once more with the text that ran last
+        let fallback = |module: &str| stored.get(module).map(as_source);
+        self.deploy_batch(&mut current, wanted.into_values().collect(), &fallback)
+            .await
+    }
+
+    /// Deploys files that were picked up together. Files that are deployed already, to the letter, are skipped; one that fails is left
+    /// out, and does not keep the others from being deployed.
+    ///
+    /// # Errors
+    /// When the ODB fails. What is wrong with a file stands in the report.
+    pub async fn deploy(&self, sources: Vec<Source>) -> Result<Report, Error> {
+        let mut current = self.current.lock().await;
+        let mut unchanged = Vec::new();
+        let mut changed: BTreeMap<String, Source> = BTreeMap::new();
+        for source in sources {
+            if current
+                .get(&source.module)
+                .is_some_and(|known| known.hash == hash(&source.text) && known.path == source.path)
+            {
+                // whatever was wrong with the file has been put back
+                self.failures().remove(&source.module);
+                unchanged.push(source.module);
+            } else {
+                changed.insert(source.module.clone(), source);
+            }
+        }
+        let mut report = self
+            .deploy_batch(&mut current, changed.into_values().collect(), &|_| None)
+            .await?;
+        report.unchanged = unchanged;
+        Ok(report)
+    }
+
+    /// Takes a module's services out of the table.
+    pub async fn remove(&self, modules: &[String]) -> Result<Report, Error> {
+        let mut current = self.current.lock().await;
+        let removed: Vec<String> = modules
+            .iter()
+            .filter(|module| current.contains_key(*module))
+            .cloned()
+            .collect();
+        if removed.is_empty() {
+            return Ok(Report::default());
+        }
+        let generation = self.store.next_generation().await?;
+        let deployment = Arc::new(Deployment {
+            generation,
+            sources: Vec::new(),
+            removed: removed.clone(),
+        });
+        let infos = match self.handler.prepare(deployment).await {
+            Ok(infos) => infos,
+            Err(error) => {
+                // a module that imports the one to be removed
+                self.note_failure(generation, &error).await;
+                return Ok(Report {
+                    failed: vec![error],
+                    ..Report::default()
+                });
+            }
+        };
+        for module in &removed {
+            if let Err(error) = self.store.remove_source(module).await {
+                self.handler.abort(generation).await;
+                return Err(error);
+            }
+            current.remove(module);
+            tracing::info!(
+                generation,
+                "removed the services of `{module}` (generation {generation})"
+            );
+        }
+        self.switch(generation, infos, &removed).await
+    }
+
+    /// Every service, by name.
+    pub fn list(&self) -> Vec<ServiceRow> {
+        let mut rows: Vec<ServiceRow> = self
+            .table
+            .load()
+            .values()
+            .map(|entry| ServiceRow {
+                name: entry.info.name.clone(),
+                impl_name: entry.info.impl_name.clone(),
+                path: format!("{}.py", entry.info.module),
+                generation: entry.generation,
+                has_sio: entry.info.sio.is_some(),
+                http_methods: entry.info.http_methods.clone(),
+                summary: entry.info.summary.clone(),
+            })
+            .collect();
+        rows.sort_by(|one, other| one.name.cmp(&other.name));
+        rows
+    }
+
+    /// Files that could not be deployed and have not been since.
+    pub fn last_failures(&self) -> Vec<StoredFailure> {
+        self.failures().values().cloned().collect()
+    }
+
+    /// Imports what can be imported of `sources`, in one generation: as long as one of them fails it is replaced by its fallback, or left
+    /// out.
+    async fn deploy_batch(
+        &self,
+        current: &mut BTreeMap<String, StoredSource>,
+        mut sources: Vec<Source>,
+        fallback: &(dyn Fn(&str) -> Option<Source> + Sync),
+    ) -> Result<Report, Error> {
+        let mut failed = Vec::new();
+        while !sources.is_empty() {
+            let generation = self.store.next_generation().await?;
+            let deployment = Arc::new(Deployment {
+                generation,
+                sources: sources.clone(),
+                removed: Vec::new(),
+            });
+            match self.handler.prepare(deployment).await {
+                Ok(infos) => {
+                    let mut report = self.keep(current, generation, &sources, infos).await?;
+                    report.failed = failed;
+                    return Ok(report);
+                }
+                Err(error) => {
+                    self.note_failure(generation, &error).await;
+                    let Some(position) = sources.iter().position(|source| source.module == error.module) else {
+                        // a module that imports one of these, or nobody's fault in particular: nothing of the batch can be deployed together
+                        if sources.len() > 1 {
+                            return self.one_by_one(current, sources, failed).await;
+                        }
+                        failed.push(error);
+                        break;
+                    };
+                    let broken = sources.swap_remove(position);
+                    if let Some(good) = fallback(&error.module).filter(|good| good.text != broken.text) {
+                        tracing::warn!("`{}` keeps running the code that was deployed last", error.module);
+                        sources.push(good);
+                    }
+                    failed.push(error);
+                }
+            }
+        }
+        Ok(Report {
+            failed,
+            ..Report::default()
+        })
+    }
+
+    /// The same for files that cannot be deployed together.
+    async fn one_by_one(
+        &self,
+        current: &mut BTreeMap<String, StoredSource>,
+        sources: Vec<Source>,
+        mut failed: Vec<DeployError>,
+    ) -> Result<Report, Error> {
+        let mut report = Report::default();
+        for source in sources {
+            let one = Box::pin(self.deploy_batch(current, vec![source], &|_| None)).await?;
+            report.generation = one.generation.or(report.generation);
+            report.deployed.extend(one.deployed);
+            failed.extend(one.failed);
+        }
+        report.failed = failed;
+        Ok(report)
+    }
+
+    /// Stores a prepared deployment and makes it current.
+    async fn keep(
+        &self,
+        current: &mut BTreeMap<String, StoredSource>,
+        generation: u64,
+        sources: &[Source],
+        infos: Vec<ServiceInfo>,
+    ) -> Result<Report, Error> {
+        let deployed_at = now();
+        let changed: Vec<StoredSource> = sources
+            .iter()
+            .map(|source| StoredSource {
+                module: source.module.clone(),
+                path: source.path.clone(),
+                text: source.text.clone(),
+                hash: hash(&source.text),
+                generation,
+                deployed_at: deployed_at.clone(),
+            })
+            .collect();
+        if let Err(error) = self.store.put_sources(generation, &changed).await {
+            // nothing runs that is not stored: a restart would bring back something else
+            self.handler.abort(generation).await;
+            return Err(error);
+        }
+        let report = self.switch(generation, infos, &[]).await?;
+        for source in changed {
+            self.failures().remove(&source.module);
+            let services = report.deployed.get(&source.module).map_or(0, Vec::len);
+            tracing::info!(
+                generation,
+                "deployed {services} service(s) from {} (generation {generation})",
+                source.path
+            );
+            current.insert(source.module.clone(), source);
+        }
+        Ok(report)
+    }
+
+    /// Hands out handles, commits, and swaps the table.
+    async fn switch(&self, generation: u64, infos: Vec<ServiceInfo>, removed: &[String]) -> Result<Report, Error> {
+        let entries: Vec<Arc<Entry>> = infos
+            .into_iter()
+            .map(|info| {
+                let handle = ServiceHandle(self.next_handle.fetch_add(1, Ordering::Relaxed));
+                Arc::new(Entry {
+                    handle,
+                    info,
+                    generation,
+                })
+            })
+            .collect();
+        let services = entries
+            .iter()
+            .map(|entry| (entry.info.name.clone(), entry.handle))
+            .collect();
+        self.handler.commit(Arc::new(Commit { generation, services })).await?;
+
+        let modules: HashSet<&str> = entries
+            .iter()
+            .map(|entry| &*entry.info.module)
+            .chain(removed.iter().map(|module| &**module))
+            .collect();
+        let mut table: Services = self.table.load().as_ref().clone();
+        table.retain(|_, entry| !modules.contains(&*entry.info.module));
+        let mut report = Report {
+            generation: Some(generation),
+            ..Report::default()
+        };
+        for entry in entries {
+            report
+                .deployed
+                .entry(entry.info.module.clone())
+                .or_default()
+                .push(entry.info.name.clone());
+            if let Some(other) = table.insert(entry.info.name.as_str().into(), entry.clone()) {
+                tracing::warn!(
+                    service = entry.info.name,
+                    "`{}` and `{}` are both called `{}`; the first one is served",
+                    entry.info.impl_name,
+                    other.info.impl_name,
+                    entry.info.name
+                );
+            }
+        }
+        self.table.swap(table);
+        Ok(report)
+    }
+
+    async fn note_failure(&self, generation: u64, error: &DeployError) {
+        let DeployError {
+            module,
+            message,
+            traceback,
+        } = error;
+        tracing::error!(
+            generation,
+            "cannot deploy `{module}`, what ran before goes on: {message}\n{traceback}"
+        );
+        let failure = StoredFailure {
+            generation,
+            module: module.clone(),
+            message: message.clone(),
+            traceback: traceback.clone(),
+            failed_at: now(),
+        };
+        if let Err(error) = self.store.put_failure(&failure).await {
+            tracing::error!(error = error.chain(), "cannot note a failed deployment");
+        }
+        self.failures().insert(module.clone(), failure);
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, StoredFailure>> {
+        // the data is whole after every statement
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a service file; its module is its name without the ending.
+///
+/// # Errors
+/// When it cannot be read, or has no name that a module can have.
+pub fn read_source(path: &std::path::Path) -> Result<Source, Error> {
+    let shown = path.display();
+    let module = path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(|| {
+        Error::new(
+            Kind::BadRequest,
+            format!("`{shown}` has no name that a module can have"),
+        )
+    })?;
+    let text = std::fs::read(path)
+        .map_err(|error| Error::new(Kind::NotFound, format!("cannot read `{shown}`")).with_source(error))?;
+    Ok(Source {
+        module: module.to_owned(),
+        path: path.to_string_lossy().into_owned(),
+        text,
+    })
+}
+
+fn as_source(stored: &StoredSource) -> Source {
+    Source {
+        module: stored.module.clone(),
+        path: stored.path.clone(),
+        text: stored.text.clone(),
+    }
+}
+
+fn hash(text: &[u8]) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
