@@ -7,6 +7,7 @@ Without ``requests`` installed these are classes of the same names, bases and at
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from busbar._borrowed import Borrowed
@@ -60,8 +61,18 @@ class _RequestException(OSError):
         self.response = response
 
 
+class _JSONDecodeError(_RequestException, json.JSONDecodeError):
+    """The answer is not JSON: ``msg`` says why, ``pos`` where in ``doc``."""
+
+    def __init__(self, msg: str, doc: str, pos: int, **kwargs: Any) -> None:
+        json.JSONDecodeError.__init__(self, msg, doc, pos)
+        _RequestException.__init__(self, *self.args, **kwargs)
+
+
 def _stand_ins() -> dict[str, type[Exception]]:
-    made: dict[str, type[Exception]] = {'RequestException': _RequestException}
+    made: dict[str, type[Exception]] = {'RequestException': _RequestException, 'JSONDecodeError': _JSONDecodeError}
+    for name, stand_in in made.items():
+        stand_in.__name__ = stand_in.__qualname__ = name
 
     def add(name: str, text: str, *bases: str | type[Exception]) -> None:
         parents = tuple(made[base] if isinstance(base, str) else base for base in bases)
@@ -86,7 +97,6 @@ def _stand_ins() -> dict[str, type[Exception]]:
     add('InvalidHeader', 'A header has a value that cannot be sent.', 'RequestException', ValueError)
     add('ChunkedEncodingError', 'The answer ended in the middle.', 'RequestException')
     add('ContentDecodingError', 'The answer could not be decompressed.', 'RequestException')
-    add('JSONDecodeError', 'The answer is not JSON.', 'RequestException', ValueError)
     return made
 
 

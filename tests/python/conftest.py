@@ -1,0 +1,39 @@
+"""Lets the tests import the package without the executable around it."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+# last, as the interpreter does it: a package that is really installed wins
+sys.path.append(str(ROOT / 'python'))
+
+
+class FakeModule(types.ModuleType):
+    """In the place of the native module: enough of it for the pure-Python parts."""
+
+    class Service:
+        """The base class that the server provides."""
+
+    def __init__(self) -> None:
+        super().__init__('_busbar')
+        self.lines: list[tuple[int, str, str]] = []
+
+    def log(self, level: int, logger: str, message: str) -> None:
+        """Keeps what was logged."""
+        self.lines.append((level, logger, message))
+
+
+@pytest.fixture
+def native(monkeypatch):
+    """The module in the place of ``_busbar``, new for each test."""
+    module = FakeModule()
+    monkeypatch.setitem(sys.modules, '_busbar', module)
+    for name in [name for name in sys.modules if name == 'busbar.logs' or name.startswith('zato.server.service')]:
+        monkeypatch.delitem(sys.modules, name)
+    return module
