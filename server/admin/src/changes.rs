@@ -46,7 +46,10 @@ pub struct ObjectName {
 
 impl ObjectName {
     fn of(record: &Record) -> Self {
-        Self { kind: record.kind.clone(), name: record.name.clone() }
+        Self {
+            kind: record.kind.clone(),
+            name: record.name.clone(),
+        }
     }
 }
 
@@ -179,7 +182,10 @@ impl Changes {
 
     /// All objects as they are now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.current.read().expect("nothing panics while it holds this lock").clone()
+        self.current
+            .read()
+            .expect("nothing panics while it holds this lock")
+            .clone()
     }
 
     /// The object types.
@@ -210,7 +216,9 @@ impl Changes {
         let (this, who) = (self.clone(), who.to_owned());
         let task = tokio::spawn(async move { this.make(make, &who).await });
         task.await.unwrap_or_else(|error| {
-            Err(Error::new(Kind::Internal, "a change of the objects broke off").with_source(error).into())
+            Err(Error::new(Kind::Internal, "a change of the objects broke off")
+                .with_source(error)
+                .into())
         })
     }
 
@@ -234,7 +242,12 @@ impl Changes {
     {
         let _turn = self.turn.lock().await;
         let current = self.snapshot();
-        let Prepared { set, snapshot, switches, mut applied } = self.prepare_change(&current, make(&current)?)?;
+        let Prepared {
+            set,
+            snapshot,
+            switches,
+            mut applied,
+        } = self.prepare_change(&current, make(&current)?)?;
         if set.changes.is_empty() {
             return Ok(applied);
         }
@@ -263,7 +276,9 @@ impl Changes {
         if let Err(error) = self.handler.configure(snapshot).await {
             // it is stored and the hub has switched: workers that did not take over get it when they are replaced
             error!(error = %error.chain(), "a worker did not take over the change of the objects");
-            applied.warnings.push(format!("a worker did not take over the change: {}", error.chain()));
+            applied
+                .warnings
+                .push(format!("a worker did not take over the change: {}", error.chain()));
         }
         Ok(applied)
     }
@@ -272,8 +287,17 @@ impl Changes {
         let (set, snapshot, applied) = self.check(current, set)?;
         let snapshot = Arc::new(snapshot);
         // what changes nothing needs no switch
-        let switches = if set.changes.is_empty() { Vec::new() } else { self.prepare(&snapshot)? };
-        Ok(Prepared { set, snapshot, switches, applied })
+        let switches = if set.changes.is_empty() {
+            Vec::new()
+        } else {
+            self.prepare(&snapshot)?
+        };
+        Ok(Prepared {
+            set,
+            snapshot,
+            switches,
+            applied,
+        })
     }
 
     fn prepare(&self, snapshot: &Snapshot) -> Result<Vec<Switch>, Error> {
@@ -309,7 +333,13 @@ impl Changes {
                     Err(problem) => problems.push(problem),
                 },
                 Change::Delete { kind, name } => {
-                    if new.remove(&ObjectName { kind: kind.clone(), name: name.clone() }).is_some() {
+                    if new
+                        .remove(&ObjectName {
+                            kind: kind.clone(),
+                            name: name.clone(),
+                        })
+                        .is_some()
+                    {
                         effective.push(Change::Delete { kind, name });
                     }
                 }
@@ -328,7 +358,10 @@ impl Changes {
         applied.revision = current.revision + u64::from(!effective.is_empty());
         check_security_names(&new, &put, &mut problems);
         self.check_references(&old, &new, &put, &mut problems, &mut applied.warnings);
-        let snapshot = Snapshot { revision: applied.revision, records: new.into_values().collect() };
+        let snapshot = Snapshot {
+            revision: applied.revision,
+            records: new.into_values().collect(),
+        };
         problems.or((ChangeSet { changes: effective }, snapshot, applied))
     }
 
@@ -336,7 +369,11 @@ impl Changes {
         let name = ObjectName::of(&record);
         let Some(object_type) = self.registry.get(&record.kind) else {
             let known: Vec<_> = self.registry.iter().map(|it| it.kind).collect();
-            let message = format!("there is no object type `{}`; there are {}", record.kind, known.join(", "));
+            let message = format!(
+                "there is no object type `{}`; there are {}",
+                record.kind,
+                known.join(", ")
+            );
             return Err(Problem::new(Code::E26, message).with_object(name));
         };
         if let Err(message) = check_name(&record.name) {
@@ -357,12 +394,18 @@ impl Changes {
         warnings: &mut Vec<String>,
     ) {
         let definitions = |records: &BTreeMap<ObjectName, Record>| -> BTreeSet<String> {
-            records.keys().filter(|it| it.kind.starts_with(SECURITY)).map(|it| it.name.clone()).collect()
+            records
+                .keys()
+                .filter(|it| it.kind.starts_with(SECURITY))
+                .map(|it| it.name.clone())
+                .collect()
         };
         let (before, after) = (definitions(old), definitions(new));
         let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, record) in new {
-            let Some(object_type) = self.registry.get(&record.kind) else { continue };
+            let Some(object_type) = self.registry.get(&record.kind) else {
+                continue;
+            };
             let is_put = put.contains(name);
             for reference in (object_type.references)(&record.body) {
                 match reference {
@@ -385,7 +428,8 @@ impl Changes {
         }
         for (definition, users) in users {
             let message = format!("cannot be deleted, it is used by {}", users.join(", "));
-            problems.push(Problem::new(Code::E24, message).with_object(format_args!("security definition `{definition}`")));
+            problems
+                .push(Problem::new(Code::E24, message).with_object(format_args!("security definition `{definition}`")));
         }
     }
 }
@@ -414,9 +458,16 @@ pub fn check_name(name: &str) -> Result<(), String> {
 fn counted_as(snapshot: Arc<Snapshot>, stored: &Snapshot) -> Snapshot {
     let mut snapshot = Arc::unwrap_or_clone(snapshot);
     snapshot.revision = stored.revision;
-    let versions: BTreeMap<_, _> = stored.records.iter().map(|it| ((&it.kind, &it.name), it.version)).collect();
+    let versions: BTreeMap<_, _> = stored
+        .records
+        .iter()
+        .map(|it| ((&it.kind, &it.name), it.version))
+        .collect();
     for record in &mut snapshot.records {
-        record.version = versions.get(&(&record.kind, &record.name)).copied().unwrap_or(record.version);
+        record.version = versions
+            .get(&(&record.kind, &record.name))
+            .copied()
+            .unwrap_or(record.version);
     }
     snapshot
 }
@@ -429,10 +480,19 @@ fn by_name(records: &[Record]) -> BTreeMap<ObjectName, Record> {
 fn check_security_names(new: &BTreeMap<ObjectName, Record>, put: &BTreeSet<ObjectName>, problems: &mut Problems) {
     let mut seen: BTreeMap<&str, &ObjectName> = BTreeMap::new();
     for name in new.keys().filter(|it| it.kind.starts_with(SECURITY)) {
-        let Some(other) = seen.insert(&name.name, name) else { continue };
-        let (mine, theirs) = if put.contains(name) { (name, other) } else { (other, name) };
+        let Some(other) = seen.insert(&name.name, name) else {
+            continue;
+        };
+        let (mine, theirs) = if put.contains(name) {
+            (name, other)
+        } else {
+            (other, name)
+        };
         if put.contains(mine) {
-            let message = format!("there is a {} of this name; security definitions share one set of names", theirs.kind);
+            let message = format!(
+                "there is a {} of this name; security definitions share one set of names",
+                theirs.kind
+            );
             problems.push(Problem::new(Code::E25, message).with_object(mine));
         }
     }

@@ -82,7 +82,13 @@ pub struct Problem {
 impl Problem {
     /// A problem that is about no object.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, file: String::new(), object: String::new(), field: String::new(), message: message.into() }
+        Self {
+            code,
+            file: String::new(),
+            object: String::new(),
+            field: String::new(),
+            message: message.into(),
+        }
     }
 
     /// Says in which file.
@@ -184,7 +190,12 @@ impl std::error::Error for Problems {}
 
 impl From<&Problems> for Error {
     fn from(problems: &Problems) -> Self {
-        let kind = problems.0.iter().map(|it| it.code.kind()).find(|kind| *kind != Kind::Conflict).unwrap_or(Kind::Conflict);
+        let kind = problems
+            .0
+            .iter()
+            .map(|it| it.code.kind())
+            .find(|kind| *kind != Kind::Conflict)
+            .unwrap_or(Kind::Conflict);
         let error = Self::new(kind, problems.to_string());
         if problems.0.iter().all(|it| it.code == Code::W01) {
             error.with_hint("add --replace to change what is there, or see what would change with --plan")

@@ -65,7 +65,10 @@ impl Fields {
             _ => Map::new(),
         };
         let required = schema["required"].as_array().into_iter().flatten();
-        Self { properties, required: required.filter_map(Value::as_str).map(str::to_owned).collect() }
+        Self {
+            properties,
+            required: required.filter_map(Value::as_str).map(str::to_owned).collect(),
+        }
     }
 
     /// Whether the type has this field.
@@ -85,12 +88,17 @@ impl Fields {
 
     /// Whether the field is something other than null when nobody says what it is.
     pub fn has_default(&self, field: &str) -> bool {
-        self.properties.get(field).is_some_and(|schema| !schema["default"].is_null())
+        self.properties
+            .get(field)
+            .is_some_and(|schema| !schema["default"].is_null())
     }
 
     /// Names of the fields that are never shown.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.properties.iter().filter(|(_, schema)| is_secret(schema)).map(|(name, _)| name.as_str())
+        self.properties
+            .iter()
+            .filter(|(_, schema)| is_secret(schema))
+            .map(|(name, _)| name.as_str())
     }
 
     /// Whether the field is never shown.
@@ -110,12 +118,18 @@ impl Fields {
 
     /// `body` with its secrets masked, for people to look at. Secrets that are not set stay so.
     pub fn masked(&self, body: &Map<String, Value>) -> Map<String, Value> {
-        body.iter().map(|(name, value)| (name.clone(), self.masked_value(name, value))).collect()
+        body.iter()
+            .map(|(name, value)| (name.clone(), self.masked_value(name, value)))
+            .collect()
     }
 
     /// One field's value, masked if it is a secret that is set.
     pub fn masked_value(&self, field: &str, value: &Value) -> Value {
-        if self.is_secret(field) && !value.is_null() { Value::String(MASK.to_owned()) } else { value.clone() }
+        if self.is_secret(field) && !value.is_null() {
+            Value::String(MASK.to_owned())
+        } else {
+            value.clone()
+        }
     }
 }
 

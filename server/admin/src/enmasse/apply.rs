@@ -28,7 +28,12 @@ pub struct ImportOptions {
 /// # Errors
 ///
 /// [`ChangeError`]; then everything is as it was.
-pub async fn import(changes: &Arc<Changes>, document: Document, options: ImportOptions, who: &str) -> Result<Applied, ChangeError> {
+pub async fn import(
+    changes: &Arc<Changes>,
+    document: Document,
+    options: ImportOptions,
+    who: &str,
+) -> Result<Applied, ChangeError> {
     let registry = changes.registry();
     let make = move |current: &Snapshot| {
         let resolved = resolve(registry, &document, current)?;
@@ -41,7 +46,9 @@ pub async fn import(changes: &Arc<Changes>, document: Document, options: ImportO
 }
 
 fn puts(resolved: Vec<Resolved>) -> ChangeSet {
-    ChangeSet { changes: resolved.into_iter().map(|it| Change::Put(it.record)).collect() }
+    ChangeSet {
+        changes: resolved.into_iter().map(|it| Change::Put(it.record)).collect(),
+    }
 }
 
 fn refuse_existing(resolved: &[Resolved], current: &Snapshot) -> Result<(), Problems> {
@@ -49,14 +56,21 @@ fn refuse_existing(resolved: &[Resolved], current: &Snapshot) -> Result<(), Prob
     for Resolved { file, record } in resolved {
         if stored(current, record).is_some_and(|it| !same(it, record)) {
             let object = format!("{} `{}`", record.kind, record.name);
-            problems.push(Problem::new(Code::W01, "exists already and is different").in_file(file).with_object(object));
+            problems.push(
+                Problem::new(Code::W01, "exists already and is different")
+                    .in_file(file)
+                    .with_object(object),
+            );
         }
     }
     problems.or(())
 }
 
 fn stored<'a>(current: &'a Snapshot, record: &Record) -> Option<&'a Record> {
-    current.records.iter().find(|it| it.kind == record.kind && it.name == record.name)
+    current
+        .records
+        .iter()
+        .find(|it| it.kind == record.kind && it.name == record.name)
 }
 
 fn same(a: &Record, b: &Record) -> bool {
@@ -120,13 +134,26 @@ pub async fn plan(changes: &Arc<Changes>, document: &Document) -> Result<Plan, C
             let resolved = resolve(registry, document, current)?;
             let mut fields = BTreeMap::new();
             for Resolved { record, .. } in &resolved {
-                let Some(object_type) = registry.get(&record.kind) else { continue };
-                let fields = fields.entry(object_type.kind).or_insert_with(|| Fields::of(object_type));
-                let object = ObjectName { kind: record.kind.clone(), name: record.name.clone() };
+                let Some(object_type) = registry.get(&record.kind) else {
+                    continue;
+                };
+                let fields = fields
+                    .entry(object_type.kind)
+                    .or_insert_with(|| Fields::of(object_type));
+                let object = ObjectName {
+                    kind: record.kind.clone(),
+                    name: record.name.clone(),
+                };
                 match stored(current, record) {
-                    None => plan.create.push(PlannedCreate { object, fields: fields.masked(&record.body) }),
+                    None => plan.create.push(PlannedCreate {
+                        object,
+                        fields: fields.masked(&record.body),
+                    }),
                     Some(old) if same(old, record) => plan.unchanged.push(object),
-                    Some(old) => plan.change.push(PlannedChange { object, fields: compare(fields, old, record) }),
+                    Some(old) => plan.change.push(PlannedChange {
+                        object,
+                        fields: compare(fields, old, record),
+                    }),
                 }
             }
             Ok(puts(resolved))
@@ -139,14 +166,25 @@ pub async fn plan(changes: &Arc<Changes>, document: &Document) -> Result<Plan, C
 fn compare(fields: &Fields, old: &Record, new: &Record) -> Vec<FieldChange> {
     let mut changed = Vec::new();
     if old.is_active != new.is_active {
-        changed.push(FieldChange { field: "is_active".to_owned(), old: old.is_active.into(), new: new.is_active.into() });
+        changed.push(FieldChange {
+            field: "is_active".to_owned(),
+            old: old.is_active.into(),
+            new: new.is_active.into(),
+        });
     }
     let gone = old.body.keys().filter(|it| !new.body.contains_key(*it));
     for field in new.body.keys().chain(gone) {
-        let (before, after) = (old.body.get(field).unwrap_or(&Value::Null), new.body.get(field).unwrap_or(&Value::Null));
+        let (before, after) = (
+            old.body.get(field).unwrap_or(&Value::Null),
+            new.body.get(field).unwrap_or(&Value::Null),
+        );
         if before != after {
             let (old, new) = (fields.masked_value(field, before), fields.masked_value(field, after));
-            changed.push(FieldChange { field: field.clone(), old, new });
+            changed.push(FieldChange {
+                field: field.clone(),
+                old,
+                new,
+            });
         }
     }
     changed

@@ -49,13 +49,21 @@ pub fn export(registry: Registry, snapshot: &Snapshot, options: &ExportOptions) 
     for key in registry.keys() {
         let mut items: Vec<(&str, Value)> = Vec::new();
         for object_type in registry.iter().filter(|it| it.enmasse_keys.first() == Some(&key)) {
-            if !options.keys.is_empty() && !options.keys.iter().any(|it| object_type.enmasse_keys.contains(&it.as_str())) {
+            if !options.keys.is_empty()
+                && !options
+                    .keys
+                    .iter()
+                    .any(|it| object_type.enmasse_keys.contains(&it.as_str()))
+            {
                 continue;
             }
             let fields = Fields::of(object_type);
             let records = snapshot.records.iter().filter(|it| it.kind == object_type.kind);
             for record in records.filter(|it| is_asked_for(it, options)) {
-                items.push((&record.name, item(&fields, object_type.enmasse_type, record, options.with_secrets)));
+                items.push((
+                    &record.name,
+                    item(&fields, object_type.enmasse_type, record, options.with_secrets),
+                ));
             }
         }
         items.sort_by(|a, b| a.0.cmp(b.0));
@@ -95,7 +103,9 @@ fn write(tree: &Value, format: Format) -> Result<String, Error> {
         Error::new(Kind::Internal, "the objects cannot be written down").with_source(error)
     };
     match format {
-        Format::Json => serde_json::to_string_pretty(tree).map(|text| text + "\n").map_err(|error| fail(error.into())),
+        Format::Json => serde_json::to_string_pretty(tree)
+            .map(|text| text + "\n")
+            .map_err(|error| fail(error.into())),
         Format::Yaml => {
             let options = serde_saphyr::ser_options! { compact_list_indent: false };
             serde_saphyr::to_string_with_options(tree, options).map_err(|error| fail(error.to_string().into()))

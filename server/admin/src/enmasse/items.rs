@@ -12,20 +12,75 @@ use crate::registry::{Fields, Registry};
 
 /// What exports of Zato say of an object and what says nothing here: keys of its database, names of its cluster, and what it made out
 /// of other fields.
-const BOOKKEEPING: &[&str] =
-    &["id", "cluster", "cluster_id", "cluster_name", "is_internal", "opaque1", "service_id", "security_id", "old_name"];
+const BOOKKEEPING: &[&str] = &[
+    "id",
+    "cluster",
+    "cluster_id",
+    "cluster_name",
+    "is_internal",
+    "opaque1",
+    "service_id",
+    "security_id",
+    "old_name",
+];
 
 /// Top-level keys that Zato has and busbar has not yet, so that the message can say so.
 const NOT_YET: &[&str] = &[
-    "channel_amqp", "channel_ftp", "channel_jms_wmq", "channel_soap", "channel_stomp", "channel_wsx", "channel_zmq",
-    "cloud_aws_s3", "def_amqp", "def_cassandra", "def_cloud_openstack_swift", "def_jms_wmq", "def_namespace",
-    "definition_amqp", "definition_cassandra", "definition_jms_wmq", "email_imap", "email_smtp", "elastic_search",
-    "http_soap", "json_pointer", "notif_cloud_openstack_swift", "notif_sql", "outconn_amqp", "outconn_ftp",
-    "outconn_jms_wmq", "outconn_odoo", "outconn_sap", "outconn_soap", "outconn_sql", "outconn_stomp", "outgoing_ldap",
-    "outgoing_soap", "outgoing_wsx", "pubsub_endpoint", "pubsub_subscription", "pubsub_topic", "query_cassandra",
-    "rbac_client_role", "rbac_permission", "rbac_role", "rbac_role_permission", "scheduler", "search_es", "search_solr",
-    "security_groups", "sms_twilio", "sso_user", "tls_ca_cert", "web_socket", "xpath", "zato_cache_builtin",
-    "zato_cache_memcached", "zato_generic_connection", "zato_generic_rest_wrapper",
+    "channel_amqp",
+    "channel_ftp",
+    "channel_jms_wmq",
+    "channel_soap",
+    "channel_stomp",
+    "channel_wsx",
+    "channel_zmq",
+    "cloud_aws_s3",
+    "def_amqp",
+    "def_cassandra",
+    "def_cloud_openstack_swift",
+    "def_jms_wmq",
+    "def_namespace",
+    "definition_amqp",
+    "definition_cassandra",
+    "definition_jms_wmq",
+    "email_imap",
+    "email_smtp",
+    "elastic_search",
+    "http_soap",
+    "json_pointer",
+    "notif_cloud_openstack_swift",
+    "notif_sql",
+    "outconn_amqp",
+    "outconn_ftp",
+    "outconn_jms_wmq",
+    "outconn_odoo",
+    "outconn_sap",
+    "outconn_soap",
+    "outconn_sql",
+    "outconn_stomp",
+    "outgoing_ldap",
+    "outgoing_soap",
+    "outgoing_wsx",
+    "pubsub_endpoint",
+    "pubsub_subscription",
+    "pubsub_topic",
+    "query_cassandra",
+    "rbac_client_role",
+    "rbac_permission",
+    "rbac_role",
+    "rbac_role_permission",
+    "scheduler",
+    "search_es",
+    "search_solr",
+    "security_groups",
+    "sms_twilio",
+    "sso_user",
+    "tls_ca_cert",
+    "web_socket",
+    "xpath",
+    "zato_cache_builtin",
+    "zato_cache_memcached",
+    "zato_generic_connection",
+    "zato_generic_rest_wrapper",
 ];
 
 /// One item, made out.
@@ -47,7 +102,11 @@ pub fn resolve(registry: Registry, document: &Document, current: &Snapshot) -> R
     let mut resolver = Resolver {
         registry,
         fields: HashMap::new(),
-        stored: current.records.iter().map(|it| ((it.kind.as_str(), it.name.as_str()), it)).collect(),
+        stored: current
+            .records
+            .iter()
+            .map(|it| ((it.kind.as_str(), it.name.as_str()), it))
+            .collect(),
         unknown_keys: BTreeMap::new(),
         problems: Problems::default(),
     };
@@ -56,11 +115,23 @@ pub fn resolve(registry: Registry, document: &Document, current: &Snapshot) -> R
     for item in &document.items {
         let Some(record) = resolver.item(item) else { continue };
         if let Some(file) = seen.insert((record.kind.clone(), record.name.clone()), &item.file) {
-            let place = if file == item.file { "in the same file".to_owned() } else { format!("in {file}") };
-            resolver.refuse(item, Code::E21, "", format!("stands there twice, the first time {place}"));
+            let place = if file == item.file {
+                "in the same file".to_owned()
+            } else {
+                format!("in {file}")
+            };
+            resolver.refuse(
+                item,
+                Code::E21,
+                "",
+                format!("stands there twice, the first time {place}"),
+            );
             continue;
         }
-        resolved.push(Resolved { file: item.file.clone(), record });
+        resolved.push(Resolved {
+            file: item.file.clone(),
+            record,
+        });
     }
     resolver.report_unknown_keys();
     resolver.problems.or(resolved)
@@ -77,14 +148,22 @@ struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     fn refuse(&mut self, item: &Item, code: Code, field: &str, message: impl Into<String>) {
-        self.problems.push(Problem::new(code, message).in_file(&item.file).with_object(item.describe()).with_field(field));
+        self.problems.push(
+            Problem::new(code, message)
+                .in_file(&item.file)
+                .with_object(item.describe())
+                .with_field(field),
+        );
     }
 
     /// The object that `item` describes; `None` if something is wrong with it, which is on the list then.
     fn item(&mut self, item: &'a Item) -> Option<Record> {
         let candidates = self.registry.of_key(&item.key);
         if candidates.is_empty() {
-            self.unknown_keys.entry((&item.file, &item.key)).or_default().push(item.describe());
+            self.unknown_keys
+                .entry((&item.file, &item.key))
+                .or_default()
+                .push(item.describe());
             return None;
         }
         let mut fields = item.fields.clone();
@@ -97,7 +176,13 @@ impl<'a> Resolver<'a> {
         if self.problems.0.len() > before {
             return None;
         }
-        Some(Record { kind: object_type.kind.to_owned(), name, is_active, body: body?, version: 0 })
+        Some(Record {
+            kind: object_type.kind.to_owned(),
+            name,
+            is_active,
+            body: body?,
+            version: 0,
+        })
     }
 
     fn name(&mut self, item: &Item, name: Option<Value>) -> Option<String> {
@@ -115,7 +200,12 @@ impl<'a> Resolver<'a> {
                 None
             }
             Some(other) => {
-                self.refuse(item, Code::E22, "name", format!("must be text; put {other} into quotes"));
+                self.refuse(
+                    item,
+                    Code::E22,
+                    "name",
+                    format!("must be text; put {other} into quotes"),
+                );
                 None
             }
         }
@@ -126,7 +216,12 @@ impl<'a> Resolver<'a> {
             None | Some(Value::Null) => true,
             Some(Value::Bool(value)) => value,
             Some(value) => value.as_str().and_then(parse_bool).unwrap_or_else(|| {
-                self.refuse(item, Code::E22, "is_active", format!("must be true or false, not {value}"));
+                self.refuse(
+                    item,
+                    Code::E22,
+                    "is_active",
+                    format!("must be true or false, not {value}"),
+                );
                 true
             }),
         }
@@ -150,7 +245,11 @@ impl<'a> Resolver<'a> {
             Some("outgoing") => "outgoing.",
             _ => "",
         };
-        let candidates: Vec<_> = candidates.iter().filter(|it| it.kind.starts_with(direction)).copied().collect();
+        let candidates: Vec<_> = candidates
+            .iter()
+            .filter(|it| it.kind.starts_with(direction))
+            .copied()
+            .collect();
         if let [only] = candidates[..]
             && only.enmasse_type.is_none()
         {
@@ -159,9 +258,16 @@ impl<'a> Resolver<'a> {
         let known: Vec<_> = candidates.iter().filter_map(|it| it.enmasse_type).collect();
         match fields.shift_remove("type") {
             Some(Value::String(name)) => {
-                let found = candidates.iter().find(|it| it.enmasse_type == Some(name.as_str())).copied();
+                let found = candidates
+                    .iter()
+                    .find(|it| it.enmasse_type == Some(name.as_str()))
+                    .copied();
                 if found.is_none() {
-                    let message = format!("there is no type `{name}` under `{}`; there are {}", item.key, known.join(", "));
+                    let message = format!(
+                        "there is no type `{name}` under `{}`; there are {}",
+                        item.key,
+                        known.join(", ")
+                    );
                     self.refuse(item, Code::E09, "type", message);
                 }
                 found
@@ -170,7 +276,12 @@ impl<'a> Resolver<'a> {
                 if let [only] = candidates[..] {
                     return Some(only);
                 }
-                self.refuse(item, Code::E04, "type", format!("is required; it can be {}", known.join(", ")));
+                self.refuse(
+                    item,
+                    Code::E04,
+                    "type",
+                    format!("is required; it can be {}", known.join(", ")),
+                );
                 None
             }
             Some(other) => {
@@ -188,7 +299,11 @@ impl<'a> Resolver<'a> {
         name: &str,
         mut fields: Map<String, Value>,
     ) -> Option<Map<String, Value>> {
-        let schema = self.fields.entry(object_type.kind).or_insert_with(|| Fields::of(object_type)).clone();
+        let schema = self
+            .fields
+            .entry(object_type.kind)
+            .or_insert_with(|| Fields::of(object_type))
+            .clone();
         fields.retain(|field, value| {
             // old exports have a null for everything that was never set; of a secret it says that it was not written out
             let says_something = !value.is_null() || (schema.accepts(field, "null") && !schema.is_secret(field));
@@ -212,7 +327,8 @@ impl<'a> Resolver<'a> {
             match (object_type.normalise)(&fields) {
                 Ok(body) => return Some(body),
                 Err(error) => {
-                    let unknown = error.message.starts_with("unknown field") && fields.shift_remove(&error.field).is_some();
+                    let unknown =
+                        error.message.starts_with("unknown field") && fields.shift_remove(&error.field).is_some();
                     let missing = error.message.starts_with("missing field");
                     let mut problem = Problem::of_field(error);
                     if unknown && let Some(similar) = similar(&problem.field, schema.names()) {
@@ -222,7 +338,8 @@ impl<'a> Resolver<'a> {
                         problem.message.push_str("; put it into quotes");
                     }
                     let first = problem.field.clone();
-                    self.problems.push(problem.in_file(&item.file).with_object(item.describe()));
+                    self.problems
+                        .push(problem.in_file(&item.file).with_object(item.describe()));
                     if unknown {
                         continue;
                     }
@@ -250,7 +367,11 @@ impl<'a> Resolver<'a> {
             };
             let shown: Vec<_> = items.iter().take(10).map(String::as_str).collect();
             let more = items.len().saturating_sub(shown.len());
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
             let message = format!("{what} (used for {}{more})", shown.join(", "));
             self.problems.push(Problem::new(Code::E10, message).in_file(file));
         }

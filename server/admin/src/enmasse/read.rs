@@ -64,8 +64,13 @@ pub struct ReadOptions {
 impl ReadOptions {
     /// The environment of this process.
     pub fn from_env() -> Self {
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-        Self { env: std::env::vars_os().filter_map(text).collect(), ..Self::default() }
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self {
+            env: std::env::vars_os().filter_map(text).collect(),
+            ..Self::default()
+        }
     }
 
     /// Adds the variables of an environment file: `NAME=value` lines, with comments (`#`, `;`), section headers and quotes around values
@@ -83,7 +88,9 @@ impl ReadOptions {
             let (name, value) = line.split_once('=').ok_or(index + 1)?;
             let (name, value) = (name.trim(), value.trim());
             let name = name.strip_prefix("export ").map_or(name, str::trim);
-            let quoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+            let quoted = ['"', '\'']
+                .iter()
+                .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
             self.env.insert(name.to_owned(), quoted.unwrap_or(value).to_owned());
         }
         Ok(())
@@ -105,7 +112,9 @@ impl Document {
             }
             Err(error) => {
                 let name = path.display().to_string();
-                reader.problems.push(Problem::new(Code::E20, format!("cannot be read: {error}")).in_file(name));
+                reader
+                    .problems
+                    .push(Problem::new(Code::E20, format!("cannot be read: {error}")).in_file(name));
             }
         }
         reader.finish()
@@ -132,24 +141,37 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(options: &'a ReadOptions) -> Self {
-        Self { options, seen: BTreeSet::new(), items: Vec::new(), problems: Problems::default() }
+        Self {
+            options,
+            seen: BTreeSet::new(),
+            items: Vec::new(),
+            problems: Problems::default(),
+        }
     }
 
     fn finish(mut self) -> Result<Document, Problems> {
         if self.items.is_empty() && self.problems.0.is_empty() {
-            self.problems.push(Problem::new(Code::E03, "there is nothing in it to import"));
+            self.problems
+                .push(Problem::new(Code::E03, "there is nothing in it to import"));
         }
         fill_in_fields(&mut self.items, &self.options.env);
         let mut missing = Vec::new();
         for item in &mut self.items {
             let at = (item.file.clone(), item.describe());
             for (field, value) in &mut item.fields {
-                substitute(value, &self.options.env, &mut |name| missing.push((at.clone(), field.clone(), name.to_owned())));
+                substitute(value, &self.options.env, &mut |name| {
+                    missing.push((at.clone(), field.clone(), name.to_owned()))
+                });
             }
         }
         for ((file, object), field, name) in missing {
             let message = format!("environment variable `{name}` is not set");
-            self.problems.push(Problem::new(Code::E23, message).in_file(file).with_object(object).with_field(field));
+            self.problems.push(
+                Problem::new(Code::E23, message)
+                    .in_file(file)
+                    .with_object(object)
+                    .with_field(field),
+            );
         }
         let items = self.items;
         self.problems.or(Document { items })
@@ -160,7 +182,13 @@ impl<'a> Reader<'a> {
         let tree = match tree::parse(name, bytes) {
             Ok(Value::Object(tree)) => tree,
             Ok(Value::Null) => return self.refuse(name, Code::E03, "is empty"),
-            Ok(_) => return self.refuse(name, Code::E03, "must hold keys like `security` and `channel_rest`, each with a list"),
+            Ok(_) => {
+                return self.refuse(
+                    name,
+                    Code::E03,
+                    "must hold keys like `security` and `channel_rest`, each with a list",
+                );
+            }
             Err(message) => return self.refuse(name, Code::E03, message),
         };
         for (key, value) in tree {
@@ -173,7 +201,11 @@ impl<'a> Reader<'a> {
                 }
                 // a key whose items were all commented out
                 Value::Null => {}
-                _ => self.refuse(name, Code::E03, format!("`{key}` must be a list, its items beginning with `- name: `")),
+                _ => self.refuse(
+                    name,
+                    Code::E03,
+                    format!("`{key}` must be a list, its items beginning with `- name: `"),
+                ),
             }
         }
     }
@@ -181,17 +213,33 @@ impl<'a> Reader<'a> {
     fn item(&mut self, file: &str, dir: Option<&Path>, key: &str, position: usize, value: Value) {
         match value {
             Value::Object(fields) => {
-                self.items.push(Item { file: file.to_owned(), key: key.to_owned(), position, fields });
+                self.items.push(Item {
+                    file: file.to_owned(),
+                    key: key.to_owned(),
+                    position,
+                    fields,
+                });
             }
             Value::String(text) if text.starts_with("file://") => {
-                let Some((name, _, bytes)) = self.included(file, dir, &text["file://".len()..]) else { return };
+                let Some((name, _, bytes)) = self.included(file, dir, &text["file://".len()..]) else {
+                    return;
+                };
                 match tree::parse(&name, &bytes) {
-                    Ok(Value::Object(fields)) => self.items.push(Item { file: name, key: key.to_owned(), position, fields }),
+                    Ok(Value::Object(fields)) => self.items.push(Item {
+                        file: name,
+                        key: key.to_owned(),
+                        position,
+                        fields,
+                    }),
                     Ok(_) => self.refuse(&name, Code::E03, "must hold the fields of one object"),
                     Err(message) => self.refuse(&name, Code::E03, message),
                 }
             }
-            _ => self.refuse(file, Code::E03, format!("item {position} of `{key}` must hold fields, like `name: ...`")),
+            _ => self.refuse(
+                file,
+                Code::E03,
+                format!("item {position} of `{key}` must hold fields, like `name: ...`"),
+            ),
         }
     }
 
@@ -202,7 +250,9 @@ impl<'a> Reader<'a> {
             Value::Null => return,
             _ => None,
         };
-        let Some(texts) = texts else { return self.refuse(file, Code::E03, "`include` must be a list of file names") };
+        let Some(texts) = texts else {
+            return self.refuse(file, Code::E03, "`include` must be a list of file names");
+        };
         for text in texts {
             let text = text.strip_prefix("file://").unwrap_or(&text);
             if let Some((name, dir, bytes)) = self.included(file, dir, text) {
@@ -219,7 +269,11 @@ impl<'a> Reader<'a> {
             return None;
         };
         let beside = dir.join(name);
-        let path = if beside.exists() || !Path::new(name).exists() { beside } else { PathBuf::from(name) };
+        let path = if beside.exists() || !Path::new(name).exists() {
+            beside
+        } else {
+            PathBuf::from(name)
+        };
         if self.seen.len() >= FILES_MAX {
             self.refuse(from, Code::E03, format!("includes more than {FILES_MAX} files"));
             return None;
@@ -234,7 +288,11 @@ impl<'a> Reader<'a> {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.options.ignore_missing_includes => None,
             Err(error) => {
-                self.refuse(from, Code::E02, format!("included file `{name}` cannot be read: {error}"));
+                self.refuse(
+                    from,
+                    Code::E02,
+                    format!("included file `{name}` cannot be read: {error}"),
+                );
                 None
             }
         }
@@ -249,9 +307,14 @@ impl<'a> Reader<'a> {
 fn load(path: &Path) -> std::io::Result<(PathBuf, Vec<u8>)> {
     let canonical = path.canonicalize()?;
     let mut bytes = Vec::new();
-    std::fs::File::open(&canonical)?.take(tree::SIZE_MAX + 1).read_to_end(&mut bytes)?;
+    std::fs::File::open(&canonical)?
+        .take(tree::SIZE_MAX + 1)
+        .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > tree::SIZE_MAX {
-        return Err(std::io::Error::other(format!("it is larger than {} MB", tree::SIZE_MAX >> 20)));
+        return Err(std::io::Error::other(format!(
+            "it is larger than {} MB",
+            tree::SIZE_MAX >> 20
+        )));
     }
     Ok((canonical, bytes))
 }
@@ -259,15 +322,32 @@ fn load(path: &Path) -> std::io::Result<(PathBuf, Vec<u8>)> {
 /// Sets fields that are absent or null and that have a variable of their own.
 fn fill_in_fields(items: &mut [Item], env: &BTreeMap<String, String>) {
     let plain = |text: &str| -> String {
-        text.chars().map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_lowercase() } else { '_' }).collect()
+        text.chars()
+            .map(|it| {
+                if it.is_ascii_alphanumeric() {
+                    it.to_ascii_lowercase()
+                } else {
+                    '_'
+                }
+            })
+            .collect()
     };
-    let variables: Vec<_> = env.iter().filter_map(|(name, value)| Some((plain(name.strip_prefix(ENV_FIELD)?), value))).collect();
+    let variables: Vec<_> = env
+        .iter()
+        .filter_map(|(name, value)| Some((plain(name.strip_prefix(ENV_FIELD)?), value)))
+        .collect();
     if variables.is_empty() {
         return;
     }
     let prefixes: Vec<_> = items
         .iter()
-        .map(|it| format!("{}_{}_", plain(&it.key), plain(it.fields.get("name").and_then(Value::as_str).unwrap_or_default())))
+        .map(|it| {
+            format!(
+                "{}_{}_",
+                plain(&it.key),
+                plain(it.fields.get("name").and_then(Value::as_str).unwrap_or_default())
+            )
+        })
         .collect();
     for (variable, value) in variables {
         // `shop_x_password` may be field `x_password` of `shop` or field `password` of `shop x`: the longer name is meant
@@ -275,7 +355,10 @@ fn fill_in_fields(items: &mut [Item], env: &BTreeMap<String, String>) {
             .filter(|index| variable.len() > prefixes[*index].len() && variable.starts_with(&prefixes[*index]))
             .max_by_key(|index| prefixes[*index].len());
         if let Some(index) = best {
-            let field = items[index].fields.entry(variable[prefixes[index].len()..].to_owned()).or_insert(Value::Null);
+            let field = items[index]
+                .fields
+                .entry(variable[prefixes[index].len()..].to_owned())
+                .or_insert(Value::Null);
             if field.is_null() {
                 *field = Value::String(value.clone());
             }

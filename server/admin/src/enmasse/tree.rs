@@ -73,8 +73,10 @@ fn parse_yaml(text: &str) -> Result<Value, String> {
         },
         with_snippet: false,
     };
-    serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| Tree { depth: 0 }.deserialize(deserializer))
-        .map_err(|error| one_line(&error.to_string()))
+    serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+        Tree { depth: 0 }.deserialize(deserializer)
+    })
+    .map_err(|error| one_line(&error.to_string()))
 }
 
 fn one_line(text: &str) -> String {
@@ -88,7 +90,11 @@ struct Tree {
 
 impl Tree {
     fn inside<E: serde::de::Error>(&self) -> Result<Self, E> {
-        if self.depth >= DEPTH_MAX { Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels"))) } else { Ok(Self { depth: self.depth + 1 }) }
+        if self.depth >= DEPTH_MAX {
+            Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")))
+        } else {
+            Ok(Self { depth: self.depth + 1 })
+        }
     }
 }
 
@@ -120,7 +126,9 @@ impl<'de> Visitor<'de> for Tree {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number that is not finite"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("a number that is not finite"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -155,7 +163,9 @@ impl<'de> Visitor<'de> for Tree {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("key `{key}` stands twice in the same place")));
+                return Err(A::Error::custom(format_args!(
+                    "key `{key}` stands twice in the same place"
+                )));
             }
             let value = entries.next_value_seed(self.inside()?)?;
             map.insert(key, value);

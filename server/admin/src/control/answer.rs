@@ -1,0 +1,133 @@
+//! Requests to responses.
+
+use std::sync::Arc;
+
+use busbar_model::{Error, Kind};
+use busbar_store::Store;
+use tracing::error;
+
+use crate::changes::{ChangeError, Changes};
+use crate::control::{Failure, Invoke, Parts, Payload, Request, Response, Status};
+use crate::enmasse;
+
+/// Largest source file, as in the ODB of Zato.
+const SOURCE_MAX: usize = 5 * 1024 * 1024;
+
+/// How many failed deployments a status shows.
+const FAILURES_SHOWN: u32 = 5;
+
+/// Answers what the command line asks.
+#[derive(Clone)]
+pub struct Control {
+    store: Arc<Store>,
+    changes: Arc<Changes>,
+    parts: Parts,
+}
+
+impl Control {
+    /// Answers out of these.
+    pub fn new(store: Arc<Store>, changes: Arc<Changes>, parts: Parts) -> Self {
+        Self { store, changes, parts }
+    }
+
+    /// Answers one request. `caller` is who asks, for the history of objects, when the request does not say.
+    pub async fn answer(&self, request: Request, caller: &str) -> Response {
+        self.try_answer(request, caller).await.unwrap_or_else(Response::Failed)
+    }
+
+    async fn try_answer(&self, request: Request, caller: &str) -> Result<Response, Failure> {
+        match request {
+            Request::Status => self.status().await.map(|status| Response::Status(Box::new(status))),
+            Request::ServiceList => {
+                let mut services = self.parts.services.list();
+                services.sort_by(|a, b| a.name.cmp(&b.name));
+                Ok(Response::Services(services))
+            }
+            Request::ServiceInvoke(invoke) => self.invoke(invoke).await,
+            Request::HotDeploy { file_name, text } => self.deploy(file_name, text).await,
+            Request::EnmasseImport { document, options, who } => {
+                let who = if who.is_empty() { caller } else { &who };
+                enmasse::import(&self.changes, document, options, who)
+                    .await
+                    .map(Response::Imported)
+                    .map_err(refused)
+            }
+            Request::EnmassePlan { document } => enmasse::plan(&self.changes, &document)
+                .await
+                .map(Response::Planned)
+                .map_err(refused),
+            Request::EnmasseExport { options } => {
+                let text = enmasse::export(self.changes.registry(), &self.changes.snapshot(), &options);
+                text.map(|text| Response::Exported { text })
+                    .map_err(|error| failed(&error))
+            }
+        }
+    }
+
+    async fn status(&self) -> Result<Status, Failure> {
+        let snapshot = self.changes.snapshot();
+        Ok(Status {
+            node: self.parts.node.status().await,
+            services: self.parts.services.list().len(),
+            objects: snapshot.records.len(),
+            revision: snapshot.revision,
+            failures: self
+                .store
+                .failures(FAILURES_SHOWN)
+                .await
+                .map_err(|error| failed(&error))?,
+        })
+    }
+
+    async fn invoke(&self, invoke: Invoke) -> Result<Response, Failure> {
+        self.parts
+            .services
+            .invoke(invoke)
+            .await
+            .map(Response::Invoked)
+            .map_err(|error| failed(&error))
+    }
+
+    async fn deploy(&self, file_name: String, text: Payload) -> Result<Response, Failure> {
+        check_file_name(&file_name)?;
+        if text.0.len() > SOURCE_MAX {
+            let message = format!("cannot deploy `{file_name}`: it is larger than {} MB", SOURCE_MAX >> 20);
+            return Err(failed(&Error::new(Kind::TooLarge, message)));
+        }
+        Ok(Response::Deployed(
+            self.parts.deployments.deploy(file_name, text.0).await?,
+        ))
+    }
+}
+
+/// A source file's name, which is a module's name and becomes a file in the server's directory.
+fn check_file_name(file_name: &str) -> Result<(), Failure> {
+    let stem = file_name.strip_suffix(".py").or_else(|| file_name.strip_suffix(".pyw"));
+    let is_plain = |stem: &str| !stem.is_empty() && !stem.starts_with('.') && !stem.contains(['/', '\\', '\0']);
+    if stem.is_some_and(is_plain) {
+        return Ok(());
+    }
+    let error = Error::new(
+        Kind::BadRequest,
+        format!("cannot deploy `{file_name}`: it is not the name of a Python file"),
+    )
+    .with_hint("name a file that ends in .py");
+    Err(failed(&error))
+}
+
+fn refused(error: ChangeError) -> Failure {
+    match error {
+        ChangeError::Refused(problems) => Failure {
+            problems: problems.0.clone(),
+            ..Failure::from(&Error::from(&problems))
+        },
+        ChangeError::Failed(error) => failed(&error),
+    }
+}
+
+fn failed(error: &Error) -> Failure {
+    if error.kind() == Kind::Internal {
+        error!(error = %error.chain(), "a command failed");
+    }
+    Failure::from(error)
+}

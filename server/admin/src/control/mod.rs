@@ -1,0 +1,341 @@
+//! What the command line asks of a running server, and what it is answered: one request, one response, each a line of JSON to whoever
+//! carries them.
+//!
+//! [`Control`] answers. What it needs of the parts of a server it asks through [`Node`], [`Services`] and [`Deployments`].
+
+mod answer;
+mod text;
+
+use std::sync::Arc;
+
+use busbar_model::{DataFormat, Error, Kind};
+use busbar_runtime::handler::{BoxFuture, DeployError};
+use busbar_store::StoredFailure;
+use serde::{Deserialize, Serialize};
+
+use crate::changes::Applied;
+use crate::enmasse::{Document, ExportOptions, ImportOptions, Plan};
+use crate::problem::Problem;
+
+pub use answer::Control;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Request {
+    /// How the server is.
+    Status,
+    /// Which services there are.
+    ServiceList,
+    /// Run a service.
+    ServiceInvoke(Invoke),
+    /// Deploy a file, as if it had been copied into the pickup directory.
+    HotDeploy {
+        /// Its name, without directories.
+        file_name: String,
+        /// What is in it.
+        text: Payload,
+    },
+    /// Make the objects of a document.
+    EnmasseImport {
+        /// The items.
+        document: Document,
+        /// How.
+        #[serde(default)]
+        options: ImportOptions,
+        /// In whose name, for the history.
+        #[serde(default)]
+        who: String,
+    },
+    /// What an import would do.
+    EnmassePlan {
+        /// The items.
+        document: Document,
+    },
+    /// Write the objects down.
+    EnmasseExport {
+        /// Which, and how.
+        #[serde(default)]
+        options: ExportOptions,
+    },
+}
+
+/// What is answered. Each request has its own answer; any can fail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", content = "data", rename_all = "snake_case")]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// To [`Request::ServiceList`], sorted by name.
+    Services(Vec<ServiceEntry>),
+    /// To [`Request::ServiceInvoke`], whatever the service answered.
+    Invoked(Invoked),
+    /// To [`Request::HotDeploy`].
+    Deployed(Deployed),
+    /// To [`Request::EnmasseImport`].
+    Imported(Applied),
+    /// To [`Request::EnmassePlan`].
+    Planned(Plan),
+    /// To [`Request::EnmasseExport`].
+    Exported {
+        /// The file's text.
+        text: String,
+    },
+    /// To any.
+    Failed(Failure),
+}
+
+/// A call of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Invoke {
+    /// Which service.
+    pub name: String,
+    /// Body of the request.
+    #[serde(default)]
+    pub payload: Payload,
+    /// How the body is to be read.
+    #[serde(default)]
+    pub data_format: DataFormat,
+    /// Headers that the service sees.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// How long to wait, in seconds; `None`: as long as the service may take.
+    #[serde(default)]
+    pub timeout_secs: Option<u32>,
+}
+
+/// What a service answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Invoked {
+    /// Correlation id, to find it in the log.
+    pub cid: String,
+    /// HTTP status; 400 and up if it failed.
+    pub status: u16,
+    /// Headers, in order.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Payload,
+}
+
+/// Bytes that are text nearly always, and are text in JSON when they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Repr", into = "Repr")]
+pub struct Payload(pub Vec<u8>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Repr {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<Payload> for Repr {
+    fn from(payload: Payload) -> Self {
+        String::from_utf8(payload.0).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text)
+    }
+}
+
+impl From<Repr> for Payload {
+    fn from(repr: Repr) -> Self {
+        match repr {
+            Repr::Text(text) => Self(text.into_bytes()),
+            Repr::Bytes(bytes) => Self(bytes),
+        }
+    }
+}
+
+impl From<&str> for Payload {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}
+
+/// How a server is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// What its process says of itself.
+    #[serde(flatten)]
+    pub node: NodeStatus,
+    /// How many services are deployed.
+    pub services: usize,
+    /// How many objects are configured.
+    pub objects: usize,
+    /// Number of the last change of the objects.
+    pub revision: u64,
+    /// The last deployments that failed, newest first.
+    pub failures: Vec<StoredFailure>,
+}
+
+/// What a server's process says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Name of the server: of its directory.
+    pub name: String,
+    /// Version of busbar.
+    pub version: String,
+    /// Process id of the hub.
+    pub pid: u32,
+    /// Seconds since it was ready.
+    pub uptime_secs: u64,
+    /// Where it answers HTTP: `127.0.0.1:11223`.
+    pub address: String,
+    /// Its workers; empty if it runs services in its own process.
+    pub workers: Vec<WorkerStatus>,
+    /// Its Redis.
+    pub redis: RedisStatus,
+}
+
+/// How a worker is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Its number, from 1; the one that replaces it gets the same.
+    pub number: u32,
+    /// Its process; `None` while there is none.
+    pub pid: Option<u32>,
+    /// `ready`, `starting`, `deaf`, `backing off`...
+    pub state: String,
+    /// Calls that run on it or wait for it.
+    pub calls: u32,
+    /// How many times it was replaced since the server started.
+    pub restarts: u64,
+}
+
+/// How the server's Redis is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RedisStatus {
+    /// `ready`, `starting`, `away`...
+    pub state: String,
+    /// Where it is, without its password.
+    pub url: String,
+    /// Whether the server started it.
+    pub is_private: bool,
+}
+
+/// A deployed service.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ServiceEntry {
+    /// Name by which it is called.
+    pub name: String,
+    /// `<module>.<Class>`.
+    pub impl_name: String,
+    /// Stem of the file that it came from.
+    pub module: String,
+    /// The deployment that it came with.
+    pub generation: u64,
+    /// Whether it can be called.
+    pub is_active: bool,
+    /// First line of its docstring.
+    pub summary: String,
+}
+
+/// A deployment that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Deployed {
+    /// Its number.
+    pub generation: u64,
+    /// The services that are answered by it.
+    pub services: Vec<String>,
+}
+
+/// Something that was asked for and could not be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of failure it is.
+    pub kind: Kind,
+    /// What could not be done.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// A Python traceback, if there is one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub traceback: String,
+    /// What is wrong with a change, one by one; the message has it all as text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+    /// Exit code for the command, as in Zato's table.
+    pub exit_code: u8,
+}
+
+/// Exit codes of commands, those that scripts know from Zato.
+pub mod exit_code {
+    /// It worked.
+    pub const OK: u8 = 0;
+    /// A file is missing.
+    pub const FILE_MISSING: u8 = 2;
+    /// What was given cannot be accepted.
+    pub const INVALID_INPUT: u8 = 15;
+    /// Something failed.
+    pub const FAILED: u8 = 16;
+    /// The server took too long.
+    pub const SERVER_TIMEOUT: u8 = 28;
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let exit_code = match error.kind() {
+            Kind::BadRequest
+            | Kind::NotFound
+            | Kind::Inactive
+            | Kind::Conflict
+            | Kind::TooLarge
+            | Kind::Config
+            | Kind::Service => exit_code::INVALID_INPUT,
+            Kind::Timeout => exit_code::SERVER_TIMEOUT,
+            _ => exit_code::FAILED,
+        };
+        Self {
+            kind: error.kind(),
+            message: error.chain(),
+            hint: error.hint().map(str::to_owned),
+            traceback: String::new(),
+            problems: Vec::new(),
+            exit_code,
+        }
+    }
+}
+
+impl From<DeployError> for Failure {
+    fn from(error: DeployError) -> Self {
+        Self {
+            kind: Kind::Service,
+            message: error.to_string(),
+            hint: Some("what ran before still runs; correct the file and deploy it again".to_owned()),
+            traceback: error.traceback,
+            problems: Vec::new(),
+            exit_code: exit_code::INVALID_INPUT,
+        }
+    }
+}
+
+/// The process: asked for what only it knows.
+pub trait Node: Send + Sync + 'static {
+    /// How it is, now.
+    fn status(&self) -> BoxFuture<'_, NodeStatus>;
+}
+
+/// The deployed services.
+pub trait Services: Send + Sync + 'static {
+    /// All of them, in any order.
+    fn list(&self) -> Vec<ServiceEntry>;
+
+    /// Calls one and waits for its answer; a service that fails is an answer too.
+    fn invoke(&self, invoke: Invoke) -> BoxFuture<'_, Result<Invoked, Error>>;
+}
+
+/// Hot deployment.
+pub trait Deployments: Send + Sync + 'static {
+    /// Deploys one file and waits until it is what answers, or is refused.
+    fn deploy(&self, file_name: String, text: Vec<u8>) -> BoxFuture<'_, Result<Deployed, DeployError>>;
+}
+
+/// The parts of a server that [`Control`] asks.
+#[derive(Clone)]
+pub struct Parts {
+    /// See [`Node`].
+    pub node: Arc<dyn Node>,
+    /// See [`Services`].
+    pub services: Arc<dyn Services>,
+    /// See [`Deployments`].
+    pub deployments: Arc<dyn Deployments>,
+}

@@ -1,0 +1,139 @@
+//! Answers as people read them on a terminal.
+
+use std::fmt;
+
+use crate::changes::Applied;
+use crate::control::{Failure, ServiceEntry, Status};
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = &self.node;
+        writeln!(
+            f,
+            "{} runs (pid {}), busbar {}, up {}",
+            node.name,
+            node.pid,
+            node.version,
+            duration(node.uptime_secs)
+        )?;
+        writeln!(f, "address   http://{}", node.address)?;
+        writeln!(f, "services  {}", self.services)?;
+        writeln!(f, "objects   {} (revision {})", self.objects, self.revision)?;
+        if node.redis.is_private {
+            writeln!(f, "redis     {} (its own)", node.redis.state)?;
+        } else {
+            writeln!(f, "redis     {} ({})", node.redis.state, node.redis.url)?;
+        }
+        if node.workers.is_empty() {
+            writeln!(f, "workers   none, services run in the server's process")?;
+        }
+        for worker in &node.workers {
+            let pid = worker.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+            write!(
+                f,
+                "worker {}  {}, pid {pid}, {} calls",
+                worker.number, worker.state, worker.calls
+            )?;
+            if worker.restarts > 0 {
+                write!(f, ", replaced {} times", worker.restarts)?;
+            }
+            writeln!(f)?;
+        }
+        for failure in &self.failures {
+            let module = if failure.module.is_empty() {
+                "deployment"
+            } else {
+                &failure.module
+            };
+            writeln!(
+                f,
+                "! {} {module}: {} (generation {})",
+                failure.failed_at, failure.message, failure.generation
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// `1d 2h`, `2h 3m`, `3m 4s`, `4s`.
+fn duration(secs: u64) -> String {
+    let (days, hours, minutes, seconds) = (secs / 86_400, secs / 3_600 % 24, secs / 60 % 60, secs % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {seconds}s"),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+impl ServiceEntry {
+    /// A table of services, a line each under a headline.
+    pub fn table(services: &[Self]) -> String {
+        let width = |of: fn(&Self) -> &str, head: &str| {
+            services
+                .iter()
+                .map(|it| of(it).chars().count())
+                .chain([head.len()])
+                .max()
+                .unwrap_or_default()
+        };
+        let (name, class) = (width(|it| &it.name, "SERVICE"), width(|it| &it.impl_name, "CLASS"));
+        let mut table = format!(
+            "{:name$}  {:class$}  {:>10}  SUMMARY\n",
+            "SERVICE", "CLASS", "GENERATION"
+        );
+        for it in services {
+            let summary = if it.is_active {
+                it.summary.clone()
+            } else {
+                format!("(inactive) {}", it.summary)
+            };
+            let line = format!(
+                "{:name$}  {:class$}  {:>10}  {summary}",
+                it.name, it.impl_name, it.generation
+            );
+            table.push_str(line.trim_end());
+            table.push('\n');
+        }
+        table
+    }
+}
+
+impl fmt::Display for Applied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            created,
+            changed,
+            deleted,
+            unchanged,
+            ..
+        } = self;
+        for (mark, objects) in [("+", created), ("~", changed), ("-", deleted)] {
+            for object in objects {
+                writeln!(f, "{mark} {object}")?;
+            }
+        }
+        for warning in &self.warnings {
+            writeln!(f, "! {warning}")?;
+        }
+        write!(f, "{} created, {} changed, ", created.len(), changed.len())?;
+        if !deleted.is_empty() {
+            write!(f, "{} deleted, ", deleted.len())?;
+        }
+        writeln!(f, "{} unchanged", unchanged.len())
+    }
+}
+
+impl fmt::Display for Failure {
+    /// The message, the traceback if there is one, and the way out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if !self.traceback.is_empty() {
+            write!(f, "\n{}", self.traceback.trim_end())?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
