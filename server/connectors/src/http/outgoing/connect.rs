@@ -1,0 +1,305 @@
+//! Opens lines: name, TCP, TLS.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use busbar_model::{Error, Kind};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use url::Url;
+
+use super::HttpFailure;
+
+/// How long one address of a host may take before the next one is tried beside it (RFC 8305 suggests 250 ms).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// Whom a line leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Origin {
+    https: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// The origin of a URL that has a host.
+    pub(super) fn of(url: &Url) -> Self {
+        Self {
+            https: url.scheme() == "https",
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or(80),
+        }
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.https
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether the port is the one that the scheme has by itself.
+    pub(super) fn has_default_port(&self) -> bool {
+        self.port == if self.https { 443 } else { 80 }
+    }
+
+    /// Host without the brackets of an IPv6 address.
+    fn bare_host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Opens a line.
+pub(super) async fn connect(origin: &Origin, tls: &Arc<ClientConfig>) -> Result<Stream, HttpFailure> {
+    let resolve = |source| HttpFailure::Resolve {
+        host: origin.host.clone(),
+        source,
+    };
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((origin.bare_host(), origin.port))
+        .await
+        .map_err(resolve)?
+        .collect();
+    let tcp = connect_first(&addresses).await.map_err(|source| HttpFailure::Connect {
+        address: origin.to_string(),
+        source,
+    })?;
+    // a request is written whole: waiting for more to send would only delay it; without the option it works all the same
+    let _ = tcp.set_nodelay(true);
+    if !origin.https {
+        return Ok(Stream::Plain(tcp));
+    }
+    let failed = |source| HttpFailure::Tls {
+        host: origin.host.clone(),
+        source,
+    };
+    let name = ServerName::try_from(origin.bare_host().to_owned()).map_err(|error| failed(io::Error::other(error)))?;
+    let stream = TlsConnector::from(Arc::clone(tls))
+        .connect(name, tcp)
+        .await
+        .map_err(failed)?;
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// Tries the addresses in order, a next one as soon as one fails or is slow; the first line that stands wins.
+async fn connect_first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut waiting = addresses.iter();
+    let mut trying: Vec<Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>> = Vec::new();
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    loop {
+        let next = waiting.next();
+        match next {
+            Some(&address) => trying.push(Box::pin(TcpStream::connect(address))),
+            None if trying.is_empty() => return Err(failed),
+            None => {}
+        }
+        let first = poll_fn(|cx| {
+            for index in 0..trying.len() {
+                if let Poll::Ready(result) = trying[index].as_mut().poll(cx) {
+                    drop(trying.swap_remove(index));
+                    return Poll::Ready(result);
+                }
+            }
+            Poll::Pending
+        });
+        let result = if waiting.len() == 0 {
+            first.await
+        } else {
+            match tokio::time::timeout(NEXT_ADDRESS_AFTER, first).await {
+                Ok(result) => result,
+                Err(_slow) => continue,
+            }
+        };
+        match result {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+}
+
+/// An open line.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// The TCP stream below.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(tcp) => tcp.is_write_vectored(),
+            Self::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+/// TLS of one connection: whom to trust. Fails if the file of authorities cannot be read or holds none.
+pub(super) fn tls(verify: bool, ca_path: &str) -> Result<Arc<ClientConfig>, Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::new(Kind::Internal, "cannot set TLS up").with_source(error))?;
+    let builder = if verify {
+        builder.with_root_certificates(if ca_path.is_empty() {
+            mozilla()
+        } else {
+            authorities(Path::new(ca_path))?
+        })
+    } else {
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unverified(provider)))
+    };
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn mozilla() -> RootCertStore {
+    webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, Error> {
+    let failed = |reason: &str| {
+        Error::new(
+            Kind::Config,
+            format!(
+                "cannot take certificate authorities from `{}`: {reason}",
+                path.display()
+            ),
+        )
+    };
+    let certificates =
+        CertificateDer::pem_file_iter(path).map_err(|error| failed("it cannot be read").with_source(error))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| failed("it is not PEM").with_source(error))?;
+        roots
+            .add(certificate)
+            .map_err(|error| failed("a certificate is not valid").with_source(error))?;
+    }
+    if roots.is_empty() {
+        Err(failed("it holds no certificate"))
+    } else {
+        Ok(roots)
+    }
+}
+
+/// Takes any certificate, for `tls_verify: false`. Signatures are still checked, so the other side holds the key of what it shows.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
