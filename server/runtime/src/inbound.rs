@@ -37,3 +37,15 @@ pub trait Gate: Send + Sync + 'static {
     /// Lets the caller in, or says why not. `header` looks a request header up by its lower-case name.
     fn check<'h>(&self, security: &str, header: &dyn Fn(&str) -> Option<&'h [u8]>, cid: Cid) -> Result<(), Fault>;
 }
+
+/// Services that the hub itself answers. Channels name them like any other.
+pub mod builtin {
+    /// Answers that the server is there: `/zato/ping`.
+    pub const PING: &str = "pub.zato.ping";
+    /// Calls the service that the path names: `/zato/api/invoke/{service_name}`.
+    pub const INVOKER: &str = "pub.zato.service.service-invoker";
+    /// Path parameter of [`INVOKER`].
+    pub const INVOKER_PARAM: &str = "service_name";
+    /// Security definition that guards [`INVOKER`].
+    pub const PUBAPI: &str = "pubapi";
+}

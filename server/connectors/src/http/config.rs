@@ -1,0 +1,371 @@
+//! `channel.http`: a URL under which a service can be called.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use busbar_model::DataFormat;
+use busbar_model::object::{FieldError, Object, Placement, Reference};
+
+use crate::http::pattern::Pattern;
+
+/// Every method that a channel can be bound to and that the server takes at all (http.md 2, step 0).
+pub const METHODS: [&str; 7] = ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"];
+
+/// The accept text that takes any request.
+pub const ANY_ACCEPT: &str = "*/*";
+
+/// An HTTP channel: requests for its URL path go to its service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelHttp {
+    /// Name of the service that is called. It may be deployed later; until then callers get 404.
+    #[schemars(length(min = 1), example = "tutorial.first-service")]
+    pub service: String,
+    /// Path that requests must have, compared whole and case-sensitively. A name in braces stands for any text of at least one
+    /// character: `/customers/{cust_id}/orders`.
+    #[schemars(length(min = 1), example = "/customers/{cust_id}")]
+    pub url_path: String,
+    /// Method that requests must have; empty: any.
+    #[serde(default)]
+    #[schemars(example = &"POST")]
+    pub method: String,
+    /// `Accept` header that requests must have, as exact text; `*/*`: any.
+    #[serde(default = "any_accept")]
+    pub http_accept: String,
+    /// How bodies are read and written: `json`, `xml`, or empty for raw bytes.
+    #[serde(default)]
+    pub data_format: DataFormat,
+    /// Security definition that callers must satisfy; none: the channel is open to everyone.
+    #[serde(default)]
+    pub security: Option<String>,
+    /// Path and query parameters are merged into the service's input.
+    #[serde(default = "yes")]
+    pub merge_url_params_req: bool,
+    /// Which of a path and a query parameter of one name wins.
+    #[serde(default)]
+    pub url_params_pri: UrlParamsPriority,
+    /// Which of a parameter and a value in the body of one name wins.
+    #[serde(default)]
+    pub params_pri: ParamsPriority,
+    /// A name in braces may stand for text with slashes in it.
+    #[serde(default = "yes")]
+    pub match_slash: bool,
+    /// Seconds that a call may take before its caller gets 504; none: what the service or the server says.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub timeout: Option<u32>,
+    /// Protocol spoken over HTTP.
+    #[serde(default)]
+    pub transport: Transport,
+}
+
+/// Which of a path and a query parameter of one name wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UrlParamsPriority {
+    /// The query parameter.
+    #[default]
+    QsOverPath,
+    /// The path parameter.
+    PathOverQs,
+}
+
+/// Which of a parameter and a value in the body of one name wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParamsPriority {
+    /// The parameter.
+    #[default]
+    ChannelParamsOverMsg,
+    /// The value in the body.
+    MsgOverChannelParams,
+}
+
+/// Protocol spoken over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// Bodies without an envelope.
+    #[default]
+    PlainHttp,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn any_accept() -> String {
+    ANY_ACCEPT.to_owned()
+}
+
+impl Object for ChannelHttp {
+    const KIND: &'static str = "channel.http";
+    const PLACEMENT: Placement = Placement::Hub;
+    const ENMASSE_KEYS: &'static [&'static str] = &["channel_rest", "channel_plain_http"];
+
+    fn from_enmasse(key: &str, item: &mut Map<String, Value>) {
+        rename(item, "service", &["service_name"]);
+        rename(item, "security", &["security_name", "sec_def"]);
+        if item.get("security").is_some_and(means_no_security) {
+            item.insert("security".to_owned(), Value::Null);
+        }
+        // nulls and empty texts of old exports stand for the default
+        for name in [
+            "method",
+            "http_accept",
+            "data_format",
+            "url_params_pri",
+            "params_pri",
+            "match_slash",
+            "transport",
+        ] {
+            if item.get(name).is_some_and(is_nothing) {
+                item.remove(name);
+            }
+        }
+        if let Some(Value::String(method)) = item.get_mut("method") {
+            method.make_ascii_uppercase();
+        }
+        if let Some(Value::String(format)) = item.get_mut("data_format") {
+            match format.as_str() {
+                "plain_xml" => "xml".clone_into(format),
+                "none" => format.clear(),
+                _ => {}
+            }
+        }
+        // what says nothing here: ids of another database, settings that the same table keeps for outgoing connections
+        if item.get("connection").and_then(Value::as_str) == Some("channel") {
+            item.remove("connection");
+        }
+        for name in IGNORED {
+            item.remove(*name);
+        }
+        if key == "channel_plain_http" {
+            // 2.0 writes the default of outgoing connections here, and does not time channels
+            item.remove("timeout");
+        }
+        // features that are switched off; those that are on stay, and are refused by their names
+        item.retain(|name, value| !(SWITCHED.contains(&name.as_str()) && is_off(name, value)));
+    }
+
+    fn check(&self) -> Result<(), FieldError> {
+        if self.service.is_empty() {
+            return Err(FieldError::new("service", "must name a service"));
+        }
+        if let Err(error) = Pattern::parse(&self.url_path, self.match_slash) {
+            return Err(FieldError::new("url_path", error.to_string()));
+        }
+        if !self.method.is_empty() && !METHODS.contains(&self.method.as_str()) {
+            let methods = METHODS.join(", ");
+            return Err(FieldError::new(
+                "method",
+                format!("must be empty or one of {methods}, not `{}`", self.method),
+            ));
+        }
+        if self.http_accept.is_empty() {
+            return Err(FieldError::new(
+                "http_accept",
+                "must not be empty; `*/*` takes any request",
+            ));
+        }
+        if self.data_format == DataFormat::Dict {
+            return Err(FieldError::new(
+                "data_format",
+                "must be `json`, `xml` or empty, not `dict`",
+            ));
+        }
+        if self.timeout == Some(0) {
+            return Err(FieldError::new("timeout", "must be at least 1 second"));
+        }
+        Ok(())
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let security = self.security.iter().cloned().map(Reference::Security);
+        security.chain([Reference::Service(self.service.clone())]).collect()
+    }
+}
+
+const IGNORED: &[&str] = &[
+    "id",
+    "cluster_id",
+    "service_id",
+    "security_id",
+    "sec_type",
+    "cache_id",
+    "cache_name",
+    "host",
+    "ping_method",
+    "pool_size",
+    "serialization_type",
+    "sec_tls_ca_cert_id",
+    "tls_verify",
+    "content_type",
+    "audit_back_log",
+    "audit_max_payload",
+    "audit_repl_patt_type",
+    "rate_limit_type",
+    "rate_limit_check_parent_def",
+    "max_len_messages_sent",
+    "max_len_messages_received",
+    "max_bytes_per_message_sent",
+    "max_bytes_per_message_received",
+    "hl7_version",
+    "json_path",
+    "should_parse_on_input",
+    "should_validate",
+    "should_return_errors",
+    "data_encoding",
+    "wrapper_type",
+];
+
+/// Switches of features that channels do not have here.
+const SWITCHED: &[&str] = &[
+    "is_internal",
+    "soap_action",
+    "soap_version",
+    "has_rbac",
+    "sec_use_rbac",
+    "cache_type",
+    "cache_expiry",
+    "content_encoding",
+    "audit_enabled",
+    "is_audit_log_sent_active",
+    "is_audit_log_received_active",
+    "is_rate_limit_active",
+    "rate_limit_def",
+    "service_whitelist",
+    "security_groups",
+    "is_wrapper",
+];
+
+/// Whether a value says that the feature of that name is not used.
+fn is_off(name: &str, value: &Value) -> bool {
+    // the version is filled in on every channel, SOAP or not
+    name == "soap_version"
+        || match value {
+            Value::Bool(on) => !on,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::Array(items) => items.is_empty(),
+            other => is_nothing(other),
+        }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    matches!(value, Value::Null) || value.as_str().is_some_and(str::is_empty)
+}
+
+fn means_no_security(value: &Value) -> bool {
+    is_nothing(value) || matches!(value.as_str(), Some("zato-no-security" | "ZATO_NONE"))
+}
+
+/// Gives a field its name of today. If both spellings are there, today's wins.
+fn rename(item: &mut Map<String, Value>, name: &str, old: &[&str]) {
+    for old in old {
+        if let Some(value) = item.remove(*old)
+            && item.get(name).is_none_or(is_nothing)
+        {
+            item.insert(name.to_owned(), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use busbar_model::object::ObjectType;
+    use serde_json::json;
+
+    use super::*;
+
+    fn import(key: &str, item: Value) -> Result<ChannelHttp, FieldError> {
+        let Value::Object(mut item) = item else {
+            panic!("not an object")
+        };
+        let object_type = ObjectType::of::<ChannelHttp>();
+        (object_type.from_enmasse)(key, &mut item);
+        let body = (object_type.normalise)(&item)?;
+        Ok(serde_json::from_value(Value::Object(body)).unwrap())
+    }
+
+    #[test]
+    fn the_shortest_item_has_all_defaults() {
+        let channel = import("channel_rest", json!({"service": "a.b", "url_path": "/a"})).unwrap();
+        assert_eq!(channel.http_accept, "*/*");
+        assert!(channel.merge_url_params_req && channel.match_slash);
+        assert_eq!(
+            (channel.method.as_str(), channel.data_format, channel.security),
+            ("", DataFormat::None, None)
+        );
+    }
+
+    #[test]
+    fn an_item_of_2_0_is_read() {
+        let channel = import(
+            "channel_plain_http",
+            json!({"is_internal": false, "url_path": "/orders", "connection": "channel", "transport": "plain_http",
+                   "service": "orders.receive", "sec_def": "shop", "data_format": "json", "soap_action": "", "soap_version": null,
+                   "method": null, "timeout": 10, "pool_size": 20, "has_rbac": false, "params_pri": "msg-over-channel-params"}),
+        )
+        .unwrap();
+        assert_eq!(channel.security.as_deref(), Some("shop"));
+        assert_eq!((channel.data_format, channel.timeout), (DataFormat::Json, None));
+        assert_eq!(channel.params_pri, ParamsPriority::MsgOverChannelParams);
+        assert_eq!(
+            channel.references(),
+            [
+                Reference::Security("shop".to_owned()),
+                Reference::Service("orders.receive".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn an_item_of_3_2_is_read() {
+        let channel = import(
+            "channel_rest",
+            json!({"service_name": "a.b", "url_path": "/a/{id}", "security_name": "zato-no-security", "method": "get",
+                   "data_format": "plain_xml", "cache_expiry": 0, "security_groups": [], "match_slash": "" , "timeout": 3}),
+        )
+        .unwrap();
+        assert_eq!((channel.service.as_str(), channel.method.as_str()), ("a.b", "GET"));
+        assert_eq!(
+            (channel.security, channel.data_format, channel.timeout),
+            (None, DataFormat::Xml, Some(3))
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_refused_by_its_name() {
+        for (field, item) in [
+            (
+                "transport",
+                json!({"service": "a", "url_path": "/a", "transport": "soap"}),
+            ),
+            (
+                "soap_action",
+                json!({"service": "a", "url_path": "/a", "soap_action": "urn:x"}),
+            ),
+            ("has_rbac", json!({"service": "a", "url_path": "/a", "has_rbac": true})),
+            (
+                "connection",
+                json!({"service": "a", "url_path": "/a", "connection": "outgoing"}),
+            ),
+            (
+                "data_format",
+                json!({"service": "a", "url_path": "/a", "data_format": "hl7-v2"}),
+            ),
+            (
+                "data_format",
+                json!({"service": "a", "url_path": "/a", "data_format": "dict"}),
+            ),
+            ("method", json!({"service": "a", "url_path": "/a", "method": "FETCH"})),
+            ("url_path", json!({"service": "a", "url_path": "a"})),
+            ("url_path", json!({"service": "a", "url_path": "/{a}/{a}"})),
+            ("service", json!({"url_path": "/a"})),
+            ("timeout", json!({"service": "a", "url_path": "/a", "timeout": 0})),
+        ] {
+            assert_eq!(import("channel_rest", item.clone()).unwrap_err().field, field, "{item}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `[http]` of the server's settings: addresses and limits of the inbound side.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// What the HTTP server listens on, and what it bears with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// `host:port` to listen on; port 0 takes a free one.
+    pub address: String,
+    /// Speak TLS there. Not set: plain HTTP.
+    pub tls: Option<Tls>,
+    /// Bytes of a request's body at most; larger ones get 413.
+    pub max_body: usize,
+    /// Bytes of a request's line and headers at most (8192 or more); larger ones get 431.
+    pub max_head: usize,
+    /// Headers of a request at most; more get 431. Values other than the default of 100 make each request a little slower.
+    pub max_headers: usize,
+    /// Seconds from the first byte of a request to the last one of its headers; also from a new connection to its first byte.
+    pub head_timeout_secs: u64,
+    /// Seconds that a connection may stay open between two requests.
+    pub idle_timeout_secs: u64,
+    /// Seconds that a client may leave a response unread before it is cut off.
+    pub write_timeout_secs: u64,
+    /// Bytes per second that a body must come with on average over five seconds; slower ones get 408. 0: no limit.
+    pub min_body_rate: u64,
+    /// Connections at once. Beyond, new ones wait until others close; idle ones are then closed early.
+    pub max_connections: usize,
+    /// The `Server` header; empty: none is sent.
+    pub server_header: String,
+    /// Addresses or networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` and `X-Zato-Forwarded-For` are believed.
+    pub trusted_proxies: Vec<Network>,
+}
+
+/// Where the server's certificate lies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate, followed by intermediate ones if there are any. A relative path starts at the server's directory.
+    pub certificate: PathBuf,
+    /// PEM file with its private key.
+    pub key: PathBuf,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1:11223".to_owned(),
+            tls: None,
+            max_body: 8 * 1024 * 1024,
+            max_head: 64 * 1024,
+            max_headers: 100,
+            head_timeout_secs: 10,
+            idle_timeout_secs: 75,
+            write_timeout_secs: 60,
+            min_body_rate: 240,
+            max_connections: 20_000,
+            server_header: "busbar".to_owned(),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl HttpConfig {
+    /// Makes relative paths start at `directory`.
+    #[must_use]
+    pub fn in_directory(mut self, directory: &Path) -> Self {
+        if let Some(tls) = &mut self.tls {
+            tls.certificate = directory.join(&tls.certificate);
+            tls.key = directory.join(&tls.key);
+        }
+        self
+    }
+}
+
+/// An address, or all addresses that share a prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// Whether an address is in it. IPv4 addresses that came over an IPv6 socket count as IPv4.
+    pub fn contains(self, address: IpAddr) -> bool {
+        let shifted = |bits: u128, width: u8| bits.checked_shr(u32::from(width - self.prefix)).unwrap_or(0);
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                shifted(network.to_bits().into(), 32) == shifted(address.to_bits().into(), 32)
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                shifted(network.to_bits(), 128) == shifted(address.to_bits(), 128)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The text was neither an address nor a network.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("`{0}` is neither an address nor a network such as `10.0.0.0/8`")]
+pub struct ParseNetworkError(String);
+
+impl TryFrom<String> for Network {
+    type Error = ParseNetworkError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let parse = |text: &str| {
+            let (address, prefix) = match text.split_once('/') {
+                Some((address, prefix)) => (address.parse::<IpAddr>().ok()?, Some(prefix.parse::<u8>().ok()?)),
+                None => (text.parse::<IpAddr>().ok()?, None),
+            };
+            let width = if address.is_ipv4() { 32 } else { 128 };
+            let prefix = prefix.unwrap_or(width);
+            (prefix <= width).then_some(Self { address, prefix })
+        };
+        parse(&text).ok_or(ParseNetworkError(text))
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        format!("{}/{}", network.address, network.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_contain_addresses() {
+        for (network, address, expected) in [
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.1.2.3", false),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", false),
+            ("127.0.0.1", "::ffff:127.0.0.1", true),
+            ("0.0.0.0/0", "1.2.3.4", true),
+            ("::/0", "::1", true),
+            ("fd00::/8", "fd12::1", true),
+            ("fd00::/8", "10.0.0.1", false),
+        ] {
+            let parsed = Network::try_from(network.to_owned()).unwrap();
+            assert_eq!(
+                parsed.contains(address.parse().unwrap()),
+                expected,
+                "{network} {address}"
+            );
+        }
+        for text in ["", "x", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8"] {
+            assert!(Network::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn unknown_settings_are_refused() {
+        assert!(serde_json::from_str::<HttpConfig>(r#"{"adress": "x"}"#).is_err());
+        let config: HttpConfig = serde_json::from_str(r#"{"trusted_proxies": ["10.0.0.0/8"]}"#).unwrap();
+        assert_eq!(config.max_body, 8 << 20);
+    }
+}
