@@ -2,11 +2,19 @@
 //!
 //! * [`security`] - security definitions, and the gate that checks credentials against them
 //! * [`table`] - the services that can be called now
+//! * [`dispatcher`] - from a request to a call, and the endpoints that the hub answers itself
 //! * [`deploy`] - deployments: source files become services
 
+mod calls;
 pub mod deploy;
+pub mod dispatcher;
+mod invoker;
+mod ping;
+mod query;
 pub mod security;
 pub mod table;
 
 pub use deploy::Deployer;
+pub use dispatcher::Dispatcher;
+pub use security::Definitions;
 pub use table::ServiceTable;

@@ -9,7 +9,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use subtle::ConstantTimeEq;
 
-use busbar_model::object::{FieldError, Object, Record, Snapshot};
+use busbar_model::object::{FieldError, Record, Snapshot};
 use busbar_model::{Cid, Error, Kind};
 use busbar_runtime::inbound::Gate;
 use busbar_runtime::{Configure, Fault, Switch};
@@ -174,6 +174,7 @@ fn basic_is_right(value: &[u8], username: &str, password: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::STANDARD;
+    use busbar_model::object::Object;
     use serde_json::json;
 
     use super::*;

@@ -1,0 +1,108 @@
+//! From a request that a channel has read to the call of a service.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use busbar_model::service::ServiceInfo;
+use busbar_model::{Cid, DataFormat};
+use busbar_runtime::handler::BoxFuture;
+use busbar_runtime::inbound::{Dispatch, Inbound, builtin};
+use busbar_runtime::{Call, Fault, Handler, Head, Outcome, Reply};
+
+use crate::calls::{Calls, Waiting};
+use crate::query;
+use crate::table::{Entry, ServiceTable};
+use crate::{invoker, ping};
+
+/// Runs requests: finds the service, refuses what it could not use, calls it, keeps the deadline.
+pub struct Dispatcher {
+    table: Arc<ServiceTable>,
+    handler: Arc<dyn Handler>,
+    calls: Arc<Calls>,
+    deadline: Duration,
+}
+
+impl Dispatcher {
+    /// A dispatcher of the services in `table`, which `handler` runs. Calls may take `deadline` unless their service or channel says
+    /// otherwise. Needs a tokio runtime around it.
+    pub fn new(table: Arc<ServiceTable>, handler: Arc<dyn Handler>, deadline: Duration) -> Arc<Self> {
+        let calls = Calls::spawn(Arc::clone(&handler));
+        Arc::new(Self { table, handler, calls, deadline })
+    }
+
+    /// Everything that needs no waiting.
+    fn start(&self, request: Inbound) -> Result<Waiting, Outcome> {
+        let Some(head) = Head::unpack(&request.head) else {
+            // a defect of the channel that packed it
+            tracing::error!(cid = %request.cid, "a request's head cannot be unpacked");
+            return Err(Outcome::Fault(Fault::new(500, "Internal server error")));
+        };
+        match &*request.service {
+            builtin::PING => Err(ping::answer(request.cid)),
+            builtin::INVOKER => {
+                let target = invoker::target(&head, &request.body).map_err(Outcome::Fault)?;
+                if target.name == builtin::PING {
+                    return Err(ping::answer(request.cid));
+                }
+                let Some(entry) = self.table.get(target.name) else {
+                    return Err(Outcome::Fault(Fault::new(400, format!("No such service `{}`", target.name))));
+                };
+                let head = Head::unpack(&target.head).expect("a head that was packed just now");
+                check(&entry.info, &head, &target.body)?;
+                Ok(self.call(&entry, request.cid, request.timeout, target.head.clone(), target.body))
+            }
+            name => {
+                let Some(entry) = self.table.get(name) else {
+                    return Err(Outcome::Fault(Fault::new(404, "Service not found")));
+                };
+                check(&entry.info, &head, &request.body)?;
+                Ok(self.call(&entry, request.cid, request.timeout, request.head, request.body))
+            }
+        }
+    }
+
+    fn call(&self, entry: &Entry, cid: Cid, timeout: Option<Duration>, head: Bytes, body: Bytes) -> Waiting {
+        let own = entry.info.deadline_secs.map(|secs| Duration::from_secs(secs.into()));
+        let limit = match (own, timeout) {
+            (Some(own), Some(timeout)) => own.min(timeout),
+            (own, timeout) => own.or(timeout).unwrap_or(self.deadline),
+        };
+        let deadline = Instant::now() + limit;
+        let (reply, waiting) = self.calls.wait(cid, deadline);
+        self.handler.submit(Call { cid, service: entry.handle, deadline, head, body }, reply);
+        waiting
+    }
+}
+
+impl Dispatch for Dispatcher {
+    fn dispatch(&self, request: Inbound) -> BoxFuture<'static, Outcome> {
+        match self.start(request) {
+            Ok(waiting) => Box::pin(waiting),
+            Err(outcome) => Box::pin(ready(outcome)),
+        }
+    }
+}
+
+/// Refuses what the service could not use, so that it never reaches an interpreter.
+fn check(info: &ServiceInfo, head: &Head<'_>, body: &[u8]) -> Result<(), Outcome> {
+    let methods = &info.http_methods;
+    if !methods.is_empty() && !head.method.is_empty() && !methods.iter().any(|method| method == head.method) {
+        return Err(Outcome::Reply(Reply {
+            status: 405,
+            headers: vec![("Allow".to_owned(), methods.join(", "))],
+            ..Reply::default()
+        }));
+    }
+    let has_param = |name: &str| {
+        head.merge_params && (head.params().any(|(param, _)| param == name) || query::has_name(head.query, name))
+    };
+    let checked = match head.data_format {
+        DataFormat::Json => busbar_sio::check_json(info.sio.as_ref(), body, &has_param),
+        DataFormat::Xml => busbar_sio::check_xml(info.sio.as_ref(), body, &has_param),
+        DataFormat::None | DataFormat::Dict => Ok(()),
+    };
+    checked.map_err(|error| Outcome::Fault(Fault::new(400, error.message)))
+}

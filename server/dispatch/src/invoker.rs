@@ -1,0 +1,49 @@
+//! `/zato/api/invoke/{service_name}`: any service, without a channel of its own (http.md 9).
+
+use bytes::Bytes;
+
+use busbar_runtime::call::{ChannelFields, RequestFields};
+use busbar_runtime::inbound::builtin;
+use busbar_runtime::{Fault, Head, HeadBuilder};
+
+use crate::query;
+
+/// What is to be called, and with what.
+pub(crate) struct Target<'a> {
+    /// Name of the service.
+    pub(crate) name: &'a str,
+    /// The head that it sees: the request's, without the parameter that named the service.
+    pub(crate) head: Bytes,
+    /// Its payload.
+    pub(crate) body: Bytes,
+}
+
+/// Reads the target off a request. Internal services are not for callers from outside, save for the ping.
+pub(crate) fn target<'a>(head: &Head<'a>, body: &Bytes) -> Result<Target<'a>, Fault> {
+    let Some((_, name)) = head.params().find(|(name, _)| *name == builtin::INVOKER_PARAM) else {
+        return Err(Fault::new(400, "Bad request"));
+    };
+    if (name.starts_with("zato") || name.starts_with("pub.zato")) && name != builtin::PING {
+        return Err(Fault::new(400, format!("Service `{name}` cannot be called from outside")));
+    }
+    let body = if head.method == "GET" && body.is_empty() && !head.query.is_empty() {
+        let object = query::to_object(head.query);
+        serde_json::to_vec(&object).expect("an object of texts is JSON").into()
+    } else {
+        body.clone()
+    };
+    let channel = HeadBuilder::channel(&ChannelFields {
+        channel_type: head.channel_type,
+        data_format: head.data_format,
+        merge_params: head.merge_params,
+        path_over_query: head.path_over_query,
+        body_over_params: head.body_over_params,
+        channel: head.channel,
+        security_name: head.security_name,
+        security_type: head.security_type,
+        username: head.username,
+    });
+    let fields = RequestFields { method: head.method, path: head.path, query: head.query, remote: head.remote };
+    let params = head.params().filter(|(name, _)| *name != builtin::INVOKER_PARAM);
+    Ok(Target { name, head: HeadBuilder::request(&channel, fields).finish(params, head.headers()), body })
+}
