@@ -11,6 +11,8 @@ pub mod control;
 pub mod enmasse;
 pub mod problem;
 pub mod registry;
+#[cfg(test)]
+mod samples;
 
 pub use changes::{Applied, ChangeError, Changes, ObjectName};
 pub use problem::{Code, Problem, Problems};

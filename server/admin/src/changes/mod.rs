@@ -3,6 +3,9 @@
 //! Check and normalise every record, let every holder prepare beside what runs, store in one transaction, switch. Whatever fails
 //! before the switch leaves everything as it was, in the ODB and in the running server.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, RwLock};
