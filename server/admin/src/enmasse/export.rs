@@ -74,6 +74,17 @@ pub fn export(registry: Registry, snapshot: &Snapshot, options: &ExportOptions) 
     write(&Value::Object(tree), options.format)
 }
 
+/// Fields that an item spells otherwise than the type does, today's spelling second.
+const SPELLINGS: &[(&str, &str)] = &[("security", "security_name")];
+
+fn spelling(field: &str) -> String {
+    SPELLINGS
+        .iter()
+        .find(|(ours, _)| *ours == field)
+        .map_or(field, |(_, theirs)| theirs)
+        .to_owned()
+}
+
 fn is_asked_for(record: &Record, options: &ExportOptions) -> bool {
     record.body.get("is_internal") != Some(&Value::Bool(true))
         && (options.names.is_empty() || options.names.iter().any(|it| record.name.contains(it.as_str())))
@@ -91,8 +102,8 @@ fn item(fields: &Fields, enmasse_type: Option<&str>, record: &Record, with_secre
             _ if field == "is_internal" => {}
             // nothing was chosen, which goes without saying unless something else is the default
             Value::Null if fields.is_secret(field) || !fields.has_default(field) => {}
-            _ if fields.is_secret(field) && !with_secrets => drop(item.insert(field.clone(), Value::Null)),
-            value => drop(item.insert(field.clone(), value.clone())),
+            _ if fields.is_secret(field) && !with_secrets => drop(item.insert(spelling(field), Value::Null)),
+            value => drop(item.insert(spelling(field), value.clone())),
         }
     }
     Value::Object(item)

@@ -117,7 +117,7 @@ impl Document {
                     .push(Problem::new(Code::E20, format!("cannot be read: {error}")).in_file(name));
             }
         }
-        reader.finish()
+        reader.finish(&path.display().to_string())
     }
 
     /// Reads a text that is not a file of this machine; it cannot include any.
@@ -128,7 +128,7 @@ impl Document {
     pub fn parse(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Self, Problems> {
         let mut reader = Reader::new(options);
         reader.file(name, None, bytes);
-        reader.finish()
+        reader.finish(name)
     }
 }
 
@@ -149,10 +149,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn finish(mut self) -> Result<Document, Problems> {
+    fn finish(mut self, name: &str) -> Result<Document, Problems> {
         if self.items.is_empty() && self.problems.0.is_empty() {
-            self.problems
-                .push(Problem::new(Code::E03, "there is nothing in it to import"));
+            self.refuse(name, Code::E03, "there is nothing in it to import");
         }
         fill_in_fields(&mut self.items, &self.options.env);
         let mut missing = Vec::new();
