@@ -1,3 +1,27 @@
 //! The Python host: the only crate that knows an interpreter.
+//!
+//! * [`host`] - the interpreter behind the seam `Handler`: calls, deployments, configuration
+//! * [`environment`] - what all calls of one process share
+//! * [`turn`] - handler threads that take turns
+//! * [`loader`] - hot deployment
+//! * [`interpreter`] - starting CPython
+//! * [`service`], [`sio`], [`json`] - what a service is and sees, and its data
+//! * [`faces`] - what connectors look like from Python
 
 pub mod environment;
+mod errors;
+pub mod faces;
+mod headers;
+pub mod host;
+mod interpreter;
+mod json;
+mod loader;
+pub mod service;
+mod sio;
+mod sync;
+#[cfg(test)]
+mod testing;
+pub mod turn;
+
+pub use environment::Environment;
+pub use host::{Host, HostConfig};

@@ -1,0 +1,54 @@
+//! Settings of a host.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of a host. The hub hands them to its workers as JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostConfig {
+    /// Name of the server: `self.server.name`.
+    pub server_name: String,
+    /// Directory that holds the `zato` and `busbar` packages.
+    pub package_dir: PathBuf,
+    /// Virtual environment whose packages services can import.
+    pub venv: Option<PathBuf>,
+    /// Handler threads at most.
+    pub max_threads: usize,
+    /// Calls that wait for a thread at most; beyond, they are answered 503.
+    pub max_queue: usize,
+    /// Stack of a handler thread, in bytes. Only what is used takes memory.
+    pub stack_size: usize,
+    /// Seconds that a thread stays without work.
+    pub idle_secs: u64,
+    /// Seconds that importing a deployment may take.
+    pub import_secs: u64,
+    /// Whether callers see the arguments of exceptions that services did not handle.
+    pub return_tracebacks: bool,
+    /// Redis for the key-value database: `redis://...` or `redis+unix://...`. `None`: there is none.
+    pub redis_url: Option<String>,
+    /// Threads that do the I/O of connectors.
+    pub io_threads: usize,
+    /// Lowest level of Python's logging that reaches the log: `INFO`, `DEBUG`, `TRACE1`.
+    pub log_level: String,
+}
+
+impl Default for HostConfig {
+    fn default() -> Self {
+        Self {
+            server_name: "server1".to_owned(),
+            package_dir: PathBuf::new(),
+            venv: None,
+            max_threads: 512,
+            max_queue: 10_000,
+            stack_size: 2 << 20,
+            idle_secs: 30,
+            import_secs: 30,
+            return_tracebacks: false,
+            redis_url: None,
+            io_threads: 1,
+            log_level: "INFO".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Hot deployment: imports generation after generation of service files into one interpreter.
+//!
+//! A deployment is a transaction. Its files, and the modules that import one of them, are compiled and run beside the modules that
+//! serve calls; only when all of them could be loaded and their services read do they take the others' place. Code that runs meanwhile
+//! sees the modules it was loaded with, even if it imports them inside a function: see [`hook`].
+//!
+//! * [`source`] - one module: its text, what it imports, how it is run
+//! * [`transaction`] - loading the modules of one deployment
+//! * [`hook`] - `__import__` and the finder for modules that are being loaded
+//! * [`failure`] - what is said about a deployment that failed
+
+mod failure;
+mod hook;
+mod source;
+mod transaction;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex};
+
+use busbar_runtime::handler::{DeployError, Deployment};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyModule};
+
+use crate::service::{self, ServiceClass};
+use crate::sync::lock;
+use source::Module;
+pub(crate) use transaction::Transaction;
+
+/// The user's modules of the current generation.
+#[derive(Default)]
+pub(crate) struct Loader {
+    modules: Mutex<BTreeMap<String, Arc<Module>>>,
+}
+
+/// A deployment that was imported and waits for its commit.
+pub(crate) struct Prepared {
+    /// What was imported, in order.
+    modules: Vec<(Arc<Module>, Py<PyModule>)>,
+    /// Stems of modules to forget.
+    removed: Vec<String>,
+    /// The services of all of them.
+    pub services: Vec<Arc<ServiceClass>>,
+}
+
+impl Prepared {
+    /// Stems whose services are replaced.
+    pub fn stems(&self) -> HashSet<&str> {
+        let imported = self.modules.iter().map(|(module, _)| module.stem.as_str());
+        imported.chain(self.removed.iter().map(String::as_str)).collect()
+    }
+}
+
+impl Loader {
+    /// A loader without modules. Replaces `__import__`, once per process.
+    pub fn new(py: Python<'_>) -> PyResult<Self> {
+        hook::install(py)?;
+        Ok(Self::default())
+    }
+
+    /// Imports a deployment. Nothing of it is visible to anybody else afterwards, whether it worked or not.
+    pub fn prepare(&self, py: Python<'_>, deployment: &Deployment, transaction: &Arc<Transaction>) -> Result<Prepared, DeployError> {
+        let result = self.import(py, deployment, transaction);
+        if let Err(error) = transaction.put_back(py) {
+            tracing::error!(error = %error, "cannot put `sys.modules` back after importing generation {}", deployment.generation);
+        }
+        result
+    }
+
+    fn import(&self, py: Python<'_>, deployment: &Deployment, transaction: &Arc<Transaction>) -> Result<Prepared, DeployError> {
+        let mut pending = BTreeMap::new();
+        for source in &deployment.sources {
+            let known = lock(&self.modules).values().find(|module| module.stem == source.module).map(|module| module.name.clone());
+            let module = Module::read(py, source, known).map_err(|error| failure::describe(py, &source.module, &error))?;
+            pending.insert(module.name.clone(), Arc::new(module));
+        }
+        self.add_dependants(py, deployment, &mut pending)?;
+        let order = order(&pending);
+
+        transaction.begin(pending);
+        let modules = transaction::within(transaction, || -> Result<Vec<_>, DeployError> {
+            let mut modules = Vec::new();
+            for module in order {
+                let loaded = transaction
+                    .load(py, &module.name)
+                    .map_err(|error| failure::describe(py, &transaction.failed().unwrap_or_else(|| module.stem.clone()), &error))?;
+                modules.push((module, loaded));
+            }
+            Ok(modules)
+        })?;
+        for (module, loaded) in &modules {
+            self.link(py, module, loaded.bind(py), transaction).map_err(|error| failure::describe(py, &module.stem, &error))?;
+        }
+
+        let mut services = Vec::new();
+        for (module, loaded) in &modules {
+            let loaded = loaded.bind(py);
+            read_services(py, module, loaded, &mut services).map_err(|error| failure::describe(py, &module.stem, &error))?;
+        }
+        Ok(Prepared { modules, removed: deployment.removed.clone(), services: last_of_each_name(services) })
+    }
+
+    /// Adds every module that imports one which is about to change, directly or through others. They are read anew from the text they
+    /// were loaded from.
+    fn add_dependants(
+        &self,
+        py: Python<'_>,
+        deployment: &Deployment,
+        pending: &mut BTreeMap<String, Arc<Module>>,
+    ) -> Result<(), DeployError> {
+        let current = lock(&self.modules).clone();
+        loop {
+            let dependants: Vec<&Arc<Module>> = current
+                .values()
+                .filter(|module| !pending.contains_key(&module.name) && !deployment.removed.contains(&module.stem))
+                .filter(|module| module.imports.iter().any(|name| pending.contains_key(name)))
+                .collect();
+            if dependants.is_empty() {
+                return Ok(());
+            }
+            for module in dependants {
+                let again = module.again(py).map_err(|error| failure::describe(py, &module.stem, &error))?;
+                pending.insert(again.name.clone(), Arc::new(again));
+            }
+        }
+    }
+
+    /// Ties a module to those that it imports, so that an `import` inside one of its functions finds the generation that it was loaded
+    /// with.
+    fn link(&self, py: Python<'_>, module: &Module, loaded: &Bound<'_, PyModule>, transaction: &Transaction) -> PyResult<()> {
+        let links = hook::links(loaded)?;
+        for name in &module.imports {
+            if links.contains(name)? {
+                continue;
+            }
+            if let Some(other) = transaction.loaded(py, name) {
+                links.set_item(name, other)?;
+            } else if lock(&self.modules).contains_key(name)
+                && let Some(other) = hook::modules(py)?.get_item(name)?
+            {
+                links.set_item(name, other)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a prepared deployment take the place of what was there.
+    pub fn install(&self, py: Python<'_>, prepared: &Prepared) -> PyResult<()> {
+        let sys_modules = hook::modules(py)?;
+        let mut modules = lock(&self.modules).clone();
+        for stem in &prepared.removed {
+            let names: Vec<String> =
+                modules.values().filter(|module| module.stem == *stem).map(|module| module.name.clone()).collect();
+            for name in names {
+                if let Some(module) = modules.remove(&name) {
+                    forget(py, &sys_modules, &module)?;
+                }
+            }
+        }
+        for (module, loaded) in &prepared.modules {
+            sys_modules.set_item(&module.name, loaded)?;
+            module.remember_lines(py)?;
+            modules.insert(module.name.clone(), module.clone());
+        }
+        *lock(&self.modules) = modules;
+        Ok(())
+    }
+}
+
+fn forget(py: Python<'_>, sys_modules: &Bound<'_, PyDict>, module: &Module) -> PyResult<()> {
+    if let Some(loaded) = sys_modules.get_item(&module.name)?
+        && hook::is_ours(&loaded)
+    {
+        sys_modules.del_item(&module.name)?;
+    }
+    module.forget_lines(py)
+}
+
+/// Modules after those that they import, as far as that is possible.
+fn order(pending: &BTreeMap<String, Arc<Module>>) -> Vec<Arc<Module>> {
+    let mut ordered = Vec::with_capacity(pending.len());
+    let mut seen = BTreeSet::new();
+    for start in pending.values() {
+        // depth first without recursion: a chain of modules may be longer than a stack is deep
+        let mut stack = vec![(start, false)];
+        while let Some((module, is_done)) = stack.pop() {
+            if is_done {
+                ordered.push(module.clone());
+            } else if seen.insert(&module.name) {
+                stack.push((module, true));
+                stack.extend(module.imports.iter().rev().filter_map(|name| pending.get(name)).map(|module| (module, false)));
+            }
+        }
+    }
+    ordered
+}
+
+fn read_services(
+    py: Python<'_>,
+    module: &Module,
+    loaded: &Bound<'_, PyModule>,
+    services: &mut Vec<Arc<ServiceClass>>,
+) -> PyResult<()> {
+    for class in service::deployable(py, loaded)? {
+        services.push(ServiceClass::read(py, &class, &module.stem)?);
+    }
+    Ok(())
+}
+
+/// Of services that share a name the last one wins.
+fn last_of_each_name(services: Vec<Arc<ServiceClass>>) -> Vec<Arc<ServiceClass>> {
+    let mut kept: Vec<Arc<ServiceClass>> = Vec::with_capacity(services.len());
+    for service in services {
+        let name = &service.info().name;
+        if let Some(index) = kept.iter().position(|other| other.info().name == *name) {
+            let other = kept.remove(index);
+            tracing::warn!(
+                service = name,
+                "`{}` and `{}` both say that they are `{name}`, the latter is deployed",
+                other.info().impl_name,
+                service.info().impl_name
+            );
+        }
+        kept.push(service);
+    }
+    kept
+}
