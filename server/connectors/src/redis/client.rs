@@ -1,0 +1,409 @@
+//! The client: one shared connection that heals itself, and a pool of connections with one user each.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use busbar_model::{Error, Kind};
+use busbar_runtime::task::{self, TaskKind};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
+
+use super::command::{Way, only_reads, way};
+use super::line::{Line, open};
+use super::{RedisConfig, RedisFailure, RedisFailureKind, RedisSession, RedisSubscription, Reply};
+
+/// Pause between two attempts to reach a server that has gone away.
+const RETRY_EVERY: Duration = Duration::from_millis(20);
+/// How long the failure of one attempt stands for all who ask.
+const FAILURE_STANDS: Duration = Duration::from_millis(100);
+/// Commands that may wait to be written.
+const QUEUE: usize = 1024;
+/// A pooled connection that was idle for longer is asked whether it still stands.
+const FRESH: Duration = Duration::from_millis(200);
+/// Pooled connections kept idle.
+const MAX_SPARE: usize = 32;
+
+/// A client of one Redis. Cloning it is cheap and shares everything.
+///
+/// All its futures must run within a tokio runtime (`Handle::block_on` will do), and may be given up at any time: a command that was
+/// sent may then have run or not.
+#[derive(Clone)]
+pub struct RedisClient {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    config: RedisConfig,
+    info: ConnectionInfo,
+    shared: ArcSwapOption<Shared>,
+    connecting: tokio::sync::Mutex<Connecting>,
+    permits: Arc<Semaphore>,
+    spare: Mutex<Vec<(Line, Instant)>>,
+}
+
+/// The connection that all share.
+struct Shared {
+    connection: MultiplexedConnection,
+    is_closed: Arc<AtomicBool>,
+    /// Ends the task of the connection when the last user lets go of it.
+    _stop: oneshot::Sender<()>,
+}
+
+#[derive(Default)]
+struct Connecting {
+    /// When the connection was found lost.
+    lost_at: Option<Instant>,
+    failed: Option<(Instant, RedisFailure)>,
+}
+
+impl fmt::Debug for RedisClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisClient")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisClient {
+    /// A client. Connects when it is first used; fails only if the URL is none that it can speak to.
+    pub fn new(config: RedisConfig) -> Result<Self, Error> {
+        // the URL stays out of messages, it may hold a password
+        let failed = || Error::new(Kind::Config, "cannot use the URL of Redis");
+        let hint = "use redis://[user:password@]host[:port][/db] or unix:///path/to/socket";
+        let url = redis::parse_redis_url(&config.url).ok_or_else(|| failed().with_hint(hint))?;
+        let info = url
+            .into_connection_info()
+            .map_err(|error| failed().with_source(error).with_hint(hint))?;
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Err(failed().with_hint("TLS to Redis is not part of this build; put a TLS tunnel in between"));
+        }
+        let settings = info
+            .redis_settings()
+            .clone()
+            .set_protocol(ProtocolVersion::RESP2)
+            .set_lib_name("busbar", env!("CARGO_PKG_VERSION"));
+        let info = info.set_redis_settings(settings);
+        let permits = Arc::new(Semaphore::new(config.dedicated_connections));
+        let inner = Inner {
+            config,
+            info,
+            shared: ArcSwapOption::empty(),
+            connecting: tokio::sync::Mutex::default(),
+            permits,
+            spare: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs one command: its name and arguments. An error that Redis reports is an `Err`.
+    pub async fn execute(&self, command: &[Vec<u8>]) -> Result<Reply, RedisFailure> {
+        if command.is_empty() {
+            return Err(RedisFailure::new(RedisFailureKind::Data, "a command needs a name"));
+        }
+        match way(command) {
+            Way::Shared => self.execute_shared(command).await,
+            Way::Blocking(wait) => {
+                let mut session = self.session().await?;
+                session
+                    .run_waiting(command, wait.map(|wait| wait + self.inner.config.response_timeout))
+                    .await
+            }
+            Way::Session => Err(needs_session(command)),
+        }
+    }
+
+    async fn execute_shared(&self, command: &[Vec<u8>]) -> Result<Reply, RedisFailure> {
+        let cmd = build(command);
+        let started = Instant::now();
+        loop {
+            let shared = self.shared().await?;
+            let mut connection = shared.connection.clone();
+            let failure = match connection.send_packed_command(&cmd).await {
+                Ok(value) => match Reply::from(value).into_result() {
+                    Ok(reply) => return Ok(reply),
+                    Err(failure) => failure,
+                },
+                Err(error) => RedisFailure::from_library(&error),
+            };
+            if !self.may_repeat(&failure, &shared, only_reads(command), started).await {
+                return Err(failure);
+            }
+        }
+    }
+
+    /// Runs commands in one go, one reply for each. In a transaction they run all together or, when Redis refuses one of them, not at
+    /// all: then the refusal is the `Err`.
+    pub async fn pipeline(
+        &self,
+        commands: &[Vec<Vec<u8>>],
+        transaction: bool,
+    ) -> Result<Vec<Result<Reply, RedisFailure>>, RedisFailure> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        if commands.iter().any(Vec::is_empty) {
+            return Err(RedisFailure::new(RedisFailureKind::Data, "a command needs a name"));
+        }
+        if let Some(command) = commands.iter().find(|command| way(command) == Way::Session) {
+            return Err(needs_session(command));
+        }
+        // in a transaction Redis does not wait for anything
+        if !transaction && commands.iter().any(|command| matches!(way(command), Way::Blocking(_))) {
+            return self.session().await?.pipeline(commands, false).await;
+        }
+        let mut pipeline = redis::Pipeline::with_capacity(commands.len() + 2);
+        if transaction {
+            pipeline.cmd("MULTI");
+        }
+        for command in commands {
+            pipeline.add_command(build(command));
+        }
+        if transaction {
+            pipeline.cmd("EXEC");
+        }
+        let count = pipeline.len();
+        let only_reads = commands.iter().all(|command| only_reads(command));
+        let started = Instant::now();
+        loop {
+            let shared = self.shared().await?;
+            let mut connection = shared.connection.clone();
+            let failure = match connection.send_packed_commands(&pipeline, 0, count).await {
+                Ok(values) => {
+                    let replies = values.into_iter().map(Reply::from);
+                    if !transaction {
+                        return Ok(replies.map(Reply::into_result).collect());
+                    }
+                    match transaction_result(replies) {
+                        Ok(replies) => return Ok(replies),
+                        Err(failure) => failure,
+                    }
+                }
+                Err(error) => RedisFailure::from_library(&error),
+            };
+            if !self.may_repeat(&failure, &shared, only_reads, started).await {
+                return Err(failure);
+            }
+        }
+    }
+
+    /// A connection for this caller alone, for `WATCH`, `MULTI` and `SELECT`. Waits when all of them are in use.
+    pub async fn session(&self) -> Result<RedisSession, RedisFailure> {
+        let permit = self.permit().await?;
+        let response = self.inner.config.response_timeout;
+        loop {
+            let spare = self.inner.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some((mut line, since)) = spare else { break };
+            if since.elapsed() < FRESH {
+                return Ok(RedisSession::new(Arc::clone(&self.inner), line, permit));
+            }
+            if line.run(&[vec![b"PING".to_vec()]], Some(response)).await.is_ok() {
+                return Ok(RedisSession::new(Arc::clone(&self.inner), line, permit));
+            }
+        }
+        let line = self.open_line().await?;
+        Ok(RedisSession::new(Arc::clone(&self.inner), line, permit))
+    }
+
+    /// A connection that receives what others publish. It has nothing subscribed yet.
+    pub async fn subscription(&self) -> Result<RedisSubscription, RedisFailure> {
+        let permit = self.permit().await?;
+        Ok(RedisSubscription::new(self.open_line().await?, permit))
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, RedisFailure> {
+        match timeout(
+            self.inner.config.response_timeout,
+            Arc::clone(&self.inner.permits).acquire_owned(),
+        )
+        .await
+        {
+            Ok(permit) => Ok(permit.expect("the semaphore of a client is never closed")),
+            Err(_late) => {
+                let size = self.inner.config.dedicated_connections;
+                let message = format!("all {size} connections to Redis for commands that wait are in use");
+                Err(RedisFailure::new(RedisFailureKind::Connection, message))
+            }
+        }
+    }
+
+    /// Opens a connection for one user, with patience for a server that restarts.
+    async fn open_line(&self) -> Result<Line, RedisFailure> {
+        let config = &self.inner.config;
+        let end = Instant::now() + config.patience;
+        loop {
+            match Line::open(&self.inner.info, config.connect_timeout, config.response_timeout).await {
+                Err(failure) if is_restarting(&failure) && Instant::now() < end => {
+                    tokio::time::sleep(RETRY_EVERY).await
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// The shared connection; opens it if there is none.
+    async fn shared(&self) -> Result<Arc<Shared>, RedisFailure> {
+        if let Some(shared) = self.standing() {
+            return Ok(shared);
+        }
+        let mut connecting = self.inner.connecting.lock().await;
+        if let Some(shared) = self.standing() {
+            return Ok(shared);
+        }
+        if let Some((at, failure)) = &connecting.failed
+            && at.elapsed() < FAILURE_STANDS
+        {
+            return Err(failure.clone());
+        }
+        let is_first = self.inner.shared.load().is_none();
+        let lost_at = *connecting.lost_at.get_or_insert_with(Instant::now);
+        if connecting.failed.is_none() && !is_first {
+            tracing::warn!(conn.kind = "redis", "connection to Redis lost");
+        }
+        loop {
+            match self.connect().await {
+                Ok(shared) => {
+                    if !is_first {
+                        let duration_ms = u64::try_from(lost_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+                        tracing::info!(conn.kind = "redis", duration_ms, "reconnected to Redis");
+                    }
+                    *connecting = Connecting::default();
+                    let shared = Arc::new(shared);
+                    self.inner.shared.store(Some(Arc::clone(&shared)));
+                    return Ok(shared);
+                }
+                Err(failure) if is_restarting(&failure) && lost_at.elapsed() < self.inner.config.patience => {
+                    tokio::time::sleep(RETRY_EVERY).await;
+                }
+                Err(failure) => {
+                    connecting.failed = Some((Instant::now(), failure.clone()));
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    fn standing(&self) -> Option<Arc<Shared>> {
+        self.inner
+            .shared
+            .load_full()
+            .filter(|shared| !shared.is_closed.load(Ordering::Acquire))
+    }
+
+    async fn connect(&self) -> Result<Shared, RedisFailure> {
+        let config = &self.inner.config;
+        let stream = open(&self.inner.info, config.connect_timeout).await?;
+        let settings = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(config.response_timeout))
+            .set_pipeline_buffer_size(QUEUE);
+        let hello = MultiplexedConnection::new_with_config(self.inner.info.redis_settings(), stream, settings);
+        let (connection, driver) = match timeout(config.connect_timeout, hello).await {
+            Ok(opened) => opened.map_err(|error| RedisFailure::from_library(&error))?,
+            Err(_late) => {
+                return Err(RedisFailure::new(
+                    RedisFailureKind::Timeout,
+                    "Redis did not answer in time when connecting",
+                ));
+            }
+        };
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let closed = Arc::clone(&is_closed);
+        // the task is ours so that its end is known at once: what is sent from then on goes over a new connection
+        task::spawn("redis-connection", TaskKind::Once, async move {
+            tokio::select! {
+                () = driver => {}
+                _ = stopped => {}
+            }
+            closed.store(true, Ordering::Release);
+        });
+        Ok(Shared {
+            connection,
+            is_closed,
+            _stop: stop,
+        })
+    }
+
+    /// Decides what becomes of a command that failed, waits where waiting helps, and puts a broken connection away.
+    async fn may_repeat(
+        &self,
+        failure: &RedisFailure,
+        shared: &Arc<Shared>,
+        only_reads: bool,
+        started: Instant,
+    ) -> bool {
+        let is_patient = started.elapsed() < self.inner.config.patience;
+        if failure.kind() == RedisFailureKind::BusyLoading {
+            // refused before it ran, whatever it was
+            if is_patient {
+                tokio::time::sleep(RETRY_EVERY).await;
+            }
+            return is_patient;
+        }
+        if !failure.breaks_connection() {
+            return false;
+        }
+        // also after a time-out: a line that leads nowhere looks like a slow server for minutes
+        shared.is_closed.store(true, Ordering::Release);
+        only_reads && is_patient && failure.kind() == RedisFailureKind::Connection
+    }
+}
+
+impl Inner {
+    pub(super) fn response_timeout(&self) -> Duration {
+        self.config.response_timeout
+    }
+
+    /// Keeps a connection for its next user.
+    pub(super) fn keep(&self, line: Line) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < MAX_SPARE {
+            spare.push((line, Instant::now()));
+        }
+    }
+}
+
+/// What the replies to `MULTI`, the commands and `EXEC` mean.
+pub(super) fn transaction_result(
+    replies: impl IntoIterator<Item = Reply>,
+) -> Result<Vec<Result<Reply, RedisFailure>>, RedisFailure> {
+    let mut replies: Vec<Reply> = replies.into_iter().collect();
+    let last = replies.pop();
+    let refused = replies.into_iter().find_map(|reply| reply.into_result().err());
+    match last {
+        Some(Reply::Array(results)) => Ok(results.into_iter().map(Reply::into_result).collect()),
+        Some(Reply::Nil) => Err(RedisFailure::new(RedisFailureKind::Watch, "Watched variable changed.")),
+        Some(Reply::Error(failure)) => Err(refused.unwrap_or(failure)),
+        other => {
+            let message = format!("not a reply to EXEC: {other:?}");
+            Err(refused.unwrap_or_else(|| RedisFailure::new(RedisFailureKind::InvalidResponse, message)))
+        }
+    }
+}
+
+fn is_restarting(failure: &RedisFailure) -> bool {
+    matches!(
+        failure.kind(),
+        RedisFailureKind::Connection | RedisFailureKind::BusyLoading
+    )
+}
+
+fn needs_session(command: &[Vec<u8>]) -> RedisFailure {
+    let name = String::from_utf8_lossy(&command[0]).to_ascii_uppercase();
+    RedisFailure::new(
+        RedisFailureKind::Data,
+        format!("{name} changes its connection, which is shared here; use a transaction, a session or a subscription"),
+    )
+}
+
+fn build(command: &[Vec<u8>]) -> Cmd {
+    let mut cmd = Cmd::with_capacity(command.len(), command.iter().map(Vec::len).sum());
+    for word in command {
+        cmd.arg(word.as_slice());
+    }
+    cmd
+}

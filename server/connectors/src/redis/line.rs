@@ -1,0 +1,173 @@
+//! Connections: how they are opened, and one that a single user drives by itself.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use redis::{ConnectionAddr, ConnectionInfo};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use super::command::pack;
+use super::resp::Decoder;
+use super::{RedisFailure, RedisFailureKind, Reply};
+
+/// What connections run over.
+pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static> Io for T {}
+
+/// Opens a stream to Redis.
+pub(super) async fn open(info: &ConnectionInfo, limit: Duration) -> Result<Box<dyn Io>, RedisFailure> {
+    let opening = async {
+        match info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream) as Box<dyn Io>)
+            }
+            ConnectionAddr::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?) as Box<dyn Io>),
+            other => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("`{other}` is not spoken"),
+            )),
+        }
+    };
+    let what = || format!("cannot connect to Redis at `{}`", info.addr());
+    match timeout(limit, opening).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(match RedisFailure::from_io(&error, &what()) {
+            failure if failure.kind() == RedisFailureKind::Connection => failure,
+            failure => RedisFailure::new(RedisFailureKind::Connection, failure.message()),
+        }),
+        Err(_late) => Err(RedisFailure::new(
+            RedisFailureKind::Timeout,
+            format!("{}: it took too long", what()),
+        )),
+    }
+}
+
+/// A connection with one user.
+pub(super) struct Line {
+    stream: Box<dyn Io>,
+    decoder: Decoder,
+    input: BytesMut,
+    /// Replies are due that nobody has read: a call was given up or failed half-way.
+    is_broken: bool,
+}
+
+impl Line {
+    /// Opens one and logs in.
+    pub(super) async fn open(
+        info: &ConnectionInfo,
+        connect: Duration,
+        response: Duration,
+    ) -> Result<Self, RedisFailure> {
+        let stream = open(info, connect).await?;
+        let mut line = Self {
+            stream,
+            decoder: Decoder::default(),
+            input: BytesMut::new(),
+            is_broken: false,
+        };
+        let settings = info.redis_settings();
+        let mut hello: Vec<Vec<Vec<u8>>> = Vec::new();
+        if let Some(password) = settings.password() {
+            let words = [Some("AUTH"), settings.username(), Some(password)];
+            hello.push(
+                words
+                    .into_iter()
+                    .flatten()
+                    .map(|word| word.as_bytes().to_vec())
+                    .collect(),
+            );
+        }
+        if settings.db() != 0 {
+            hello.push(vec![b"SELECT".to_vec(), settings.db().to_string().into_bytes()]);
+        }
+        for reply in line.run(&hello, Some(response)).await? {
+            reply.into_result()?;
+        }
+        Ok(line)
+    }
+
+    /// Sends commands at once and reads one reply for each.
+    pub(super) async fn run(
+        &mut self,
+        commands: &[Vec<Vec<u8>>],
+        limit: Option<Duration>,
+    ) -> Result<Vec<Reply>, RedisFailure> {
+        // until the last reply is read: giving this future up must not leave replies to the next user
+        self.is_broken = true;
+        let exchange = async {
+            self.send(commands).await?;
+            let mut replies = Vec::with_capacity(commands.len());
+            while replies.len() < commands.len() {
+                replies.push(self.next().await?);
+            }
+            Ok(replies)
+        };
+        let replies = match limit {
+            Some(limit) => match timeout(limit, exchange).await {
+                Ok(replies) => replies?,
+                Err(_late) => {
+                    return Err(RedisFailure::new(
+                        RedisFailureKind::Timeout,
+                        "no reply from Redis in time",
+                    ));
+                }
+            },
+            None => exchange.await?,
+        };
+        self.is_broken = false;
+        Ok(replies)
+    }
+
+    /// Sends commands.
+    pub(super) async fn send(&mut self, commands: &[Vec<Vec<u8>>]) -> Result<(), RedisFailure> {
+        let mut wire = Vec::new();
+        for command in commands {
+            pack(command, &mut wire);
+        }
+        let sent = async {
+            self.stream.write_all(&wire).await?;
+            self.stream.flush().await
+        };
+        sent.await.map_err(|error| lost(&error))
+    }
+
+    /// Reads the next reply. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<Reply, RedisFailure> {
+        loop {
+            match self.decoder.decode(&mut self.input) {
+                Ok(Some(reply)) => return Ok(reply),
+                Ok(None) => {}
+                Err(error) => return Err(lost(&error)),
+            }
+            if self
+                .stream
+                .read_buf(&mut self.input)
+                .await
+                .map_err(|error| lost(&error))?
+                == 0
+            {
+                return Err(lost(&io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    /// Whether another user can have it.
+    pub(super) fn is_clean(&self) -> bool {
+        !self.is_broken && self.input.is_empty()
+    }
+}
+
+fn lost(error: &io::Error) -> RedisFailure {
+    match RedisFailure::from_io(error, "connection to Redis lost") {
+        failure if failure.kind() == RedisFailureKind::Timeout => {
+            RedisFailure::new(RedisFailureKind::Connection, failure.message())
+        }
+        failure => failure,
+    }
+}
