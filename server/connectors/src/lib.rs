@@ -1,7 +1,9 @@
 //! What speaks to the world outside: one folder per protocol, channels and outgoing connections side by side.
 //!
 //! * [`http`] - channels and outgoing connections over HTTP
+//! * [`pickup`] - the directory from which services are deployed
 //! * [`redis`] - a client of Redis
 
 pub mod http;
+pub mod pickup;
 pub mod redis;

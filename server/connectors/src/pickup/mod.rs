@@ -1,0 +1,252 @@
+#![doc = include_str!("docs.md")]
+
+mod stamp;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use busbar_model::{Error, Kind};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+use crate::pickup::stamp::Stamp;
+
+/// How long a directory must be quiet before a batch is closed: `cp a.py b.py` is one batch.
+const QUIET: Duration = Duration::from_millis(15);
+/// How long a batch stays open at most.
+const MAX_BATCH: Duration = Duration::from_millis(250);
+/// How often the directory is looked through for what the kernel did not report.
+const SWEEP: Duration = Duration::from_secs(2);
+
+/// Files that changed at about the same time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PickupBatch {
+    /// Files that were written or moved in, sorted.
+    pub changed: Vec<PathBuf>,
+    /// Files that are gone, sorted.
+    pub removed: Vec<PathBuf>,
+}
+
+/// Watches one directory.
+pub struct Watcher {
+    directory: PathBuf,
+    events: Receiver<notify::Result<Event>>,
+    /// Keeps the kernel's watch; dropped, it ends.
+    watch: RecommendedWatcher,
+    /// The directory that is watched, in case it is replaced by another of the same name.
+    watched: Option<Stamp>,
+    known: BTreeMap<PathBuf, Stamp>,
+    /// What the last sweep saw of files that differ from what is known.
+    unsettled: BTreeMap<PathBuf, Option<Stamp>>,
+    ignored: HashSet<PathBuf>,
+}
+
+impl Watcher {
+    /// Starts to watch `directory`, which is created if need be, and says which service files lie there now. What happens from here on is
+    /// reported by [`Watcher::spawn`].
+    ///
+    /// # Errors
+    /// When the directory can neither be created nor read. A kernel that cannot watch it is no error: it is looked through instead.
+    pub fn new(directory: &Path) -> Result<(Self, Vec<PathBuf>), Error> {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Error::new(
+                Kind::Config,
+                format!("cannot watch the pickup directory `{}`", directory.display()),
+            )
+            .with_source(error)
+        };
+        std::fs::create_dir_all(directory).map_err(|error| failed(error.into()))?;
+        let (sender, events) = channel();
+        let watch = notify::recommended_watcher(move |event| {
+            // an error says that the watcher is being dropped
+            drop(sender.send(event));
+        })
+        .map_err(|error| failed(error.into()))?;
+        let mut watcher = Self {
+            directory: directory.to_owned(),
+            events,
+            watch,
+            watched: None,
+            known: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
+            ignored: HashSet::new(),
+        };
+        watcher.watch();
+        watcher.known = watcher.scan().map_err(|error| failed(error.into()))?;
+        let files = watcher.known.keys().cloned().collect();
+        Ok((watcher, files))
+    }
+
+    /// Reports batches until `sender`'s other end is closed, on a thread of its own. Waits while the other end is full: nothing is lost.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn spawn(mut self, sender: mpsc::Sender<PickupBatch>) -> Result<(), Error> {
+        let run = move || {
+            while !sender.is_closed() {
+                let batch = self.next_batch();
+                if batch != PickupBatch::default() && sender.blocking_send(batch).is_err() {
+                    return;
+                }
+            }
+        };
+        match std::thread::Builder::new().name("pickup".to_owned()).spawn(run) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::new(
+                Kind::Internal,
+                "cannot start the thread that watches the pickup directory",
+            )
+            .with_source(error)),
+        }
+    }
+
+    /// Waits for something to happen, at most until the next sweep.
+    fn next_batch(&mut self) -> PickupBatch {
+        let mut touched = BTreeSet::new();
+        match self.events.recv_timeout(SWEEP) {
+            Ok(event) => self.note(event, &mut touched),
+            Err(RecvTimeoutError::Timeout) => return self.sweep(),
+            // the kernel's watch is a field of ours, so this does not happen; without it sweeps go on
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(SWEEP);
+                return self.sweep();
+            }
+        }
+        let end = Instant::now() + MAX_BATCH;
+        while Instant::now() < end {
+            match self.events.recv_timeout(QUIET) {
+                Ok(event) => self.note(event, &mut touched),
+                Err(_) => break,
+            }
+        }
+        let mut batch = PickupBatch::default();
+        for path in touched {
+            let now = Stamp::of(&path);
+            self.take(path, now, &mut batch);
+        }
+        batch
+    }
+
+    /// Notes which files an event settles. Events about files that are still being written settle none.
+    fn note(&mut self, event: notify::Result<Event>, touched: &mut BTreeSet<PathBuf>) {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::warn!(%error, "the kernel reports changes of the pickup directory no longer; it is looked through instead");
+                return;
+            }
+        };
+        let settles = matches!(
+            event.kind,
+            EventKind::Access(AccessKind::Close(AccessMode::Write))
+                | EventKind::Modify(ModifyKind::Name(_))
+                | EventKind::Remove(_)
+        );
+        if settles {
+            for path in event.paths {
+                if path.parent() == Some(&*self.directory) && self.is_service_file(&path) {
+                    touched.insert(path);
+                }
+            }
+        }
+    }
+
+    /// Looks through the directory. A file that differs from what is known counts once it has looked the same in two sweeps: before, it may
+    /// be half-written.
+    fn sweep(&mut self) -> PickupBatch {
+        self.watch();
+        let mut batch = PickupBatch::default();
+        let Ok(found) = self.scan() else { return batch };
+        let before = std::mem::take(&mut self.unsettled);
+        let paths: BTreeSet<PathBuf> = found.keys().chain(self.known.keys()).cloned().collect();
+        for path in paths {
+            let now = found.get(&path).copied();
+            if self.known.get(&path).copied() == now {
+                continue;
+            }
+            if before.get(&path) == Some(&now) {
+                self.take(path, now, &mut batch);
+            } else {
+                self.unsettled.insert(path, now);
+            }
+        }
+        batch
+    }
+
+    /// Puts a file into a batch if it is not as it was.
+    fn take(&mut self, path: PathBuf, now: Option<Stamp>, batch: &mut PickupBatch) {
+        self.unsettled.remove(&path);
+        match now {
+            // a file that was written again with the same stamp is compared by content where it is deployed
+            Some(stamp) => {
+                self.known.insert(path.clone(), stamp);
+                batch.changed.push(path);
+            }
+            None => {
+                if self.known.remove(&path).is_some() {
+                    batch.removed.push(path);
+                }
+            }
+        }
+    }
+
+    /// Asks the kernel to watch the directory, again if it is not the one that was watched.
+    fn watch(&mut self) {
+        let now = Stamp::of_directory(&self.directory);
+        if now.is_some() && now == self.watched {
+            return;
+        }
+        if now.is_none() {
+            if let Err(error) = std::fs::create_dir_all(&self.directory) {
+                tracing::warn!(%error, "the pickup directory `{}` is gone and cannot be created", self.directory.display());
+                return;
+            }
+        }
+        // an error says that it is not watched, because it was deleted
+        drop(self.watch.unwatch(&self.directory));
+        match self.watch.watch(&self.directory, RecursiveMode::NonRecursive) {
+            Ok(()) => self.watched = Stamp::of_directory(&self.directory),
+            Err(error) => {
+                tracing::warn!(%error, "the kernel cannot watch `{}`; it is looked through instead", self.directory.display())
+            }
+        }
+    }
+
+    /// The service files in the directory, with their stamps.
+    fn scan(&mut self) -> std::io::Result<BTreeMap<PathBuf, Stamp>> {
+        let mut found = BTreeMap::new();
+        for entry in std::fs::read_dir(&self.directory)? {
+            let path = entry?.path();
+            if self.is_service_file(&path)
+                && let Some(stamp) = Stamp::of(&path)
+            {
+                found.insert(path, stamp);
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_service_file(&mut self, path: &Path) -> bool {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        if name.starts_with(['.', '#']) || name.ends_with(['~', '#']) {
+            return false;
+        }
+        let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        if ending == "py" {
+            return true;
+        }
+        // what editors and copying programs leave behind is no news; sub-directories hold what services import by other means
+        let quiet = ["swp", "swx", "tmp", "bak", "pyc", "part"].contains(&ending) || path.is_dir();
+        if !quiet && self.ignored.insert(path.to_owned()) {
+            tracing::warn!("ignored `{}`: only .py files are deployed", path.display());
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests;
