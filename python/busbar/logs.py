@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import traceback
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import _busbar
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ['TRACE1', 'ServerLog', 'setup']
 
 #: Level below ``DEBUG``, for the finest details.
 TRACE1: Final = 6
+
+#: What the server calls all that services log.
+SERVICES: Final = 'service'
+
+#: Levels that the server has under other names.
+SERVER_LEVELS: Final = {'OFF': logging.CRITICAL + 1, 'TRACE': TRACE1}
 
 
 class ServerLog(logging.Handler):
@@ -36,24 +39,45 @@ class ServerLog(logging.Handler):
         _busbar.log(record.levelno, record.name, message)
 
 
-def setup(level: int | str = logging.INFO, levels: Mapping[str, int | str] | None = None) -> None:
+def setup(level: int | str = logging.INFO) -> None:
     """Sends everything that Python logs to the server's log. Called once, when the interpreter has started.
 
-    :param level: lowest level that is logged: ``INFO``, ``DEBUG``, ``TRACE1``...
-    :param levels: other levels for loggers by name; a service's logger has the service's name.
+    :param level: lowest level that is logged: ``INFO``, ``DEBUG``, ``TRACE1``... or the server's own list of filters, in
+        which ``service=debug`` is about all services and ``my-service.get-client-details=debug`` about one of them:
+        loggers have the names of their services.
     :raises ValueError: if there is no such level.
     """
     logging.addLevelName(TRACE1, 'TRACE1')
+    default, levels = _levels(level)
     root = logging.getLogger()
     for handler in root.handlers[:]:
         root.removeHandler(handler)
     root.addHandler(ServerLog())
-    root.setLevel(_known(level))
-    for name, own in (levels or {}).items():
-        logging.getLogger(name).setLevel(_known(own))
+    root.setLevel(levels.pop(SERVICES, default))
+    for name, own in levels.items():
+        logging.getLogger(name).setLevel(own)
     logging.captureWarnings(True)
 
 
-def _known(level: int | str) -> int | str:
-    # names are accepted in any case, as in the server's configuration
-    return level.upper() if isinstance(level, str) else level
+def _levels(text: int | str) -> tuple[int, dict[str, int]]:
+    """Reads a level, or a list of filters: the level of everything, and those of single loggers."""
+    if isinstance(text, int):
+        return text, {}
+    default = logging.INFO
+    levels = {}
+    for item in filter(None, map(str.strip, text.split(','))):
+        name, equals, level = item.rpartition('=')
+        if equals:
+            levels[name.strip()] = _level(level)
+        else:
+            default = _level(level)
+    return default, levels
+
+
+def _level(name: str) -> int:
+    known = logging.getLevelNamesMapping() | SERVER_LEVELS
+    try:
+        return known[name.strip().upper()]
+    except KeyError:
+        message = f'there is no log level {name.strip()!r}'
+        raise ValueError(message) from None

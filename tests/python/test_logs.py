@@ -43,12 +43,21 @@ def test_a_wrong_format_string_fails_nobody(logs, native):
 
 
 def test_levels_by_name_and_the_finest_of_all(logs, native):
-    logs.setup('WARNING', {'chatty': 'TRACE1'})
+    logs.setup('warn,chatty=trace,busbar_connectors=debug')
     logging.getLogger('chatty').log(logs.TRACE1, 'a detail')
     logging.getLogger('other').info('not this one')
     assert native.lines == [(6, 'chatty', 'a detail')]
     assert logging.getLevelName(6) == 'TRACE1'
     logging.getLogger('chatty').setLevel(logging.NOTSET)
+
+
+def test_filters_of_all_services_are_told_from_the_servers_own(logs, native):
+    logs.setup('error,service=debug')
+    logging.getLogger('my-service').debug('a detail')
+    assert native.lines == [(10, 'my-service', 'a detail')]
+    logs.setup('off')
+    logging.getLogger('my-service').critical('not this one')
+    assert len(native.lines) == 1
 
 
 def test_an_unknown_level_is_refused(logs):
