@@ -42,7 +42,7 @@ class ServerLog(logging.Handler):
 def setup(level: int | str = logging.INFO) -> None:
     """Sends everything that Python logs to the server's log. Called once, when the interpreter has started.
 
-    :param level: lowest level that is logged: ``INFO``, ``DEBUG``, ``TRACE1``... or the server's own list of filters, in
+    :param level: lowest level that is logged, ``INFO``, ``DEBUG``, ``TRACE1``, or the server's own list of filters, in
         which ``service=debug`` is about all services and ``my-service.get-client-details=debug`` about one of them:
         loggers have the names of their services.
     :raises ValueError: if there is no such level.

@@ -61,7 +61,7 @@ def test_filters_of_all_services_are_told_from_the_servers_own(logs, native):
 
 
 def test_an_unknown_level_is_refused(logs):
-    with pytest.raises(ValueError, match='LOUD'):
+    with pytest.raises(ValueError, match='loud'):
         logs.setup('loud')
 
 
