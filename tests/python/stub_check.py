@@ -20,6 +20,9 @@ from zato.server.service import Service
 # what an object answers to by itself; named in a stub, it has to be there
 IGNORED = {'__init__', '__new__', '__slots__', '__all__', '__doc__', '__match_args__', '__hash__'}
 
+# attributes that only say that they will come: editors need not offer them
+NOT_YET = 'Not available yet.'
+
 
 def stub_file():
     """The stub lies beside the package ``zato``."""
@@ -129,8 +132,8 @@ def class_differences(path, node, real):
             is_bound_to_class = isinstance(found, (classmethod, staticmethod))
             yield from function_differences(f'{path}.{name}', member, found.__func__ if is_bound_to_class else found)
     # a class that answers to any name says so in its stub, and need not list them
-    for name in vars(real):
-        if not name.startswith('_') and name not in names:
+    for name, value in vars(real).items():
+        if not name.startswith('_') and name not in names and getattr(value, '__doc__', None) != NOT_YET:
             yield f'{path}.{name}: in the module only'
 
 
