@@ -1,3 +1,81 @@
-//! Tests against the real executable.
+//! Tests against the real executable, in modules named after what users do.
+//!
+//! Each test has a server of its own, on a port of its own, and leaves nothing behind.
 
-fn main() {}
+#![expect(clippy::unwrap_used, reason = "this is a test, helpers included")]
+
+mod bad_input;
+mod downcase;
+mod enmasse;
+mod hot_deploy;
+mod http_channels;
+mod kvdb;
+mod logs;
+mod market_cap;
+mod outgoing_http;
+mod quickstart;
+mod run_and_check;
+mod service_api;
+mod service_cli;
+mod start_stop;
+mod tutorial;
+mod workers;
+mod zmq;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use busbar_testkit::TestServer;
+use busbar_testkit::server::{Builder, command};
+
+const EXECUTABLE: &str = env!("CARGO_BIN_EXE_busbar");
+
+/// A service that answers with what it was sent.
+const ECHO: &str = "
+from zato.server.service import Service
+
+class Echo(Service):
+    def handle(self):
+        self.response.payload = self.request.payload
+";
+
+/// A service that answers `{\"ok\": true}`.
+const OK: &str = "
+from zato.server.service import Service
+
+class Ok(Service):
+    def handle(self):
+        self.response.payload = {'ok': True}
+";
+
+/// A server of the test's own, with one worker unless it says otherwise.
+fn server() -> Builder {
+    TestServer::new(EXECUTABLE, venv().as_deref()).workers(1)
+}
+
+/// A command that is not about a server, run in `home`.
+fn busbar(name: &str, home: &Path) -> Command {
+    command(Path::new(EXECUTABLE), venv().as_deref(), &[], name, home)
+}
+
+/// The virtual environment with what the sample services import.
+fn venv() -> Option<PathBuf> {
+    let venv = std::env::var_os("BUSBAR_TEST_VENV").map_or_else(|| repository().join(".venv"), PathBuf::from);
+    venv.is_dir().then_some(venv)
+}
+
+fn python() -> PathBuf {
+    venv().map_or_else(|| "python3".into(), |venv| venv.join("bin/python"))
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sample(path: &str) -> PathBuf {
+    repository().join("sample-services").join(path)
+}
+
+fn sample_text(path: &str) -> String {
+    std::fs::read_to_string(sample(path)).unwrap()
+}

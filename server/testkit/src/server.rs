@@ -298,6 +298,30 @@ impl TestServer {
             .expect("the server runs")
     }
 
+    /// Process id of the hub if it was started in the background, with `busbar start`.
+    pub fn background_pid(&self) -> Option<i32> {
+        let pid: i32 = fs::read_to_string(self.directory.join("work/pid"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
+        // a stale file may name a process that is another one by now
+        let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let directory = self.directory.as_os_str().as_encoded_bytes();
+        (pid > 1 && command.windows(directory.len()).any(|part| part == directory)).then_some(pid)
+    }
+
+    /// Takes over the address of a server that was started in the background.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    #[track_caller]
+    pub fn read_address(&mut self) {
+        self.address = self.status()["address"].as_str().and_then(|text| text.parse().ok());
+        assert!(self.address.is_some(), "the status names the address");
+    }
+
     /// Process ids of the workers that are up.
     #[track_caller]
     pub fn worker_pids(&self) -> Vec<i32> {
@@ -514,12 +538,18 @@ impl Drop for TestServer {
                 lines[lines.len().saturating_sub(60)..].join("\n")
             );
         }
-        let Some(mut child) = self.child.take() else { return };
-        let Ok(pid) = i32::try_from(child.id()) else { return };
-        let mut all = process::descendants(pid);
-        child.kill().ok();
-        child.wait().ok();
+        let pid = match &self.child {
+            Some(child) => i32::try_from(child.id()).ok(),
+            None => self.background_pid(),
+        };
+        let Some(pid) = pid else { return };
         // what it had started must end with it; if it does not, it ends here
+        let mut all = process::descendants(pid);
+        all.insert(0, pid);
+        process::signal(pid, libc::SIGKILL);
+        if let Some(mut child) = self.child.take() {
+            child.wait().ok();
+        }
         all.retain(|pid| process::is_alive(*pid));
         for pid in all {
             process::signal(pid, libc::SIGKILL);

@@ -1,0 +1,677 @@
+//! What a curl user sees of HTTP channels: routes, methods, credentials, limits, errors, protocols.
+
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use busbar_testkit::{Connection, Request, Response, run};
+use serde_json::json;
+
+use crate::{ECHO, OK, server};
+
+/// Tells what the service saw of the request.
+const SHOW: &str = "
+from zato.server.service import Service
+
+class Show(Service):
+    def handle(self):
+        http = self.request.http
+        self.response.payload = {
+            'params': dict(http.params), 'GET': dict(http.GET), 'method': http.method, 'path': http.path,
+            'input': dict(self.request.input), 'payload': self.request.payload, 'channel': self.channel.name,
+        }
+";
+
+fn assert_error(response: &Response, status: u16, details: &str) {
+    assert_eq!(response.status, status, "{}", response.text());
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert_eq!(
+        response.json(),
+        json!({"result": "Error", "cid": response.cid(), "details": details})
+    );
+}
+
+// --- routes ---
+
+#[test]
+fn names_in_braces_become_parameters() {
+    let server = server()
+        .service("show.py", SHOW)
+        .channel("/customer/{cust_id}/orders/{order-id}", "show.show")
+        .channel("/files/{path}", "show.show")
+        .enmasse("channel_rest: [{name: flat, url_path: '/flat/{x}', service: show.show, match_slash: false}]")
+        .start();
+    let show = server
+        .post("/customer/7/orders/a-1?full=1&tag=a&tag=b", r#"{"note":"x"}"#)
+        .expect(200)
+        .json();
+    assert_eq!(show["params"]["cust_id"], "7");
+    assert_eq!(show["params"]["order-id"], "a-1");
+    assert_eq!(show["GET"], json!({"full": "1", "tag": ["a", "b"]}));
+    assert_eq!(show["input"]["cust_id"], "7");
+    assert_eq!(show["input"]["note"], "x");
+    assert_eq!(show["input"]["full"], "1");
+    assert_eq!(show["payload"], json!({"note": "x"}));
+    assert_eq!(show["method"], "POST");
+
+    // decoded, and a query parameter wins over one of the path
+    assert_eq!(
+        server.get("/files/%C3%A9t%C3%A9%20x").expect(200).json()["params"]["path"],
+        "été x"
+    );
+    assert_eq!(
+        server.get("/files/a/b/c.txt").expect(200).json()["params"]["path"],
+        "a/b/c.txt"
+    );
+    assert_eq!(server.get("/files/a?path=b").expect(200).json()["input"]["path"], "b");
+    server.get("/flat/a").expect(200);
+    server.get("/flat/a/b").expect(404);
+    // at least one character
+    server.get("/files/").expect(404);
+    server.get("/customer//orders/1").expect(404);
+}
+
+#[test]
+fn a_literal_path_comes_before_a_placeholder_and_a_method_before_any() {
+    let server = server()
+        .service("show.py", SHOW)
+        .enmasse(
+            "
+channel_rest:
+  - {name: a, url_path: '/p/{x}', service: show.show, data_format: json}
+  - {name: b, url_path: '/p/static', service: show.show, data_format: json}
+  - {name: c, url_path: '/p/static', service: show.show, data_format: json, method: PUT}
+  - {name: d, url_path: '/p/{x}/more', service: show.show, data_format: json}
+  - {name: e, url_path: '/v', service: show.show, data_format: json, http_accept: application/vnd.x}
+  - {name: f, url_path: '/v', service: show.show, data_format: json}
+  - {name: g, url_path: '/dot.x', service: show.show, data_format: json}
+",
+        )
+        .start();
+    let channel = |response: Response| response.expect(200).json()["channel"].as_str().unwrap().to_owned();
+    assert_eq!(channel(server.get("/p/other")), "a");
+    assert_eq!(channel(server.get("/p/static")), "b");
+    assert_eq!(channel(server.send(&Request::new("PUT", "/p/static"))), "c");
+    assert_eq!(channel(server.get("/p/1/more")), "d");
+    assert_eq!(
+        channel(server.send(&Request::new("GET", "/v").header("Accept", "application/vnd.x"))),
+        "e"
+    );
+    assert_eq!(channel(server.get("/v")), "f");
+    assert_eq!(channel(server.get("/dot.x")), "g");
+    server.get("/dotax").expect(404);
+    server.get("/P/static").expect(404);
+    server.get("/v/").expect(404);
+}
+
+#[test]
+fn an_unknown_path_is_404_and_is_not_echoed() {
+    let server = server().start();
+    for target in ["/nothing-here", "/", "/zato/ping/", "//zato/ping"] {
+        let response = server.get(target).expect(404);
+        assert_eq!(response.text(), format!("URL not found (CID:{})", response.cid()));
+        assert_eq!(response.header("server"), Some("busbar"));
+        assert!(response.header("date").is_some());
+    }
+}
+
+#[test]
+fn a_method_that_the_channel_does_not_take_is_405_with_what_it_takes() {
+    let server = server()
+        .service("echo.py", ECHO)
+        .enmasse(
+            "
+channel_rest:
+  - {name: a, url_path: /a, service: echo.echo, data_format: json, method: POST}
+  - {name: b, url_path: /a, service: echo.echo, data_format: json, method: PUT}
+",
+        )
+        .start();
+    let response = server.get("/a").expect(405);
+    let mut allowed: Vec<_> = response.header("allow").unwrap().split(", ").collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["POST", "PUT"]);
+    assert_eq!(response.text(), format!("Method not allowed (CID:{})", response.cid()));
+    server.post("/a", "1").expect(200);
+
+    // methods that no channel can have
+    for method in ["TRACE", "PROPFIND", "get"] {
+        let response = server.send(&Request::new(method, "/a"));
+        assert_error(&response, 405, "Unsupported HTTP method");
+    }
+}
+
+#[test]
+fn verbs_with_methods_of_their_own() {
+    let server = server()
+        .service(
+            "verbs.py",
+            "
+from zato.server.service import Service
+
+class Verbs(Service):
+    def handle_GET(self):
+        self.response.payload = {'verb': 'GET'}
+    def handle_DELETE(self):
+        self.response.status_code = 204
+",
+        )
+        .channel("/verbs", "verbs.verbs")
+        .start();
+    assert_eq!(server.get("/verbs").expect(200).json(), json!({"verb": "GET"}));
+    assert!(
+        server
+            .send(&Request::new("DELETE", "/verbs"))
+            .expect(204)
+            .body
+            .is_empty()
+    );
+    let response = server.post("/verbs", "{}").expect(405);
+    assert_eq!(response.text(), "");
+    assert_eq!(response.cid().len(), 24);
+}
+
+#[test]
+fn inactive_channels_and_unknown_services_are_404() {
+    let server = server()
+        .service("ok.py", OK)
+        .enmasse(
+            "
+channel_rest:
+  - {name: off, url_path: /off, service: ok.ok, data_format: json, is_active: false}
+  - {name: none, url_path: /none, service: not.there, data_format: json}
+",
+        )
+        .start();
+    for path in ["/off", "/none"] {
+        let response = server.get(path).expect(404);
+        assert!(response.text().contains(response.cid()), "{}", response.text());
+    }
+}
+
+// --- credentials ---
+
+const SECURED: &str = "
+security:
+  - {name: shop, type: basic_auth, username: ann, password: 'p:w é', realm: Shop}
+  - {name: keys, type: apikey, username: X-API-Key, password: k3y}
+  - {name: closed, type: apikey, username: X-API-Key}
+channel_rest:
+  - {name: basic, url_path: /basic, service: who.who, data_format: json, security_name: shop}
+  - {name: key, url_path: /key, service: who.who, data_format: json, security_name: keys}
+  - {name: open, url_path: /open, service: who.who, data_format: json}
+  - {name: closed, url_path: /closed, service: who.who, data_format: json, security_name: closed}
+";
+
+const WHO: &str = "
+from zato.server.service import Service
+
+class Who(Service):
+    def handle(self):
+        security = self.channel.security
+        self.response.payload = {'name': security.name, 'type': security.type, 'username': security.username}
+";
+
+#[test]
+fn basic_auth() {
+    let server = server().service("who.py", WHO).enmasse(SECURED).start();
+    let get = || Request::new("GET", "/basic");
+    let who = server.send(&get().basic("ann", "p:w é")).expect(200).json();
+    assert_eq!(who, json!({"name": "shop", "type": "basic_auth", "username": "ann"}));
+    let refused = [
+        get(),
+        get().basic("ann", "wrong"),
+        get().basic("bob", "p:w é"),
+        get().basic("", ""),
+        get().header("Authorization", "Basic"),
+        get().header("Authorization", "Basic !!!not base64!!!"),
+        get().header("Authorization", "Basic YW5u"),
+        get().header("Authorization", "Bearer abc"),
+        get().header("Authorization", ""),
+        get().header("X-API-Key", "k3y"),
+    ];
+    for request in refused {
+        let response = server.send(&request).expect(401);
+        assert_eq!(
+            response.header("www-authenticate"),
+            Some("Basic realm=\"Shop\""),
+            "{request:?}"
+        );
+        let body = response.json();
+        assert!(body["details"].as_str().unwrap().starts_with("Unauthorized"), "{body}");
+        assert_eq!(body["cid"], response.cid());
+    }
+    let open = server.get("/open").expect(200).json();
+    assert_eq!(open, json!({"name": null, "type": null, "username": null}));
+}
+
+#[test]
+fn api_keys() {
+    let server = server().service("who.py", WHO).enmasse(SECURED).start();
+    let get = || Request::new("GET", "/key");
+    server.send(&get().header("x-api-KEY", "k3y")).expect(200);
+    for request in [
+        get(),
+        get().header("X-API-Key", "k3"),
+        get().header("X-API-Key", ""),
+        get().basic("ann", "p:w é"),
+    ] {
+        let response = server.send(&request);
+        assert_error(&response, 401, "401 Unauthorized");
+        assert_eq!(response.header("www-authenticate"), None);
+    }
+    // a definition without a key lets nobody in
+    for value in ["", "x", "None"] {
+        server
+            .send(&Request::new("GET", "/closed").header("X-API-Key", value))
+            .expect(401);
+    }
+}
+
+// --- built-in paths ---
+
+#[test]
+fn ping_answers_whom_it_may_concern() {
+    let server = server().start();
+    let response = server.get("/zato/ping").expect(200);
+    let body = response.json();
+    assert_eq!(body["pong"], "zato");
+    assert_eq!(body["zato_env"]["result"], "ZATO_OK");
+    assert_eq!(body["zato_env"]["cid"], response.cid());
+    assert_eq!(body["zato_ping_response"]["pong"], "zato");
+    server.post("/zato/ping", "").expect(200);
+}
+
+#[test]
+fn any_service_can_be_invoked_by_name_with_the_password() {
+    let server = server()
+        .service("echo.py", ECHO)
+        .service(
+            "sio.py",
+            "
+from zato.server.service import Service
+
+class Inner(Service):
+    class SimpleIO:
+        input = 'a'
+        output = 'a'
+    def handle(self):
+        self.response.payload.a = self.request.input.a
+
+class Outer(Service):
+    input = 'a'
+    output = 'a'
+    def handle(self):
+        self.response.headers['X-Mine'] = 'yes'
+        self.response.payload.a = self.request.input.a
+",
+        )
+        .start();
+    assert_eq!(
+        server.invoke("echo.echo", r#"{"a":1}"#).expect(200).json(),
+        json!({"a": 1})
+    );
+    assert_eq!(
+        server.invoke("sio.inner", r#"{"a":"1"}"#).expect(200).json(),
+        json!({"response": {"a": "1"}})
+    );
+    let outer = server.invoke("sio.outer", r#"{"a":"1"}"#).expect(200);
+    assert_eq!((outer.json(), outer.header("x-mine")), (json!({"a": "1"}), Some("yes")));
+    let get = Request::new("GET", "/zato/api/invoke/sio.outer?a=2").basic("pubapi", server.password());
+    assert_eq!(server.send(&get).expect(200).json(), json!({"a": "2"}));
+
+    let response = server.post("/zato/api/invoke/echo.echo", "{}").expect(401);
+    assert!(response.header("www-authenticate").unwrap().starts_with("Basic realm="));
+    for name in ["no.such", "zato.server.stop", "pub.zato.other"] {
+        let response = server.invoke(name, "{}").expect(400);
+        assert_eq!(response.json()["result"], "Error", "{name}");
+    }
+    server.invoke("echo.echo", "{not json").expect(400);
+    server.invoke("sio.outer", "{}").expect(400);
+}
+
+// --- what services answer with ---
+
+#[test]
+fn statuses_headers_and_content_types_are_the_services_own() {
+    let server = server()
+        .service(
+            "own.py",
+            "
+from zato.server.service import Service
+
+class Own(Service):
+    def handle(self):
+        self.response.status_code = int(self.request.input.get('status', 200))
+        self.response.headers['X-One'] = '1'
+        self.response.headers['Server'] = 'mine'
+        self.response.content_type = 'text/csv'
+        self.response.payload = 'a,b'
+
+class Injected(Service):
+    def handle(self):
+        self.response.headers['X-Bad'] = 'a\\r\\nX-Evil: 1'
+        self.response.payload = 'x'
+",
+        )
+        .channel("/own", "own.own")
+        .channel("/injected", "own.injected")
+        .start();
+    for status in [200, 201, 202, 299, 301, 400, 418, 500, 599] {
+        let response = server.get(&format!("/own?status={status}")).expect(status);
+        assert_eq!(response.text(), "a,b");
+        assert_eq!(response.header("content-type"), Some("text/csv"));
+        assert_eq!(
+            (response.header("x-one"), response.header("server")),
+            (Some("1"), Some("mine"))
+        );
+        assert_eq!(response.header("content-length"), Some("3"));
+    }
+    for status in [0, 99, 1000, -1] {
+        server.get(&format!("/own?status={status}")).expect(500);
+    }
+    let injected = server.get("/injected");
+    assert_eq!(injected.header("x-evil"), None, "{injected:?}");
+    server.get("/own").expect(200);
+}
+
+#[test]
+fn head_has_no_body_and_options_is_a_method_as_any() {
+    let server = server().service("ok.py", OK).channel("/ok", "ok.ok").start();
+    let mut connection = server.connect();
+    let head = connection.send(&Request::new("HEAD", "/ok")).unwrap().expect(200);
+    assert_eq!(head.header("content-length"), Some("11"));
+    // nothing of a body is in the way of the next response
+    assert_eq!(
+        connection
+            .send(&Request::new("OPTIONS", "/ok"))
+            .unwrap()
+            .expect(200)
+            .json(),
+        json!({"ok": true})
+    );
+}
+
+#[test]
+fn connections_are_kept_and_take_requests_in_a_row() {
+    let server = server().service("echo.py", ECHO).channel("/echo", "echo.echo").start();
+    let mut connection = server.connect();
+    for number in 0..200 {
+        let body = number.to_string();
+        assert_eq!(
+            connection
+                .send(&Request::new("POST", "/echo").body(&body))
+                .unwrap()
+                .expect(200)
+                .text(),
+            body
+        );
+    }
+    // pipelined: answered in order
+    let bytes: Vec<u8> = (0..20)
+        .flat_map(|n| Request::new("POST", "/echo").body(n.to_string()).to_bytes())
+        .collect();
+    connection.write(&bytes).unwrap();
+    for number in 0..20 {
+        assert_eq!(connection.read(true).unwrap().expect(200).text(), number.to_string());
+    }
+    // an error does not cost the connection
+    connection.send(&Request::new("POST", "/echo").body("{")).unwrap();
+    connection.send(&Request::new("GET", "/nowhere")).unwrap().expect(404);
+    connection
+        .send(&Request::new("POST", "/echo").body("1"))
+        .unwrap()
+        .expect(200);
+    let last = Request::new("POST", "/echo").header("Connection", "close").body("1");
+    connection.send(&last).unwrap().expect(200);
+    assert!(connection.read_to_end().unwrap().is_empty());
+}
+
+#[test]
+fn bodies_may_come_in_chunks_and_after_100_continue() {
+    let server = server().service("echo.py", ECHO).channel("/echo", "echo.echo").start();
+    let mut connection = server.connect();
+    connection
+        .write(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;ext=1\r\n[1,\r\n2\r\n2]\r\n0\r\nTrailer: x\r\n\r\n")
+        .unwrap();
+    assert_eq!(connection.read(true).unwrap().expect(200).text(), "[1,2]");
+    connection
+        .write(b"POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+        .unwrap();
+    connection.write(b"7").unwrap();
+    assert_eq!(connection.read(true).unwrap().expect(200).text(), "7");
+}
+
+#[test]
+fn channels_without_a_format_get_and_give_bytes() {
+    let server = server()
+        .service(
+            "raw.py",
+            "
+from zato.server.service import Service
+
+class Raw(Service):
+    def handle(self):
+        payload = self.request.payload
+        self.response.payload = type(payload).__name__.encode() + b':' + payload[::-1]
+",
+        )
+        .enmasse("channel_rest: [{name: raw, url_path: /raw, service: raw.raw}]")
+        .start();
+    let response = server.post("/raw", b"\x00\xff{").expect(200);
+    assert_eq!(response.body, b"bytes:{\xff\x00");
+    assert!(response.header("content-type").unwrap().starts_with("text/plain"));
+}
+
+// --- limits ---
+
+#[test]
+fn bodies_have_a_limit() {
+    let server = server()
+        .service("echo.py", ECHO)
+        .channel("/echo", "echo.echo")
+        .config("[http]\nmax_body = 1000")
+        .start();
+    let fits = format!("\"{}\"", "x".repeat(998));
+    assert_eq!(server.post("/echo", &fits).expect(200).text().len(), 1000);
+
+    // declared: refused before it is read
+    let mut connection = server.connect();
+    connection
+        .write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n")
+        .unwrap();
+    let response = connection.read(true).unwrap().expect(413);
+    assert_eq!(response.json()["cid"], response.cid());
+    assert_eq!(response.json()["result"], "Error");
+
+    // not declared: refused when it grows too large
+    let mut connection = server.connect();
+    connection
+        .write(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .unwrap();
+    for _ in 0..11 {
+        // the answer may come, and the connection be closed, before everything is sent
+        if connection
+            .write(format!("64\r\n{}\r\n", "1".repeat(100)).as_bytes())
+            .is_err()
+        {
+            break;
+        }
+    }
+    connection.read(true).unwrap().expect(413);
+
+    // the largest number there is, and beyond
+    for length in [
+        "18446744073709551615",
+        "99999999999999999999999",
+        "-1",
+        "+1",
+        "1e3",
+        "0x10",
+        "",
+    ] {
+        let mut connection = server.connect();
+        connection
+            .write(format!("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n").as_bytes())
+            .unwrap();
+        let status = connection.read(true).unwrap().status;
+        assert!(matches!(status, 400 | 413), "{length}: {status}");
+    }
+    server.post("/echo", "1").expect(200);
+}
+
+#[test]
+fn eight_megabytes_are_the_default() {
+    let server = server().service("echo.py", ECHO).channel("/echo", "echo.echo").start();
+    let large = format!("\"{}\"", "x".repeat((8 << 20) - 2));
+    assert_eq!(server.post("/echo", &large).expect(200).body.len(), 8 << 20);
+    let mut connection = server.connect();
+    let head = format!(
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        (8 << 20) + 1
+    );
+    connection.write(head.as_bytes()).unwrap();
+    connection.read(true).unwrap().expect(413);
+}
+
+#[test]
+fn a_full_queue_is_503_with_retry_after_and_goes_by() {
+    let server = server()
+        .service(
+            "slow.py",
+            "
+import time
+from zato.server.service import Service
+
+class Slow(Service):
+    def handle(self):
+        time.sleep(0.3)
+        self.response.payload = 'done'
+",
+        )
+        .channel("/slow", "slow.slow")
+        .config("[workers]\nmax_threads = 2\n[calls]\nmax_queue = 4")
+        .start();
+    let address = server.address();
+    let calls: Vec<_> = (0..40)
+        .map(|_| {
+            thread::spawn(move || {
+                Connection::open(address)
+                    .unwrap()
+                    .send(&Request::new("GET", "/slow"))
+                    .unwrap()
+            })
+        })
+        .collect();
+    let responses: Vec<_> = calls.into_iter().map(|call| call.join().unwrap()).collect();
+    let refused: Vec<_> = responses.iter().filter(|response| response.status == 503).collect();
+    assert!(
+        !refused.is_empty() && refused.len() < responses.len(),
+        "{} of 40 refused",
+        refused.len()
+    );
+    assert!(responses.iter().all(|response| matches!(response.status, 200 | 503)));
+    assert!(refused[0].header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
+    assert_eq!(refused[0].json()["cid"], refused[0].cid());
+    server.get("/slow").expect(200);
+}
+
+// --- protocols, as curl speaks them ---
+
+fn curl(arguments: &[&str]) -> busbar_testkit::Output {
+    run(Command::new("curl").args(["-sS", "--max-time", "30"]).args(arguments))
+}
+
+#[test]
+fn http_2_with_prior_knowledge() {
+    let server = server().service("echo.py", ECHO).channel("/echo", "echo.echo").start();
+    let url = format!("http://{}/echo", server.address());
+    let output = curl(&["--http2-prior-knowledge", "-i", "-d", r#"{"a":[1,"é"]}"#, &url, &url]).expect_code(0);
+    assert_eq!(output.stdout.matches("HTTP/2 200").count(), 2, "{}", output.stdout);
+    assert!(
+        output.stdout.contains(r#"{"a":[1,"é"]}"#) && output.stdout.contains("x-zato-cid: "),
+        "{}",
+        output.stdout
+    );
+    let missing = curl(&[
+        "--http2-prior-knowledge",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        &format!("{url}/x"),
+    ]);
+    assert_eq!(missing.stdout, "404");
+}
+
+/// Makes a certificate for 127.0.0.1 that signs itself.
+fn certificate(directory: &Path) {
+    let output = run(Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        ])
+        .args(["-keyout", "server.key", "-out", "server.pem"])
+        .current_dir(directory));
+    output.expect_code(0);
+}
+
+#[test]
+fn https_by_config() {
+    // the paths are relative to the server's directory
+    let mut server = server()
+        .service("echo.py", ECHO)
+        .config("[http]\ntls = { certificate = \"config/server.pem\", key = \"config/server.key\" }")
+        .prepare();
+    let config = server.directory().join("config");
+    certificate(&config);
+    server.start();
+    server
+        .import("channel_rest: [{name: echo, url_path: /echo, service: echo.echo, data_format: json}]")
+        .expect_code(0);
+    let url = format!("https://{}/echo", server.address());
+    let authority = config.join("server.pem");
+    let authority = authority.to_str().unwrap();
+    for (option, version) in [("--http1.1", "HTTP/1.1 200"), ("--http2", "HTTP/2 200")] {
+        let output = curl(&["--cacert", authority, option, "-i", "-d", "[1]", &url]).expect_code(0);
+        assert!(
+            output.stdout.contains(version) && output.stdout.contains("[1]"),
+            "{}",
+            output.stdout
+        );
+    }
+    // no certificate that curl trusts
+    assert_ne!(curl(&[&url]).code, 0);
+    // plain HTTP on a TLS port gets no answer of a service
+    assert!(
+        server
+            .connect()
+            .send(&Request::new("POST", "/echo").body("[1]"))
+            .map_or(true, |r| r.status == 400)
+    );
+    let output = curl(&["--cacert", authority, "-o", "/dev/null", "-w", "%{http_code}", &url]).expect_code(0);
+    assert_eq!(output.stdout, "200");
+}
+
+#[test]
+fn a_certificate_that_is_missing_is_named() {
+    let server = server()
+        .config("[http]\ntls = { certificate = \"config/no.pem\", key = \"config/no.key\" }")
+        .prepare();
+    let output = server.run("start", &[]);
+    assert_ne!(output.code, 0);
+    assert!(output.stderr.contains("no.pem"), "{}", output.stderr);
+}

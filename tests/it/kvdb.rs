@@ -1,0 +1,269 @@
+//! The key-value database: `self.kvdb.conn`, over the private Redis of the server or over one's own.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use busbar_testkit::process::kill;
+use busbar_testkit::{Load, Request, TestServer, wait_until};
+use serde_json::{Value, json};
+
+use crate::server;
+
+/// Runs one command and shows its result as Python sees it.
+const COMMAND: &str = "
+from zato.server.service import Service
+
+class Command(Service):
+    def handle(self):
+        name, args, kwargs = (self.request.payload + [{}])[:3]
+        result = getattr(self.kvdb.conn, name)(*args, **kwargs)
+        self.response.payload = {'repr': repr(result)}
+";
+
+#[track_caller]
+fn command(server: &TestServer, wanted: &Value) -> String {
+    server.invoke("command.command", &wanted.to_string()).expect(200).json()["repr"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn commands_answer_as_redis_py_does() {
+    let server = server().service("command.py", COMMAND).start();
+    for (wanted, expected) in [
+        // strings
+        (json!(["set", ["s", "é"]]), "True"),
+        (json!(["get", ["s"]]), "'é'"),
+        (json!(["get", ["none"]]), "None"),
+        (json!(["set", ["s", "x"], {"nx": true}]), "None"),
+        (json!(["set", ["n", 41]]), "True"),
+        (json!(["incr", ["n"]]), "42"),
+        (json!(["incrby", ["n", 8]]), "50"),
+        (json!(["decr", ["n"]]), "49"),
+        (json!(["append", ["s", "!"]]), "3"),
+        (json!(["strlen", ["s"]]), "3"),
+        (json!(["mset", [{"m1": 1, "m2": "b"}]]), "True"),
+        (json!(["mget", [["m1", "m2", "m3"]]]), "['1', 'b', None]"),
+        (json!(["setnx", ["s", "x"]]), "False"),
+        (json!(["getset", ["s", "y"]]), "'é!'"),
+        // keys and expiry
+        (json!(["exists", ["s", "m1", "none"]]), "2"),
+        (json!(["setex", ["e", 100, "v"]]), "True"),
+        (json!(["ttl", ["e"]]), "100"),
+        (json!(["expire", ["s", 50]]), "True"),
+        (json!(["persist", ["s"]]), "True"),
+        (json!(["ttl", ["s"]]), "-1"),
+        (json!(["ttl", ["none"]]), "-2"),
+        (json!(["type", ["s"]]), "'string'"),
+        (json!(["delete", ["m1", "m2", "none"]]), "2"),
+        (json!(["rename", ["s", "s2"]]), "True"),
+        // hashes
+        (json!(["hset", ["h", "a", 1]]), "1"),
+        (json!(["hset", ["h"], {"mapping": {"b": 2, "c": "x"}}]), "2"),
+        (json!(["hget", ["h", "a"]]), "'1'"),
+        (json!(["hgetall", ["h"]]), "{'a': '1', 'b': '2', 'c': 'x'}"),
+        (json!(["hmget", ["h", ["a", "z"]]]), "['1', None]"),
+        (json!(["hincrby", ["h", "a", 5]]), "6"),
+        (json!(["hexists", ["h", "z"]]), "False"),
+        (json!(["hdel", ["h", "b", "c"]]), "2"),
+        (json!(["hkeys", ["h"]]), "['a']"),
+        (json!(["hlen", ["h"]]), "1"),
+        (json!(["hgetall", ["none"]]), "{}"),
+        // lists
+        (json!(["rpush", ["l", "a", "b", "c"]]), "3"),
+        (json!(["lpush", ["l", "z"]]), "4"),
+        (json!(["lrange", ["l", 0, -1]]), "['z', 'a', 'b', 'c']"),
+        (json!(["lindex", ["l", 1]]), "'a'"),
+        (json!(["llen", ["l"]]), "4"),
+        (json!(["lpop", ["l"]]), "'z'"),
+        (json!(["rpop", ["l"]]), "'c'"),
+        (json!(["lset", ["l", 0, "A"]]), "True"),
+        (json!(["ltrim", ["l", 0, 0]]), "True"),
+        (json!(["lrem", ["l", 0, "A"]]), "1"),
+        // sets
+        (json!(["sadd", ["set", "a", "b"]]), "2"),
+        (json!(["sismember", ["set", "a"]]), "True"),
+        (json!(["srem", ["set", "a"]]), "1"),
+        (json!(["smembers", ["set"]]), "{'b'}"),
+        (json!(["scard", ["set"]]), "1"),
+        // sorted sets
+        (json!(["zadd", ["z", {"a": 1, "b": 2.5}]]), "2"),
+        (json!(["zrange", ["z", 0, -1]]), "['a', 'b']"),
+        (
+            json!(["zrange", ["z", 0, -1], {"withscores": true}]),
+            "[('a', 1.0), ('b', 2.5)]",
+        ),
+        (json!(["zscore", ["z", "b"]]), "2.5"),
+        (json!(["zincrby", ["z", 2, "a"]]), "3.0"),
+        (json!(["zrank", ["z", "a"]]), "1"),
+        (json!(["zrevrange", ["z", 0, 0]]), "['a']"),
+        (json!(["zrangebyscore", ["z", "-inf", "+inf"]]), "['b', 'a']"),
+        (json!(["zrem", ["z", "a"]]), "1"),
+        (json!(["zcard", ["z"]]), "1"),
+        // others
+        (
+            json!(["eval", ["return {KEYS[1], ARGV[1], 7}", 1, "k", "v"]]),
+            "['k', 'v', 7]",
+        ),
+        (json!(["publish", ["channel", "x"]]), "0"),
+        (json!(["execute_command", ["SETRANGE", "r", 0, "abc"]]), "3"),
+        (json!(["execute_command", ["GETRANGE", "r", 1, 2]]), "'bc'"),
+        (json!(["ping", []]), "True"),
+    ] {
+        assert_eq!(command(&server, &wanted), expected, "{wanted}");
+    }
+}
+
+#[test]
+fn pipelines_iterators_and_errors() {
+    let server = server()
+        .service(
+            "more.py",
+            "
+from zato.server.service import Service
+
+class More(Service):
+    def handle(self):
+        conn = self.kvdb.conn
+        conn.delete('p', 'q')
+        with conn.pipeline() as pipe:
+            results = pipe.set('p', 1).incr('p').rpush('q', 'a').execute()
+        pipe = conn.pipeline()
+        pipe.get('p')
+        pipe.lrange('q', 0, -1)
+        results += pipe.execute()
+        for number in range(300):
+            conn.set('scan:%d' % number, number)
+        found = sorted(conn.scan_iter('scan:*'), key=lambda key: int(key.split(':')[1]))
+        assert found == ['scan:%d' % number for number in range(300)], found[:5]
+        try:
+            conn.incr('q')
+            error = ''
+        except Exception as exception:
+            error = [cls.__name__ for cls in type(exception).__mro__]
+        big = 'x' * 1000000
+        conn.set('big', big)
+        assert conn.get('big') == big
+        assert self.kvdb.get('p') == self.out.redis.conn.get('p') == '2'
+        self.response.payload = {'results': results, 'error': error}
+",
+        )
+        .start();
+    let got = server.invoke("more.more", "").expect(200).json();
+    assert_eq!(got["results"], json!([true, 2, 1, "2", ["a"]]));
+    assert_eq!(got["error"][0], "ResponseError");
+    assert!(got["error"].as_array().unwrap().contains(&json!("RedisError")));
+}
+
+#[test]
+fn data_outlives_the_server() {
+    let mut server = server().service("command.py", COMMAND).start();
+    command(&server, &json!(["set", ["kept", "yes"]]));
+    assert_eq!(server.stop().code(), Some(0));
+    server.start();
+    assert_eq!(command(&server, &json!(["get", ["kept"]])), "'yes'");
+}
+
+#[test]
+fn a_redis_that_is_killed_under_load_comes_back_with_its_data() {
+    let server = server()
+        .service("command.py", COMMAND)
+        .service("ok.py", crate::OK)
+        .channel("/command", "command.command")
+        .channel("/ok", "ok.ok")
+        .start();
+    command(&server, &json!(["set", ["kept", "yes"]]));
+    // written to disk every second
+    std::thread::sleep(Duration::from_millis(1500));
+    let pause = Duration::from_millis(5);
+    let uses = Load::start(
+        server.address(),
+        4,
+        pause,
+        Request::new("POST", "/command").body(r#"["incr",["n"]]"#),
+    );
+    let others = Load::start(server.address(), 2, pause, Request::new("GET", "/ok"));
+    uses.wait_for(50);
+    for _ in 0..2 {
+        let pid = server.redis_pid();
+        kill(pid);
+        wait_until("another Redis", || (server.redis_pid() != pid).then_some(()));
+        wait_until("the key-value database to answer", || {
+            let response = server.post("/command", r#"["get",["kept"]]"#);
+            (response.status == 200 && response.json()["repr"] == "'yes'").then_some(())
+        });
+    }
+    uses.wait_for(50);
+    let tally = uses.stop();
+    assert!(tally.errors.is_empty(), "every call was answered: {:?}", tally.errors);
+    assert!(
+        tally.statuses.keys().all(|status| matches!(status, 200 | 500 | 503)),
+        "{:?}",
+        tally.statuses
+    );
+    assert!(tally.slowest < Duration::from_secs(20), "{:?}", tally.slowest);
+    // who does not use it does not notice
+    others.stop().expect_all_well();
+    assert_eq!(server.status()["workers"][0]["restarts"], 0);
+}
+
+#[test]
+fn ones_own_redis_by_its_address() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let home = tempfile::tempdir().unwrap();
+    let mut redis = Command::new("redis-server")
+        .args([
+            "--port",
+            &port.to_string(),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--requirepass",
+            "s3cret",
+            "--dir",
+        ])
+        .arg(home.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("Redis to listen", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    let url = format!("redis://:s3cret@127.0.0.1:{port}/3");
+    let server = server()
+        .service("command.py", COMMAND)
+        .config(&format!("[redis]\nurl = \"{url}\""))
+        .start();
+    command(&server, &json!(["set", ["mine", "1"]]));
+    let output = busbar_testkit::run(Command::new("redis-cli").args([
+        "-p",
+        &port.to_string(),
+        "-a",
+        "s3cret",
+        "--no-auth-warning",
+        "-n",
+        "3",
+        "get",
+        "mine",
+    ]));
+    assert_eq!(output.stdout.trim(), "1");
+    let status = server.status();
+    assert_eq!(status["redis"]["is_private"], false);
+    assert!(
+        !status.to_string().contains("s3cret") && !server.log().contains("s3cret"),
+        "{status}"
+    );
+
+    // away: an error that services can catch, and the server runs on
+    redis.kill().unwrap();
+    redis.wait().unwrap();
+    let response = server.invoke("command.command", r#"["get",["mine"]]"#);
+    assert_eq!(response.status, 500, "{}", response.text());
+    server.get("/zato/ping").expect(200);
+}
