@@ -1,0 +1,45 @@
+//! The module `_busbar`, and the faces that connectors have for services.
+
+mod log;
+mod server;
+
+use pyo3::exceptions::PyAttributeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::headers::Headers;
+use crate::service::instance::Service;
+use crate::sio::ServiceInput;
+
+/// Makes the module `_busbar` and puts it where `import _busbar` finds it. Does nothing the second time.
+pub fn install(py: Python<'_>) -> PyResult<()> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    MODULE.get_or_try_init(py, || {
+        let module = PyModule::new(py, "_busbar")?;
+        module.setattr("__doc__", "The native side of busbar. Its classes are what services see of the server.")?;
+        module.add_class::<Headers>()?;
+        module.add_class::<ServiceInput>()?;
+        crate::service::register(&module)?;
+        server::register(&module)?;
+        log::register(&module)?;
+        py.import("sys")?.getattr("modules")?.set_item("_busbar", &module)?;
+        Ok::<_, PyErr>(module.unbind())
+    })?;
+    Ok(())
+}
+
+/// `self.outgoing`
+pub(crate) fn outgoing<'py>(_service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
+    Err(PyAttributeError::new_err("`self.outgoing` is not available"))
+}
+
+/// `self.kvdb`
+pub(crate) fn kvdb<'py>(_service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
+    Err(PyAttributeError::new_err("`self.kvdb` is not available"))
+}
+
+/// `self.server`
+pub(crate) fn server<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
+    let environment = service.get().invocation()?.environment.clone();
+    Ok(Bound::new(service.py(), server::Server(environment))?.into_any())
+}

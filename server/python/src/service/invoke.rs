@@ -1,0 +1,209 @@
+//! `self.invoke` (service-api.md 8.1).
+
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyKeyError, PyRecursionError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+
+use busbar_model::{Cid, DataFormat};
+
+use crate::errors::ZATO_EXCEPTION;
+use crate::json;
+use crate::service::class::{ServiceClass, known_name};
+use crate::service::instance::{self, Service};
+use crate::service::invocation::{Invocation, Local};
+use crate::service::life::{self, Ending};
+use crate::service::payload::wrapped;
+use crate::service::response::{Answer, Response};
+use crate::sio::convert::bunchify;
+
+/// How many services may wait for one another. Each level takes stack of its thread, which no exception could give back.
+const MAX_DEPTH: usize = 64;
+
+/// Positional arguments after the service.
+const POSITIONAL: [&str; 8] =
+    ["payload", "channel", "data_format", "transport", "serialize", "as_bunch", "timeout", "raise_timeout"];
+
+/// Keyword arguments that never become part of the payload.
+const RESERVED: [&str; 10] = [
+    "target", "set_response_func", "cid", "skip_response_elem", "wsgi_environ", "zato_response_headers_container", "environ", "channel_info",
+    "in_reply_to", "zato_ctx",
+];
+
+/// `self.invoke(name_or_class, ...)`
+pub(crate) fn by_name<'py>(
+    caller: &Bound<'py, Service>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let arguments = Arguments::read(caller.py(), args, kwargs)?;
+    let target = &arguments.target;
+    let name = match target.cast::<PyType>() {
+        Ok(class) => known_name(class)?,
+        Err(_) => target
+            .extract::<String>()
+            .map_err(|_| PyTypeError::new_err("invoke() needs the name or class of a service as its first argument"))?,
+    };
+    let services = caller.get().invocation()?.environment.services.load();
+    let class = services.get(&name).cloned().ok_or_else(|| PyKeyError::new_err(name))?;
+    drop(services);
+    call(caller, &class, arguments)
+}
+
+/// `self.invoke_by_impl_name('module.Class', ...)`
+pub(crate) fn by_impl_name<'py>(
+    caller: &Bound<'py, Service>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let arguments = Arguments::read(caller.py(), args, kwargs)?;
+    let name: String = arguments.target.extract()?;
+    let services = caller.get().invocation()?.environment.services.load();
+    let class = services.values().find(|class| class.info().impl_name == name).cloned();
+    drop(services);
+    call(caller, &class.ok_or_else(|| PyKeyError::new_err(name))?, arguments)
+}
+
+/// What `invoke()` was called with.
+struct Arguments<'py> {
+    target: Bound<'py, PyAny>,
+    payload: Bound<'py, PyAny>,
+    /// The other named ones that were given.
+    options: Bound<'py, PyDict>,
+}
+
+impl<'py> Arguments<'py> {
+    fn read(py: Python<'py>, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>) -> PyResult<Self> {
+        if args.len() > POSITIONAL.len() + 1 {
+            return Err(PyTypeError::new_err("invoke() was given too many arguments"));
+        }
+        let options = PyDict::new(py);
+        for (name, value) in POSITIONAL.iter().zip(args.iter().skip(1)) {
+            options.set_item(name, value)?;
+        }
+        let mut target = args.get_item(0).ok();
+        // what is left over is the payload
+        let rest = PyDict::new(py);
+        for (name, value) in kwargs.into_iter().flatten() {
+            let text = name.extract::<&str>()?;
+            if target.is_none() && matches!(text, "name" | "zato_name") {
+                target = Some(value);
+            } else if POSITIONAL.contains(&text) || RESERVED.contains(&text) {
+                options.set_item(name, value)?;
+            } else {
+                rest.set_item(name, value)?;
+            }
+        }
+        let target = target.ok_or_else(|| PyTypeError::new_err("invoke() needs the name or class of a service"))?;
+        let payload = match options.get_item(intern!(py, "payload"))? {
+            Some(payload) if rest.is_empty() || payload.is_truthy()? => payload,
+            None if rest.is_empty() => intern!(py, "").clone().into_any(),
+            _ => rest.into_any(),
+        };
+        Ok(Self { target, payload, options })
+    }
+
+    fn text(&self, name: &str) -> PyResult<Option<String>> {
+        let value = self.options.get_item(name)?.filter(|value| !value.is_none());
+        Ok(value.map(|value| value.extract()).transpose()?.filter(|text: &String| !text.is_empty()))
+    }
+
+    fn flag(&self, name: &str) -> PyResult<bool> {
+        self.options.get_item(name)?.map_or(Ok(false), |value| value.is_truthy())
+    }
+
+    fn object(&self, name: &str) -> PyResult<Option<Py<PyAny>>> {
+        Ok(self.options.get_item(name)?.filter(|value| !value.is_none()).map(Bound::unbind))
+    }
+}
+
+fn call<'py>(
+    caller: &Bound<'py, Service>,
+    class: &Arc<ServiceClass>,
+    arguments: Arguments<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = caller.py();
+    let outer = caller.get().invocation()?;
+    let name = &class.info().name;
+    if *name == outer.class.info().name {
+        let message = format!("service `{name}` cannot invoke itself");
+        return Err(ZATO_EXCEPTION.error(py, (outer.cid.as_str(), message)));
+    }
+    if outer.depth + 1 > MAX_DEPTH {
+        return Err(PyRecursionError::new_err(format!(
+            "cannot invoke service `{name}`: {MAX_DEPTH} services wait for one another already"
+        )));
+    }
+    let data_format = arguments.text("data_format")?.unwrap_or_else(|| "dict".to_owned());
+    let given_cid = arguments.text("cid")?;
+    let cid = given_cid.as_deref().and_then(|cid| cid.parse::<Cid>().ok()).unwrap_or(outer.cid);
+    let local = Local {
+        payload: arguments.payload.clone().unbind(),
+        environ: arguments.object("environ")?,
+        wsgi_environ: match arguments.options.get_item("wsgi_environ")? {
+            Some(environ) => environ.cast_into::<PyDict>().ok().map(Bound::unbind),
+            None => None,
+        },
+        in_reply_to: arguments.object("in_reply_to")?,
+        channel_type: arguments.text("channel")?,
+        given_cid,
+        data_format: data_format.clone(),
+    };
+    let format = match data_format.as_str() {
+        "json" => DataFormat::Json,
+        "xml" => DataFormat::Xml,
+        "" => DataFormat::None,
+        _ => DataFormat::Dict,
+    };
+    let invocation = Arc::new(outer.nested(class, cid, format, local));
+    let service = instance::create(py, &invocation)?;
+    let ending = life::execute(py, &invocation, &service)?;
+    let response = service.get().response(py)?.get();
+    if ending != Ending::Handled {
+        response.choose_status(if ending == Ending::NoMethod { 405 } else { 400 });
+        return Ok(intern!(py, "").clone().into_any());
+    }
+    let mut answer = answer(py, &invocation, response, arguments.flag("serialize")?)?;
+    if arguments.flag("skip_response_elem")? {
+        answer = without_response_elem(answer)?;
+    }
+    if arguments.flag("as_bunch")? { bunchify(&answer) } else { Ok(answer) }
+}
+
+/// What the caller gets: objects, or JSON text if it asked for that.
+fn answer<'py>(
+    py: Python<'py>,
+    invocation: &Invocation,
+    response: &Response,
+    serialize: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let is_json = invocation.data_format == DataFormat::Json;
+    let value = match response.answer(py)? {
+        Answer::Nothing => return Ok(intern!(py, "").clone().into_any()),
+        Answer::Free(value) => value,
+        // odd, but gateways rely on it: without the wrapper, and not converted
+        Answer::Declared(payload) if is_json && !serialize => return payload.get().unconverted(py),
+        Answer::Declared(payload) => {
+            wrapped(py, invocation.class.sio.as_ref(), payload.get().convert(py)?.as_any().clone())?
+        }
+    };
+    if is_json && serialize && !value.is_instance_of::<PyString>() {
+        return PyString::from_bytes(py, &json::write(&value)?).map(Bound::into_any);
+    }
+    Ok(value)
+}
+
+/// Strips a single top key that is called `response`, or that begins with `zato`.
+fn without_response_elem(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    if let Ok(dict) = value.cast::<PyDict>()
+        && dict.len() == 1
+        && let Some((key, inner)) = dict.iter().next()
+        && let Ok(key) = key.extract::<&str>()
+        && (key == "response" || key.starts_with("zato"))
+    {
+        return Ok(inner);
+    }
+    Ok(value)
+}

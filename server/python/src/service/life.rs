@@ -1,0 +1,147 @@
+//! The life of one invocation: hooks, `handle()`, and what follows (service-api.md 3).
+
+use std::sync::Arc;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDictMethods, PyString};
+
+use busbar_runtime::{Call, Fault, Outcome, Reply};
+
+use crate::environment::Environment;
+use crate::errors;
+use crate::service::class::ServiceClass;
+use crate::service::instance::{self, Service};
+use crate::service::invocation::{Invocation, Source};
+use crate::service::write;
+
+/// How an invocation went that raised nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// `handle()` returned.
+    Handled,
+    /// `accept()` said no.
+    NotAccepted,
+    /// The class has methods for verbs, but not for the one of the request.
+    NoMethod,
+}
+
+/// Runs one call that came through a channel, and writes its answer.
+pub fn run(py: Python<'_>, environment: &Arc<Environment>, class: &Arc<ServiceClass>, call: &Call) -> Outcome {
+    let invocation = Arc::new(Invocation::of_call(environment, class, call));
+    let service = match instance::create(py, &invocation) {
+        Ok(service) => service,
+        Err(error) => return Outcome::Fault(fault(py, &invocation, None, &error)),
+    };
+    match execute(py, &invocation, &service).and_then(|ending| reply(py, &invocation, &service, ending)) {
+        Ok(reply) => Outcome::Reply(reply),
+        Err(error) => Outcome::Fault(fault(py, &invocation, Some(&service), &error)),
+    }
+}
+
+/// Runs a service's hooks and its handling method. Exceptions of the hooks around are logged and forgotten, as they always were.
+pub(crate) fn execute(py: Python<'_>, invocation: &Arc<Invocation>, service: &Bound<'_, Service>) -> PyResult<Ending> {
+    let class = &invocation.class;
+    class.count();
+    if class.sio.as_ref().is_some_and(|sio| sio.input.is_some()) {
+        service.get().request(py)?.get().read_declared_input(py)?;
+    }
+    let hooks = class.hooks;
+    if hooks.accept && !service.call_method0(intern!(py, "accept"))?.is_truthy()? {
+        return Ok(Ending::NotAccepted);
+    }
+    if hooks.before_handle {
+        call_quietly(py, invocation, service, intern!(py, "before_handle"))?;
+    }
+    if hooks.validate_input {
+        service.call_method0(intern!(py, "validate_input"))?;
+    }
+    if class.has_verbs() {
+        match method_of(py, invocation) {
+            Some(method) => service.call_method0(method.bind(py))?,
+            None => return Ok(Ending::NoMethod),
+        };
+    } else {
+        service.call_method0(intern!(py, "handle"))?;
+    }
+    if hooks.validate_output {
+        service.call_method0(intern!(py, "validate_output"))?;
+    }
+    // before the last hooks, which read them
+    invocation.finish();
+    if hooks.after_handle {
+        call_quietly(py, invocation, service, intern!(py, "after_handle"))?;
+    }
+    if hooks.finalize_handle {
+        call_quietly(py, invocation, service, intern!(py, "finalize_handle"))?;
+    }
+    Ok(Ending::Handled)
+}
+
+/// The method that handles the request's verb. What did not come over HTTP goes to `handle`.
+fn method_of(py: Python<'_>, invocation: &Invocation) -> Option<Py<PyString>> {
+    if let Source::Service(local) = &invocation.source
+        && let Some(environ) = &local.wsgi_environ
+        && let Some(verb) = environ.bind(py).get_item(intern!(py, "REQUEST_METHOD")).ok().flatten()
+    {
+        return invocation.class.method(py, verb.extract().ok()?);
+    }
+    let head = invocation.head();
+    if head.method.is_empty() {
+        return Some(intern!(py, "handle").clone().unbind());
+    }
+    invocation.class.method(py, head.method)
+}
+
+/// Calls a hook whose exceptions change nothing.
+fn call_quietly(
+    py: Python<'_>,
+    invocation: &Invocation,
+    service: &Bound<'_, Service>,
+    hook: &Bound<'_, PyString>,
+) -> PyResult<()> {
+    match service.call_method0(hook) {
+        Err(error) if errors::is_ordinary(py, &error) => {
+            let name = &invocation.class.info().name;
+            errors::log_swallowed(py, &error, &invocation.cid, name, &hook.to_string_lossy());
+            Ok(())
+        }
+        result => result.map(drop),
+    }
+}
+
+fn reply(
+    py: Python<'_>,
+    invocation: &Invocation,
+    service: &Bound<'_, Service>,
+    ending: Ending,
+) -> PyResult<Reply> {
+    match ending {
+        Ending::Handled => {}
+        Ending::NotAccepted => {
+            return Ok(Reply { status: 400, content_type: "text/plain".to_owned(), ..Reply::default() });
+        }
+        Ending::NoMethod => {
+            let allowed = invocation.class.info().http_methods.join(", ");
+            return Ok(Reply { status: 405, headers: vec![("Allow".to_owned(), allowed)], ..Reply::default() });
+        }
+    }
+    let response = service.get().response(py)?.get();
+    let mut body = write::body(py, invocation, response.answer(py)?)?;
+    let mut headers = response.header_pairs(py)?;
+    let (status, content_type, encoding) = response.chosen();
+    if encoding == "gzip" {
+        body = write::gzip(py, &body)?;
+        headers.push(("Content-Encoding".to_owned(), encoding));
+    }
+    Ok(Reply { status, content_type, headers, body })
+}
+
+/// Logs what came out of a service, and says what its caller is told. Headers that the service had set are sent all the same.
+fn fault(py: Python<'_>, invocation: &Invocation, service: Option<&Bound<'_, Service>>, error: &PyErr) -> Fault {
+    let mut fault = errors::fault(py, error, invocation.environment.return_tracebacks);
+    errors::log(py, error, &invocation.cid, &invocation.class.info().name, fault.status);
+    let headers = service.and_then(|service| service.get().response_if_any(py)?.get().header_pairs(py).ok());
+    fault.headers.extend(headers.unwrap_or_default());
+    fault
+}

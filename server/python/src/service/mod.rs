@@ -1,0 +1,47 @@
+//! What a service is and what it sees.
+//!
+//! * [`class`] - what is known of a service class, read once when it is deployed
+//! * [`name`] - how services get their names
+//! * [`instance`] - the native base class, `self`
+//! * [`invocation`] - one call, before any code of the service runs
+//! * [`life`] - hooks, `handle()` and the answer
+//! * [`invoke`] - services that call services
+//! * [`request`], [`params`], [`wsgi`], [`channel`] - what came in
+//! * [`response`], [`payload`], [`write`] - what goes out
+//! * [`slot`] - places for Python objects
+
+mod channel;
+mod class;
+pub(crate) mod instance;
+mod invocation;
+mod invoke;
+mod life;
+mod name;
+mod params;
+mod payload;
+mod request;
+mod response;
+mod slot;
+mod write;
+mod wsgi;
+
+#[cfg(test)]
+mod tests;
+
+pub use class::{ServiceClass, deployable};
+pub use life::run;
+
+use pyo3::prelude::*;
+
+/// Adds the classes that services meet to the module `_busbar`.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<instance::Service>()?;
+    module.add_class::<instance::Attribute>()?;
+    module.add_class::<request::Request>()?;
+    module.add_class::<request::HttpRequest>()?;
+    module.add_class::<response::Response>()?;
+    module.add_class::<payload::SimpleIOPayload>()?;
+    module.add_class::<channel::ChannelInfo>()?;
+    module.add_class::<channel::ChannelSecurityInfo>()?;
+    instance::add_attributes(module.py())
+}

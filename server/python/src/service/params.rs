@@ -1,0 +1,84 @@
+//! Parameters of a request: path, query string, forms.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use busbar_runtime::Head;
+
+/// A query string or form body as a dictionary. A repeated key is a list; values are UTF-8, bytes that are not become U+FFFD.
+pub(crate) fn parse_query<'py>(py: Python<'py>, query: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+    let parsed = PyDict::new(py);
+    for pair in query.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
+            Some(at) => (&pair[..at], &pair[at + 1..]),
+            None => (pair, &[][..]),
+        };
+        let (name, value) = (decode(name), decode(value));
+        match parsed.get_item(&name)? {
+            None => parsed.set_item(name, value)?,
+            Some(known) => match known.cast::<PyList>() {
+                Ok(list) => list.append(value)?,
+                Err(_) => parsed.set_item(name, PyList::new(py, [known, value.into_pyobject(py)?.into_any()])?)?,
+            },
+        }
+    }
+    Ok(parsed)
+}
+
+/// What stood in the place of `{name}` in the channel's path.
+pub(crate) fn path_params<'py>(py: Python<'py>, head: &Head<'_>) -> PyResult<Bound<'py, PyDict>> {
+    let params = PyDict::new(py);
+    for (name, value) in head.params() {
+        params.set_item(name, value)?;
+    }
+    Ok(params)
+}
+
+/// Path and query parameters after the channel's rule for names that both have. `None`: there are no parameters at all.
+pub(crate) fn channel_params<'py>(py: Python<'py>, head: &Head<'_>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let mut path = head.params().peekable();
+    if head.query.is_empty() && path.peek().is_none() {
+        return Ok(None);
+    }
+    let params = parse_query(py, head.query.as_bytes())?;
+    for (name, value) in path {
+        if head.path_over_query || !params.contains(name)? {
+            params.set_item(name, value)?;
+        }
+    }
+    Ok(Some(params))
+}
+
+fn decode(text: &[u8]) -> Cow<'_, str> {
+    if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return String::from_utf8_lossy(text);
+    }
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let decoded: Vec<u8> = percent_decode(&spaced).collect();
+    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::attach;
+
+    #[test]
+    fn query_strings_are_parsed() {
+        attach(|py| {
+            for (query, expected) in [
+                ("a=1&b=2", "{'a': '1', 'b': '2'}"),
+                ("a=1&a=2&a=3", "{'a': ['1', '2', '3']}"),
+                ("a=&b&&c=x%20y+z", "{'a': '', 'b': '', 'c': 'x y z'}"),
+                ("%C3%A9=%C3%A9%ff", "{'\u{e9}': '\u{e9}\u{fffd}'}"),
+                ("a=b=c", "{'a': 'b=c'}"),
+                ("", "{}"),
+            ] {
+                assert_eq!(parse_query(py, query.as_bytes()).unwrap().to_string(), expected, "{query}");
+            }
+        });
+    }
+}

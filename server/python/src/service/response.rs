@@ -1,0 +1,309 @@
+//! `self.response` (service-api.md 6).
+
+use std::sync::{Arc, Mutex};
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+use crate::service::invocation::Invocation;
+use crate::service::payload::SimpleIOPayload;
+use crate::service::slot::Slot;
+use crate::service::write;
+use crate::sync::lock;
+
+/// What a service answers.
+#[pyclass(frozen, module = "_busbar")]
+pub(crate) struct Response {
+    invocation: Arc<Invocation>,
+    /// What was assigned, other than values of declared output.
+    payload: Slot,
+    /// Declared output.
+    declared: PyOnceLock<Py<SimpleIOPayload>>,
+    headers: PyOnceLock<Py<PyDict>>,
+    plain: Mutex<Plain>,
+}
+
+/// What needs no interpreter.
+#[derive(Debug, Clone, Default)]
+struct Plain {
+    /// `None`: the channel's own.
+    content_type: Option<String>,
+    status: Option<u16>,
+    status_message: Option<String>,
+    content_encoding: String,
+    data_format: Option<String>,
+    result: Option<String>,
+    result_details: String,
+}
+
+/// What a service has answered, before it is written.
+pub(crate) enum Answer<'py> {
+    /// Nothing.
+    Nothing,
+    /// A value as it was assigned, for which nothing is declared.
+    Free(Bound<'py, PyAny>),
+    /// Values of declared output, not converted yet.
+    Declared(Bound<'py, SimpleIOPayload>),
+}
+
+impl Response {
+    pub(crate) fn new(invocation: Arc<Invocation>) -> Self {
+        Self {
+            invocation,
+            payload: Slot::default(),
+            declared: PyOnceLock::new(),
+            headers: PyOnceLock::new(),
+            plain: Mutex::default(),
+        }
+    }
+
+    /// What has been answered.
+    pub(crate) fn answer<'py>(&self, py: Python<'py>) -> PyResult<Answer<'py>> {
+        if let Some(value) = self.payload.get(py) {
+            return Ok(Answer::Free(value));
+        }
+        Ok(self.declared(py)?.map_or(Answer::Nothing, |payload| Answer::Declared(payload.clone())))
+    }
+
+    /// Status, content type and encoding. An empty content type: the service left it to the channel.
+    pub(crate) fn chosen(&self) -> (u16, String, String) {
+        let plain = lock(&self.plain);
+        (plain.status.unwrap_or(200), plain.content_type.clone().unwrap_or_default(), plain.content_encoding.clone())
+    }
+
+    /// Sets the status on the service's behalf.
+    pub(crate) fn choose_status(&self, status: u16) {
+        lock(&self.plain).status = Some(status);
+    }
+
+    /// The headers that the service set, as they are sent. Fails on names and values that would break the response.
+    pub(crate) fn header_pairs(&self, py: Python<'_>) -> PyResult<Vec<(String, String)>> {
+        let Some(headers) = self.headers.get(py) else { return Ok(Vec::new()) };
+        let mut pairs = Vec::new();
+        for (name, value) in headers.bind(py) {
+            let name = name.str()?.to_str()?.to_owned();
+            let values = if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+                value.try_iter()?.collect::<PyResult<Vec<_>>>()?
+            } else {
+                vec![value]
+            };
+            for value in values {
+                let value = match value.cast::<PyBytes>() {
+                    Ok(bytes) => String::from_utf8_lossy(bytes.as_bytes()).into_owned(),
+                    Err(_) => value.str()?.to_str()?.to_owned(),
+                };
+                if name.is_empty() || !name.bytes().all(is_token) || value.contains(['\r', '\n', '\0']) {
+                    return Err(PyValueError::new_err(format!("cannot send response header `{name}`")));
+                }
+                pairs.push((name.clone(), value));
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Declared output; `None` if none is declared.
+    fn declared<'py>(&self, py: Python<'py>) -> PyResult<Option<&Bound<'py, SimpleIOPayload>>> {
+        if self.invocation.class.sio.as_ref().is_none_or(|sio| sio.output.is_none()) {
+            return Ok(None);
+        }
+        let payload = self
+            .declared
+            .get_or_try_init(py, || Py::new(py, SimpleIOPayload::new(py, self.invocation.class.clone())))?;
+        Ok(Some(payload.bind(py)))
+    }
+}
+
+#[pymethods]
+impl Response {
+    /// What is answered. With declared output an object whose attributes are the declared names.
+    #[getter]
+    fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(value) = self.payload.get(py) {
+            return Ok(value);
+        }
+        Ok(match self.declared(py)? {
+            Some(payload) => payload.clone().into_any(),
+            None => intern!(py, "").clone().into_any(),
+        })
+    }
+
+    #[setter]
+    fn set_payload(&self, value: Bound<'_, PyAny>) -> PyResult<()> {
+        let py = value.py();
+        let Some(declared) = self.declared(py)? else {
+            self.payload.set(value);
+            return Ok(());
+        };
+        if value.is(declared) {
+            self.payload.clear();
+            return Ok(());
+        }
+        if bypasses_declaration(&value)? {
+            self.payload.set(value);
+        } else {
+            declared.get().assign(&value)?;
+            self.payload.clear();
+        }
+        Ok(())
+    }
+
+    /// The content type; assigning it keeps the channel's own from being used.
+    #[getter]
+    fn content_type(&self) -> String {
+        lock(&self.plain).content_type.clone().unwrap_or_else(|| "text/plain".to_owned())
+    }
+
+    #[setter]
+    fn set_content_type(&self, value: String) -> PyResult<()> {
+        if value.contains(['\r', '\n', '\0']) {
+            return Err(PyValueError::new_err("the content type must be one line"));
+        }
+        lock(&self.plain).content_type = Some(value);
+        Ok(())
+    }
+
+    /// Headers to send along, a dictionary. A value that is a list sends its header several times.
+    #[getter]
+    fn headers<'py>(&self, py: Python<'py>) -> Bound<'py, PyDict> {
+        self.headers.get_or_init(py, || PyDict::new(py).unbind()).bind(py).clone()
+    }
+
+    #[setter]
+    fn set_headers(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = value.py();
+        let copy = PyDict::new(py);
+        copy.as_any().call_method1(intern!(py, "update"), (value,))?;
+        let headers = self.headers(py);
+        headers.clear();
+        headers.update(copy.as_mapping())
+    }
+
+    /// The HTTP status, 100 to 599.
+    #[getter]
+    fn status_code(&self) -> u16 {
+        lock(&self.plain).status.unwrap_or(200)
+    }
+
+    #[setter]
+    fn set_status_code(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let status = match value.cast::<PyString>() {
+            Ok(text) => text.to_str()?.trim().parse().ok(),
+            Err(_) => value.extract::<u16>().ok(),
+        };
+        match status {
+            Some(status @ 100..=599) => {
+                lock(&self.plain).status = Some(status);
+                Ok(())
+            }
+            _ => Err(PyValueError::new_err(format!("status_code must be a number from 100 to 599, not {}", value.repr()?))),
+        }
+    }
+
+    /// The status in words.
+    #[getter]
+    fn status_message(&self) -> String {
+        lock(&self.plain).status_message.clone().unwrap_or_else(|| "OK".to_owned())
+    }
+
+    #[setter]
+    fn set_status_message(&self, value: String) {
+        lock(&self.plain).status_message = Some(value);
+    }
+
+    /// `gzip` compresses the body.
+    #[getter]
+    fn content_encoding(&self) -> String {
+        lock(&self.plain).content_encoding.clone()
+    }
+
+    #[setter]
+    fn set_content_encoding(&self, value: Option<String>) -> PyResult<()> {
+        let value = value.unwrap_or_default();
+        if !matches!(value.as_str(), "" | "gzip" | "identity") {
+            return Err(PyValueError::new_err(format!("cannot encode responses with `{value}`: only `gzip` is supported")));
+        }
+        lock(&self.plain).content_encoding = value;
+        Ok(())
+    }
+
+    /// The channel's data format.
+    #[getter]
+    fn data_format(&self) -> String {
+        lock(&self.plain).data_format.clone().unwrap_or_else(|| self.invocation.data_format.as_str().to_owned())
+    }
+
+    #[setter]
+    fn set_data_format(&self, value: Option<String>) {
+        lock(&self.plain).data_format = value;
+    }
+
+    /// `ZATO_OK`
+    #[getter]
+    fn result(&self) -> String {
+        lock(&self.plain).result.clone().unwrap_or_else(|| "ZATO_OK".to_owned())
+    }
+
+    #[setter]
+    fn set_result(&self, value: String) {
+        lock(&self.plain).result = Some(value);
+    }
+
+    /// Details of the result.
+    #[getter]
+    fn result_details(&self) -> String {
+        lock(&self.plain).result_details.clone()
+    }
+
+    #[setter]
+    fn set_result_details(&self, value: String) {
+        lock(&self.plain).result_details = value;
+    }
+
+    /// Length of the payload as it would be written now.
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(write::body(py, &self.invocation, self.answer(py)?)?.len())
+    }
+
+    fn __bool__(&self) -> bool {
+        true
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.payload.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.payload.clear();
+    }
+}
+
+/// Whether a value is sent as it is although output is declared: texts, bytes, numbers, lists, nothing.
+fn bypasses_declaration(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = value.py();
+    if value.is_none()
+        || value.is_instance_of::<PyString>()
+        || value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyByteArray>()
+        || value.is_instance_of::<PyList>()
+        || value.is_instance_of::<PyInt>()
+        || value.is_instance_of::<PyFloat>()
+    {
+        return Ok(true);
+    }
+    // a named tuple is an item, any other one a list
+    Ok(value.is_instance_of::<PyTuple>() && !value.hasattr(intern!(py, "_fields"))? && !value.hasattr(intern!(py, "_mapping"))?)
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// An error about a payload that cannot be written.
+pub(crate) fn cannot_write(value: &Bound<'_, PyAny>) -> PyErr {
+    let name = value.get_type().name().map_or_else(|_| "an object".to_owned(), |name| name.to_string());
+    PyTypeError::new_err(format!("cannot send a payload of type {name}"))
+}

@@ -1,0 +1,792 @@
+//! Services as their authors write them, called as channels call them.
+
+use busbar_model::DataFormat;
+use pyo3::prelude::*;
+use serde_json::{Value, json};
+
+use crate::testing::{Deployed, Request, attach, deploy};
+
+fn with(code: &str, test: impl FnOnce(Python<'_>, Deployed)) {
+    attach(|py| {
+        let deployed = deploy(py, code);
+        test(py, deployed);
+    });
+}
+
+fn body(text: &str) -> Request<'_> {
+    Request { body: text.as_bytes(), ..Request::default() }
+}
+
+#[test]
+fn classes_of_the_module_are_deployed() {
+    with(
+        "
+from zato.server.service import Service as Imported
+class GetClientDetails(Service):
+    '''Finds a client.
+
+    And more.'''
+    timeout = 7
+    def handle_GET(self): pass
+    def handle_POST(self): pass
+class Named(Service):
+    name = 'crm.get'
+class Child(Named): pass
+class Skipped(Service):
+    zato_dont_import = True
+class Unwanted(Service):
+    @staticmethod
+    def before_add_to_store(logger): return False
+class Broken(Service):
+    @classmethod
+    def before_add_to_store(cls, logger): raise ValueError()
+class Own(Service):
+    @classmethod
+    def get_name(cls): return 'own.name'
+class Mixin:
+    def helper(self): return 1
+class Mixed(Mixin, Service):
+    def handle(self): self.response.payload = self.helper()
+alias = GetClientDetails
+",
+        |py, deployed| {
+            let services = deployed.environment.services.load();
+            let mut names: Vec<_> = services.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["crm.get", "my-service.get-client-details", "my-service.mixed", "own.name"]);
+            let info = services["my-service.get-client-details"].info();
+            assert_eq!(info.impl_name, "my_service.GetClientDetails");
+            assert_eq!((info.summary.as_str(), info.deadline_secs), ("Finds a client.", Some(7)));
+            assert_eq!(info.http_methods, ["GET", "POST"]);
+            assert_eq!(services["crm.get"].info().impl_name, "my_service.Named");
+            assert_eq!(deployed.json(py, "mixed", ""), json!(1));
+        },
+    );
+}
+
+#[test]
+fn what_a_service_sees_of_its_call() {
+    with(
+        "
+class S(Service):
+    def handle(self):
+        assert self.name == 'my-service.s' and self.impl_name == 'my_service.S', self.name
+        assert len(self.cid) == 24 and self.cid == self.request.cid
+        assert self.logger.name == 'my-service.s'
+        assert self.channel.type == 'http-soap' and self.channel == 'http-soap' and self.chan.name == 'tutorial'
+        assert self.channel in ('amqp', 'http-soap') and 'http' in self.channel and str(self.channel) == 'http-soap'
+        assert hash(self.channel) == hash('http-soap') and self.channel != 'amqp'
+        assert self.channel.security.name == 'shop' and self.channel.sec.type == 'basic_auth'
+        assert self.channel.security.to_dict()['username'] == 'ann'
+        assert self.data_format == 'json' and self.transport == 'plain_http'
+        assert self.environ == {} and self.in_reply_to is None
+        assert self.usage == 1, self.usage
+        assert self.invocation_time.year > 2000 and self.invocation_time.tzinfo is None
+        assert self.handle_return_time is None and self.processing_time is None
+        request = self.request
+        assert request.payload == {'a': 1} and type(request.payload) is dict
+        assert request.raw_request == b'{\"a\": 1}' == request.text == request.raw
+        assert request.http.method == 'PUT' and request.http.path == '/x/7' and request.http.user_agent == 'curl'
+        assert request.http.GET == {'q': ['1', '2'], 'r': 'z'} and request.http.params.id == '7'
+        assert request.http.params.r == 'z' and request.http.POST == {}
+        assert request.headers['User-Agent'] == 'curl' == request.http.headers.get('user-agent')
+        assert request.channel_params == {'id': '7', 'q': ['1', '2'], 'r': 'z'}
+        assert request.input == {'a': 1, 'id': '7', 'q': ['1', '2'], 'r': 'z'} and request.input.id == '7'
+        assert request.bunchified().a == 1 and request.to_bunch().a == 1
+        assert request.deepcopy().payload == {'a': 1}
+        environ = self.wsgi_environ
+        assert environ['REQUEST_METHOD'] == 'PUT' and environ['HTTP_USER_AGENT'] == 'curl'
+        assert environ['REMOTE_ADDR'] == '127.0.0.1' and environ['wsgi.input'].read() == request.raw
+        assert environ['zato.http.path_params'] == {'id': '7'}
+        assert self.server.name
+        for name in ('cache', 'invoke_async', 'time'):
+            assert not hasattr(self, name)
+            try: getattr(self, name)
+            except AttributeError as e: assert f'`self.{name}` is not available yet' in str(e), e
+            else: assert False
+        self.response.payload = 'ok'
+    def finalize_handle(self):
+        assert self.handle_return_time >= self.invocation_time and self.processing_time >= 0
+        type(self).finalized = True
+",
+        |py, deployed| {
+            let request = Request {
+                method: "PUT",
+                path: "/x/7",
+                query: "q=1&q=2&r=z",
+                params: &[("id", "7")],
+                headers: &[("user-agent", b"curl")],
+                body: b"{\"a\": 1}",
+                ..Request::default()
+            };
+            assert_eq!(deployed.reply(py, "s", &request).body, "ok");
+            assert!(deployed.class("s").class(py).getattr("finalized").unwrap().is_truthy().unwrap());
+        },
+    );
+}
+
+#[test]
+fn services_may_assign_to_what_they_see() {
+    with(
+        "
+class S(Service):
+    def __init__(self, *args, **kwargs):
+        self.mine = self.name
+    def handle(self):
+        self.logger = 'l'; self.environ = 'e'; self.kvdb = 'k'; self.time = 't'; self.request.payload = 'p'
+        self.request.input = 'i'
+        self.response.payload = [self.logger, self.environ, self.kvdb, self.time, self.request.payload, self.request.input, self.mine]
+class Clean(Service):
+    def handle(self):
+        self.response.payload = self.logger.name
+class Alone(Service):
+    def handle(self):
+        other = Clean()
+        try: other.request
+        except AttributeError as e: self.response.payload = str(e)
+",
+        |py, deployed| {
+            assert_eq!(deployed.json(py, "s", "{}"), json!(["l", "e", "k", "t", "p", "i", "my-service.s"]));
+            assert_eq!(deployed.text(py, "clean", "{}"), "my-service.clean");
+            assert!(deployed.text(py, "alone", "{}").contains("was not invoked"));
+        },
+    );
+}
+
+#[test]
+fn payloads_are_written_as_their_types_say() {
+    with(
+        "
+import datetime, decimal, dataclasses, collections
+class S(Service):
+    def handle(self):
+        value = eval(self.request.payload['code'])
+        self.response.payload = value
+        assert self.request.payload['code'].startswith('(x') or len(self.response) >= 0
+class Nothing(Service):
+    def handle(self):
+        assert self.response.payload == ''
+class NoHandle(Service): pass
+",
+        |py, deployed| {
+            let cases = [
+                ("'text \u{e9}'", "text \u{e9}"),
+                ("b'\\x00bytes'", "\u{0}bytes"),
+                ("bytearray(b'x')", "x"),
+                ("{'a': [1, 2.5, None, '\u{e9}/']}", "{\"a\":[1,2.5,null,\"\u{e9}/\"]}"),
+                ("{}", "{}"),
+                ("[]", "[]"),
+                ("[{'a': 1}]", "[{\"a\":1}]"),
+                ("(1, 2)", "[1,2]"),
+                ("5", "5"),
+                ("0", "0"),
+                ("True", "true"),
+                ("False", "false"),
+                ("1.5", "1.5"),
+                ("None", ""),
+                ("''", ""),
+                ("{'d': datetime.date(2021, 2, 3), 'x': decimal.Decimal('1.10')}", "{\"d\":\"2021-02-03\",\"x\":\"1.10\"}"),
+                ("dataclasses.make_dataclass('D', ['a'])(1)", "{\"a\":1}"),
+                ("type('T', (), {'to_json': lambda s: '{\"a\": 1}'})()", "{\"a\": 1}"),
+                ("type('T', (), {'to_dict': lambda s: {'a': 1}})()", "{\"a\":1}"),
+                ("type('T', (), {'getvalue': lambda s: 'v'})()", "v"),
+            ];
+            for (code, text) in cases {
+                let body = json!({"code": code}).to_string();
+                assert_eq!(deployed.text(py, "s", &body), text, "{code}");
+            }
+            assert_eq!(deployed.text(py, "nothing", ""), "");
+            let fault = deployed.fault(py, "s", &body("{\"code\": \"object()\"}"));
+            assert_eq!(fault.status, 500);
+            assert!(fault.details.unwrap().to_string().contains("object is not a type that JSON knows"));
+            assert!(deployed.fault(py, "no-handle", &body("")).details.unwrap().to_string().contains("NoHandle has no method handle"));
+        },
+    );
+}
+
+#[test]
+fn responses_carry_status_headers_and_content_type() {
+    with(
+        "
+class S(Service):
+    def handle(self):
+        assert self.response.status_code == 200 and self.response.content_type == 'text/plain' and self.response.headers == {}
+        self.response.status_code = 201
+        self.response.content_type = 'text/csv'
+        self.response.headers['X-A'] = 5
+        self.response.headers['Set-Cookie'] = ['a=1', 'b=2']
+        self.response.payload = 'x'
+class Bad(Service):
+    def handle(self):
+        self.response.headers['X-A'] = 'kept'
+        self.response.headers['X-B'] = 'a' + self.request.payload
+        raise NotFound(self.cid, 'no such customer')
+class Status(Service):
+    def handle(self):
+        for status in (99, 600, 'x', None):
+            try: self.response.status_code = status
+            except ValueError: pass
+            else: assert False
+        self.response.status_code = 599
+class Zip(Service):
+    def handle(self):
+        self.response.content_encoding = 'gzip'
+        self.response.payload = 'x' * 1000
+",
+        |py, deployed| {
+            let reply = deployed.reply(py, "s", &Request::default());
+            let headers: Vec<_> = reply.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            assert_eq!(headers, ["X-A: 5", "Set-Cookie: a=1", "Set-Cookie: b=2"]);
+            assert_eq!((reply.status, reply.content_type.as_str()), (201, "text/csv"));
+            let fault = deployed.fault(py, "bad", &body("\"ok\""));
+            assert_eq!((fault.status, fault.details), (404, Some(json!("no such customer"))));
+            assert_eq!(fault.headers.len(), 2);
+            assert!(deployed.fault(py, "bad", &body("\"\\r\\nX-Evil: 1\"")).headers.is_empty());
+            assert_eq!(deployed.reply(py, "status", &Request::default()).status, 599);
+            let reply = deployed.reply(py, "zip", &Request::default());
+            assert!(reply.body.starts_with(&[0x1f, 0x8b]) && reply.body.len() < 100);
+            assert_eq!(reply.headers, [("Content-Encoding".to_owned(), "gzip".to_owned())]);
+        },
+    );
+}
+
+#[test]
+fn hooks_run_in_order_and_some_may_fail() {
+    with(
+        "
+class S(Service):
+    def before_handle(self):
+        self.seen = ['before']
+        raise ValueError('ignored')
+    def validate_input(self): self.seen.append('validate_input')
+    def handle(self): self.seen.append('handle'); self.response.payload = self.seen
+    def validate_output(self): self.seen.append('validate_output')
+    def after_handle(self):
+        self.seen.append('after')
+        raise ValueError('ignored')
+    def finalize_handle(self): self.seen.append('finalize')
+class Quiet(S):
+    call_hooks = False
+    seen = []
+class Refuses(Service):
+    def accept(self): return False
+    def handle(self): assert False
+class Invalid(Service):
+    def validate_input(self): raise BadRequest(self.cid, 'no')
+    def handle(self): assert False
+    def after_handle(self): assert False
+class Exits(Service):
+    def before_handle(self): raise SystemExit(1)
+    def handle(self): assert False
+",
+        |py, deployed| {
+            assert_eq!(
+                deployed.json(py, "s", ""),
+                json!(["before", "validate_input", "handle", "validate_output", "after", "finalize"])
+            );
+            assert_eq!(deployed.json(py, "quiet", ""), json!(["validate_input", "handle", "validate_output", "finalize"]));
+            let reply = deployed.reply(py, "refuses", &Request::default());
+            assert_eq!((reply.status, reply.content_type.as_str(), reply.body.len()), (400, "text/plain", 0));
+            let fault = deployed.fault(py, "invalid", &Request::default());
+            assert_eq!((fault.status, fault.details), (400, Some(json!("no"))));
+            assert_eq!(deployed.fault(py, "exits", &Request::default()).status, 500);
+        },
+    );
+}
+
+#[test]
+fn verbs_have_methods_of_their_own() {
+    with(
+        "
+class S(Service):
+    def handle(self): self.response.payload = 'handle'
+    def handle_GET(self): self.response.payload = 'get'
+    def handle_later(self): pass
+class Caller(Service):
+    def handle(self):
+        self.response.payload = [self.invoke('my-service.s'), self.invoke('my-service.s', wsgi_environ={'REQUEST_METHOD': 'GET'})]
+",
+        |py, deployed| {
+            let get = Request { method: "GET", ..Request::default() };
+            assert_eq!(deployed.reply(py, "s", &get).body, "get");
+            let reply = deployed.reply(py, "s", &Request::default());
+            assert_eq!((reply.status, reply.body.len()), (405, 0));
+            assert_eq!(reply.headers, [("Allow".to_owned(), "GET".to_owned())]);
+            assert_eq!(deployed.reply(py, "s", &Request { method: "", ..Request::default() }).body, "handle");
+            assert_eq!(deployed.reply(py, "caller", &get).body, "[\"get\",\"get\"]");
+            assert_eq!(deployed.json(py, "caller", ""), json!(["", "get"]));
+        },
+    );
+}
+
+#[test]
+fn services_invoke_each_other() {
+    with(
+        "
+class Echo(Service):
+    def handle(self):
+        assert self.channel.type == 'invoke' and self.data_format in ('dict', 'json')
+        self.response.payload = self.request.payload
+class Cid(Service):
+    def handle(self): self.response.payload = [self.cid, self.environ, self.in_reply_to]
+class Sio(Service):
+    class SimpleIO:
+        input = 'user_id', '-note'
+        output = 'user_id', '-note', '-d'
+    def handle(self):
+        self.response.payload = dict(self.request.input, d=5)
+class Level(Service):
+    input = 'a'
+    output = 'a'
+    def handle(self): self.response.payload.a = self.request.input.a
+class Raises(Service):
+    def handle(self): raise KeyError('mine')
+class Nothing(Service):
+    def handle(self): pass
+class Missing(Service):
+    def handle(self): self.invoke(Sio)
+class Itself(Service):
+    def handle(self): self.invoke('my-service.itself')
+class Ping(Service):
+    def handle(self): self.invoke('my-service.pong')
+class Pong(Service):
+    def handle(self): self.invoke('my-service.ping')
+class Caller(Service):
+    def handle(self):
+        payload = {'a': object()}
+        assert self.invoke('my-service.echo', payload) is payload
+        assert self.invoke(Echo, payload=payload) is payload
+        assert self.invoke('my-service.echo', id=5, name='A') == {'id': 5, 'name': 'A'}
+        assert self.invoke(name='my-service.echo', id=5) == {'id': 5}
+        assert self.invoke('my-service.echo', 'text', id=5) == 'text'
+        assert self.invoke_by_impl_name('my_service.Echo', [1]) == [1]
+        assert self.invoke('my-service.nothing') == ''
+        assert self.invoke('my-service.cid', environ={'e': 1}, in_reply_to='r') == [self.cid, {'e': 1}, 'r']
+        assert self.invoke('my-service.cid', cid='mine')[0] == 'mine'
+        assert self.invoke('my-service.sio', user_id='7') == {'response': {'user_id': 7, 'note': '', 'd': '5'}}
+        assert self.invoke('my-service.sio', user_id='7', skip_response_elem=True) == {'user_id': 7, 'note': '', 'd': '5'}
+        assert self.invoke('my-service.sio', {'user_id': '7'}, as_bunch=True).response.user_id == 7
+        text = self.invoke('my-service.sio', {'user_id': '7'}, data_format='json', serialize=True)
+        assert __import__('json').loads(text) == {'response': {'user_id': 7, 'note': '', 'd': '5'}}
+        assert self.invoke('my-service.sio', {'user_id': '7'}, data_format='json') == {'user_id': 7, 'note': '', 'd': 5}
+        assert self.invoke('my-service.level', a='x') == {'a': 'x'}
+        try: self.invoke('my-service.raises')
+        except KeyError as e: assert e.args == ('mine',)
+        else: assert False
+        try: self.invoke('no.such')
+        except KeyError as e: assert e.args == ('no.such',)
+        else: assert False
+        self.response.payload = 'ok'
+",
+        |py, deployed| {
+            assert_eq!(deployed.text(py, "caller", ""), "ok");
+            let fault = deployed.fault(py, "missing", &body(""));
+            assert_eq!((fault.status, fault.details), (400, Some(json!("Element missing: user_id"))));
+            let details = |name: &str| deployed.fault(py, name, &body("")).details.unwrap().to_string();
+            assert!(details("itself").contains("cannot invoke itself"));
+            assert!(details("ping").contains("64 services wait for one another"));
+            assert!(details("raises").contains("mine"));
+        },
+    );
+}
+
+#[test]
+fn bodies_are_what_the_channel_says() {
+    with(
+        "
+class S(Service):
+    def handle(self): self.response.payload = repr(self.request.payload)
+class Input(Service):
+    def handle(self): self.response.payload = repr(self.request.input)
+",
+        |py, deployed| {
+            let seen = |name: &str, format: DataFormat, body: &[u8]| {
+                let reply = deployed.reply(py, name, &Request { format, body, ..Request::default() });
+                String::from_utf8(reply.body.to_vec()).unwrap()
+            };
+            assert_eq!(seen("s", DataFormat::Json, b" {\"a\": 1}"), "{'a': 1}");
+            assert_eq!(seen("s", DataFormat::Json, b"[1]"), "[1]");
+            assert_eq!(seen("s", DataFormat::Json, b"7"), "7");
+            assert_eq!(seen("s", DataFormat::Json, b""), "''");
+            assert_eq!(seen("s", DataFormat::Json, b"nope"), "b'nope'");
+            assert_eq!(seen("s", DataFormat::None, b"{}"), "b'{}'");
+            assert_eq!(seen("input", DataFormat::Json, b""), "ServiceInput({})");
+            assert_eq!(seen("input", DataFormat::Json, b"{\"a\":1}"), "ServiceInput({'a': 1})");
+            assert_eq!(seen("input", DataFormat::Json, b"[1]"), "[1]");
+            assert_eq!(seen("input", DataFormat::None, b"text"), "b'text'");
+        },
+    );
+}
+
+// === SimpleIO, with the worked examples of its specification ===
+
+const PAY: &str = "
+class Pay(Service):
+    class SimpleIO:
+        input  = 'user_id', 'is_new', Float('amount'), '-note', List('-tags')
+        output = 'user_id', 'is_new', Float('amount'), '-note'
+    def handle(self):
+        type(self).seen = self.request.input
+        self.response.payload = dict(self.request.input)
+";
+
+#[test]
+fn worked_example_one() {
+    with(PAY, |py, deployed| {
+        let seen = || deployed.class("pay").class(py).getattr("seen").unwrap().repr().unwrap().to_string();
+        let text = deployed.text(py, "pay", r#"{"user_id":"7","is_new":"yes","amount":"2.5","tags":["a"]}"#);
+        assert_eq!(text, r#"{"response":{"amount":2.5,"is_new":true,"user_id":7,"note":""}}"#);
+        assert_eq!(seen(), "ServiceInput({'amount': 2.5, 'is_new': True, 'user_id': 7, 'note': '', 'tags': ['a']})");
+
+        let request = Request { query: "user_id=99", ..body(r#"{"user_id":1,"is_new":true,"amount":1}"#) };
+        let value: Value = serde_json::from_slice(&deployed.reply(py, "pay", &request).body).unwrap();
+        assert_eq!(value["response"]["user_id"], 99);
+        let request = Request { body_over_params: true, ..request };
+        let value: Value = serde_json::from_slice(&deployed.reply(py, "pay", &request).body).unwrap();
+        assert_eq!(value["response"]["user_id"], 1);
+
+        let request = Request { method: "GET", query: "user_id=5&is_new=0&amount=1.25", ..Request::default() };
+        let value: Value = serde_json::from_slice(&deployed.reply(py, "pay", &request).body).unwrap();
+        assert_eq!(value, json!({"response": {"amount": 1.25, "is_new": false, "user_id": 5, "note": ""}}));
+
+        let fault = deployed.fault(py, "pay", &body(r#"{"user_id":1}"#));
+        assert_eq!((fault.status, fault.details), (400, Some(json!("Element missing: amount"))));
+        let fault = deployed.fault(py, "pay", &body(r#"{"user_id":"x","is_new":1,"amount":1}"#));
+        assert_eq!((fault.status, fault.details), (400, Some(json!("element `user_id`: 'x' is not an integer"))));
+        let fault = deployed.fault(py, "pay", &body(r#"{"user_id":"x"}"#));
+        assert_eq!(fault.details, Some(json!("Element missing: amount")));
+
+        deployed.text(py, "pay", r#"{"user_id":"","is_new":"","amount":""}"#);
+        assert_eq!(seen(), "ServiceInput({'amount': '', 'is_new': False, 'user_id': '', 'note': '', 'tags': ''})");
+        deployed.text(py, "pay", r#"{"user_id":null,"is_new":null,"amount":null,"tags":"x","note":5}"#);
+        assert_eq!(seen(), "ServiceInput({'amount': 0.0, 'is_new': False, 'user_id': None, 'note': '5', 'tags': ['x']})");
+
+        for bad in ["[1]", ""] {
+            assert_eq!(deployed.fault(py, "pay", &body(bad)).details, Some(json!("Element missing: amount")), "{bad}");
+        }
+        for bad in ["nope", "7", "\"x\"", "{"] {
+            let fault = deployed.fault(py, "pay", &body(bad));
+            assert!(fault.status == 400 && fault.details.unwrap().as_str().unwrap().contains("JSON"), "{bad}");
+        }
+    });
+}
+
+#[test]
+fn worked_example_two() {
+    with(
+        "
+class S(Service):
+    class SimpleIO:
+        output_required = 'user_id', 'name'
+        output_repeated = True
+        response_elem = 'users'
+    def handle(self):
+        for i in range(self.request.payload):
+            self.response.payload.append({'user_id': str(i), 'name': 'n%d' % i, 'x': 1})
+",
+        |py, deployed| {
+            assert_eq!(
+                deployed.text(py, "s", "2"),
+                r#"{"users":[{"name":"n0","user_id":0},{"name":"n1","user_id":1}]}"#
+            );
+            assert_eq!(deployed.text(py, "s", "0"), r#"{"users":[]}"#);
+        },
+    );
+}
+
+#[test]
+fn worked_example_three() {
+    with(
+        "
+ELEMS = (Dict('addr', 'city', '-zip'), DictList('items', 'sku', Int('qty')), Date('d'), DateTime('ts'), Decimal('dec'), UUID('u'),
+    CSV('c'), Opaque('o'), AsIs('customer_id'))
+class S(Service):
+    class SimpleIO:
+        input = ELEMS
+        output = ELEMS
+    def handle(self):
+        input = self.request.input
+        assert input.addr.city == 'A' and input['items'][0].qty == 2 and input.d.isoformat() == '2021-02-03T00:00:00'
+        assert input.c == ['a', 'b'] and input.o.q == [1] and str(input.dec) == '1.10' and input.u.version == 4
+        self.response.payload = input
+",
+        |py, deployed| {
+            let input = json!({"addr": {"city": "A", "x": 1}, "items": [{"sku": "s", "qty": "2", "y": 1}], "d": "2021-02-03",
+                "ts": "2021-02-03T04:05:06", "dec": "1.10", "u": "d5f1c6c0-5c1f-4a3d-8f0e-0a5a2f0d9b11", "c": "a,b", "o": {"q": [1]},
+                "customer_id": "007"});
+            assert_eq!(
+                deployed.json(py, "s", &input.to_string()),
+                json!({"response": {"addr": {"city": "A", "zip": ""}, "c": "a,b", "customer_id": "007", "d": "2021-02-03", "dec": "1.10",
+                    "items": [{"sku": "s", "qty": 2}], "o": {"q": [1]}, "ts": "2021-02-03T04:05:06",
+                    "u": "d5f1c6c05c1f4a3d8f0e0a5a2f0d9b11"}})
+            );
+            let refused = |name: &str, value: Value| {
+                let mut input = input.clone();
+                input[name] = value;
+                let text = input.to_string();
+                let fault = deployed.fault(py, "s", &body(&text));
+                assert_eq!(fault.status, 400, "{name}");
+                fault.details.unwrap().as_str().unwrap().to_owned()
+            };
+            assert_eq!(refused("addr", json!({})), "key `city` was not found in element `addr`");
+            assert_eq!(refused("addr", json!("x")), "element `addr`: 'x' is not an object");
+            assert_eq!(refused("items", json!({"sku": 1})), "element `items`: {'sku': 1} is not a list of objects");
+            assert_eq!(refused("items", json!([{"sku": "s", "qty": "z"}])), "element `qty`: 'z' is not an integer");
+            assert_eq!(refused("dec", json!("1,1")), "element `dec`: '1,1' is not a decimal number");
+            assert_eq!(refused("u", json!("nope")), "element `u`: 'nope' is not a UUID");
+            assert_eq!(refused("c", json!(5)), "element `c`: 5 is not comma-separated text");
+            assert!(refused("d", json!("2021-02-30")).starts_with("element `d`: '2021-02-30' is not a date: "));
+        },
+    );
+}
+
+#[test]
+fn output_is_filled_in_many_ways() {
+    with(
+        "
+from collections import namedtuple
+class Base(Service):
+    class SimpleIO:
+        output = 'a', '-b'
+        response_elem = None
+class Set(Base):
+    def handle(self):
+        self.response.payload.a = 1
+        self.response.payload.undeclared = 2
+        assert self.response.payload.a == 1
+        try: self.response.payload.b
+        except KeyError: pass
+        else: assert False
+class Obj(Base):
+    def handle(self):
+        class O: a = 1; b = {'x': 1}; c = 3
+        self.response.payload = O()
+class Tuple(Base):
+    def handle(self): self.response.payload = namedtuple('N', 'a b')(1, None)
+class Append(Base):
+    def handle(self):
+        self.response.payload.append({'a': 1, 'z': 2})
+        self.response.payload.append(namedtuple('N', 'a')(2))
+        assert len(self.response.payload) == 2 and self.response.payload[0]['a'] == 1 and list(self.response.payload)
+class Slice(Base):
+    def handle(self):
+        self.response.payload[:] = ({'a': i} for i in range(2))
+        assert self.response.payload[0:1] == [{'a': 0}]
+class Bypass(Base):
+    def handle(self): self.response.payload = [{'zzz': 1}]
+class Text(Base):
+    def handle(self): self.response.payload = 'text'
+class Missing(Base):
+    def handle(self): self.response.payload.b = 1
+class Then(Base):
+    def handle(self):
+        self.response.payload = {'a': 1}
+        self.response.payload.b = [2.5]
+class Internal(Base):
+    def handle(self): self.response.payload = {'zato_x_response': {'a': 1}}
+class Optional(Service):
+    class SimpleIO:
+        output = '-b'
+    def handle(self): pass
+class Types(Service):
+    output = 'count_id', 'is_a', 'n', Float('f'), Int('i'), List('l'), Bool('yes')
+    def handle(self):
+        import datetime
+        self.response.payload = {'count_id': '7', 'is_a': 'true', 'n': datetime.datetime(2021, 2, 3), 'f': '2.5', 'i': '7', 'l': 'x', 'yes': 'on'}
+class Wrong(Service):
+    output = Int('i')
+    def handle(self): self.response.payload.i = 'x'
+",
+        |py, deployed| {
+            for (name, text) in [
+                ("set", r#"{"a":"1"}"#),
+                ("obj", r#"{"a":"1","b":{"x":1}}"#),
+                ("tuple", r#"{"a":"1","b":null}"#),
+                ("append", r#"[{"a":"1"},{"a":"2"}]"#),
+                ("slice", r#"[{"a":"0"},{"a":"1"}]"#),
+                ("bypass", r#"[{"zzz":1}]"#),
+                ("text", "text"),
+                ("then", r#"{"a":"1","b":[2.5]}"#),
+                ("internal", r#"{"a":"1"}"#),
+                ("optional", r#"{"response":{}}"#),
+                ("types", r#"{"count_id":7,"f":2.5,"i":7,"is_a":true,"l":["x"],"n":"2021-02-03T00:00:00","yes":true}"#),
+            ] {
+                assert_eq!(deployed.text(py, name, ""), text, "{name}");
+            }
+            let fault = deployed.fault(py, "missing", &body(""));
+            assert!(fault.status == 500 && fault.details.unwrap().to_string().contains("`a` is missing in the payload"));
+            let fault = deployed.fault(py, "wrong", &body(""));
+            assert!(fault.status == 500 && fault.details.unwrap().to_string().contains("output element `i`"));
+        },
+    );
+}
+
+#[test]
+fn elements_of_the_users_own_convert() {
+    with(
+        "
+class Upper(SIOElem):
+    def from_json(self, value):
+        if value == 'bad': raise ValueError('no such thing')
+        return value.upper()
+    def to_json(self, value): return value + '!'
+class S(Service):
+    input = Upper('x')
+    output = Upper('x')
+    def handle(self): self.response.payload = self.request.input
+",
+        |py, deployed| {
+            assert_eq!(deployed.text(py, "s", r#"{"x":"a"}"#), r#"{"x":"A!"}"#);
+            let fault = deployed.fault(py, "s", &body(r#"{"x":"bad"}"#));
+            assert_eq!(fault.status, 400);
+            assert!(fault.details.unwrap().to_string().contains("no such thing"));
+            assert_eq!(deployed.fault(py, "s", &body(r#"{"x":5}"#)).status, 500);
+        },
+    );
+}
+
+#[test]
+fn xml_goes_in_and_out_of_the_same_class() {
+    with(
+        "
+class GetMarketCap(Service):
+    class SimpleIO:
+        response_elem = 'market_cap'
+        input_required = ('symbol',)
+        output_required = ('provider', 'value')
+    def handle(self):
+        for provider in ('A', 'B & C'):
+            self.response.payload.append({'provider': provider, 'value': self.request.input.symbol})
+class One(Service):
+    input = 'user_id', List('tags')
+    output = 'user_id', 'tags', 'is_x'
+    def handle(self):
+        assert self.request.input.user_id == 5 and self.request.input.tags == ['a', 'b'], self.request.input
+        self.response.payload = dict(self.request.input, is_x=None)
+class Free(Service):
+    def handle(self): self.response.payload = {'a': 1}
+",
+        |py, deployed| {
+            let xml = |name: &str, body: &str| {
+                let request = Request { format: DataFormat::Xml, body: body.as_bytes(), ..Request::default() };
+                let reply = deployed.reply(py, name, &request);
+                String::from_utf8(reply.body.to_vec()).unwrap()
+            };
+            let text = xml("get-market-cap", "<request><symbol>GOOG</symbol></request>");
+            assert!(text.starts_with("<market_cap><zato_env><cid>"), "{text}");
+            assert!(text.ends_with(
+                "<result>ZATO_OK</result></zato_env><item_list><item><provider>A</provider><value>GOOG</value></item>\
+                <item><provider>B &amp; C</provider><value>GOOG</value></item></item_list></market_cap>"
+            ), "{text}");
+            let json = deployed.json(py, "get-market-cap", r#"{"symbol":"GOOG"}"#);
+            assert_eq!(json["market_cap"][1], json!({"provider": "B & C", "value": "GOOG"}));
+            let text = xml("one", "<x><user_id>5</user_id><tags><item>a</item><item>b</item></tags></x>");
+            assert!(text.contains("<item><is_x xsi:nil=\"true\"></is_x><tags>a</tags><tags>b</tags><user_id>5</user_id></item>"), "{text}");
+            assert_eq!(xml("free", ""), "<response><a>1</a></response>");
+            let request = Request { format: DataFormat::Xml, body: b"<request><a/></request>", ..Request::default() };
+            assert_eq!(deployed.fault(py, "get-market-cap", &request).details, Some(json!("Element missing: symbol")));
+            let request = Request { format: DataFormat::Xml, body: b"<request>", ..Request::default() };
+            assert_eq!(deployed.fault(py, "get-market-cap", &request).status, 400);
+        },
+    );
+}
+
+#[test]
+fn input_behaves_as_a_dictionary_with_dots() {
+    with(
+        "
+class S(Service):
+    input = 'a', '-items', '-none'
+    def handle(self):
+        i = self.request.input
+        assert i.a == 'x' and i['a'] == 'x' and i.get('zz', 5) == 5 and 'a' in i and dict(i) == i == {'a': 'x', 'items': '1', 'none': ''}
+        assert callable(i.items) and i['items'] == '1'
+        try: i.zz
+        except AttributeError as e: assert '`zz`' in str(e) and '`a`' in str(e), e
+        else: assert False
+        try: i['zz']
+        except KeyError: pass
+        else: assert False
+        i.new = [1]
+        copy = i.deepcopy()
+        i.new.append(2)
+        assert copy.new == [1] and type(copy) is type(i) and i.copy().new == [1, 2] and type(i.copy()) is type(i)
+        i.require_any('none', 'a')
+        try: i.require_any('none', 'zz')
+        except ValueError as e: assert '`none`, `zz`' in str(e)
+        else: assert False
+        del i.new
+        assert not hasattr(i, 'new') and hasattr(i, 'a')
+        import copy as c, pickle
+        assert c.deepcopy(i) == i and isinstance(i, dict)
+        self.response.payload = 'ok'
+",
+        |py, deployed| assert_eq!(deployed.text(py, "s", r#"{"a":"x","items":1}"#), "ok"),
+    );
+}
+
+#[test]
+fn empty_keys_can_be_skipped() {
+    with(
+        "
+class S(Service):
+    class SimpleIO:
+        input = 'a', '-b', '-c'
+        output = 'a', '-b', '-c'
+        response_elem = None
+        class SkipEmpty:
+            input = 'b'
+            output_def = 'c'
+    def handle(self):
+        self.response.payload = {'a': sorted(self.request.input), 'b': '', 'c': ''}
+class Defaults(Service):
+    class SimpleIO:
+        input = '-a', Int('-b', default=7), '-is_c'
+        output = 'a', 'b', '-d'
+        default_value = 'x'
+        default_output_value = 'y'
+        response_elem = None
+    def handle(self):
+        assert self.request.input.is_c == 'x'
+        self.response.payload = self.request.input
+",
+        |py, deployed| {
+            assert_eq!(deployed.json(py, "s", r#"{"a":"","b":"","c":""}"#), json!({"a": ["a", "c"], "b": ""}));
+            assert_eq!(deployed.json(py, "defaults", "{}"), json!({"a": "x", "b": "7", "d": "y"}));
+        },
+    );
+}
+
+/// Not a test of speed, which machines differ in, but it prints what one call costs: run with `--ignored --nocapture`.
+#[test]
+#[ignore = "prints figures"]
+fn what_a_call_costs() {
+    with(
+        "
+class S(Service):
+    def handle(self):
+        self.response.payload = {'first': self.request.payload['cust_id'], 'type': self.request.payload['cust_type']}
+class Sio(Service):
+    class SimpleIO:
+        input = 'cust_id', 'cust_type', '-note'
+        output = 'cust_id', 'cust_type', '-note'
+    def handle(self):
+        self.response.payload.cust_id = self.request.input.cust_id
+        self.response.payload.cust_type = self.request.input.cust_type
+class Empty(Service):
+    def handle(self): pass
+",
+        |py, deployed| {
+            for name in ["s", "sio", "empty"] {
+                let class = deployed.class(name);
+                let call = crate::testing::packed(&body(r#"{"cust_id":123, "cust_type":"A"}"#));
+                let rounds = 200_000u32;
+                let start = std::time::Instant::now();
+                for _ in 0..rounds {
+                    std::hint::black_box(super::run(py, &deployed.environment, &class, &call));
+                }
+                println!("{name}: {} ns", start.elapsed().as_nanos() / u128::from(rounds));
+            }
+        },
+    );
+}

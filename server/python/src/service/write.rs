@@ -1,0 +1,123 @@
+//! What is assigned to `self.response.payload`, as bytes (service-api.md 6).
+
+use bytes::Bytes;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString, PyTuple};
+use serde_json::Value;
+
+use busbar_model::{DataFormat, Error};
+use busbar_sio::xml::{Output, write_output, write_plain};
+
+use crate::errors::ZATO_EXCEPTION;
+use crate::json;
+use crate::service::invocation::Invocation;
+use crate::service::payload::Converted;
+use crate::service::response::{Answer, cannot_write};
+
+/// The body of a response in the channel's format.
+pub(crate) fn body(py: Python<'_>, invocation: &Invocation, answer: Answer<'_>) -> PyResult<Bytes> {
+    match answer {
+        Answer::Nothing => Ok(Bytes::new()),
+        Answer::Free(value) => free(py, invocation, &value),
+        Answer::Declared(payload) => declared(py, invocation, &payload.get().convert(py)?),
+    }
+}
+
+fn declared(py: Python<'_>, invocation: &Invocation, converted: &Converted<'_>) -> PyResult<Bytes> {
+    let declaration = invocation.class.sio.as_ref().map(|sio| &sio.declaration);
+    if invocation.data_format == DataFormat::Xml
+        && let Some(declaration) = declaration
+    {
+        let output = match (converted, tree(converted.as_any())?) {
+            (Converted::One(_), Value::Object(item)) => Output::One(item),
+            (Converted::Many(_), Value::Array(items)) => {
+                Output::Many(items.into_iter().filter_map(|item| if let Value::Object(item) = item { Some(item) } else { None }).collect())
+            }
+            (_, _) => unreachable!("an item is written as an object, a list as an array"),
+        };
+        let text = write_output(declaration, invocation.cid.as_str(), &output).map_err(|error| xml_error(py, &error))?;
+        return Ok(text.into());
+    }
+    let mut text = Vec::with_capacity(256);
+    match declaration.and_then(|declaration| declaration.response_elem.as_deref()) {
+        Some(element) => {
+            text.push(b'{');
+            json::append_text(element, &mut text);
+            text.push(b':');
+            json::append(converted.as_any(), &mut text)?;
+            text.push(b'}');
+        }
+        None => json::append(converted.as_any(), &mut text)?,
+    }
+    Ok(text.into())
+}
+
+/// A payload of no declared shape: texts and bytes as they are, nothing for `None`, what says itself how it is written, JSON for the
+/// rest, XML on XML channels.
+fn free(py: Python<'_>, invocation: &Invocation, value: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+    // the common case first
+    if value.is_exact_instance_of::<PyDict>() && invocation.data_format != DataFormat::Xml {
+        return json::write(value).map(Bytes::from);
+    }
+    if value.is_none() {
+        return Ok(Bytes::new());
+    }
+    if let Some(body) = bytes_of(value)? {
+        return Ok(body);
+    }
+    let class = value.get_type();
+    if class.module().is_ok_and(|module| module.to_str().is_ok_and(|module| module.starts_with("lxml."))) {
+        let text = py.import(intern!(py, "lxml.etree"))?.call_method1(intern!(py, "tostring"), (value,))?;
+        return bytes_of(&text)?.ok_or_else(|| cannot_write(value));
+    }
+    let is_json = |value: &Bound<'_, PyAny>| value.is_instance_of::<PyDict>() || value.is_instance_of::<PyTuple>();
+    if !is_json(value) {
+        for name in [intern!(py, "to_json"), intern!(py, "to_dict"), intern!(py, "getvalue")] {
+            if class.getattr_opt(name)?.is_some() {
+                let own = value.call_method0(name)?;
+                return match bytes_of(&own)? {
+                    Some(body) => Ok(body),
+                    None => json::write(&own).map(Bytes::from),
+                };
+            }
+        }
+    }
+    if invocation.data_format == DataFormat::Xml {
+        let text = write_plain("response", &tree(value)?).map_err(|error| xml_error(py, &error))?;
+        return Ok(text.into());
+    }
+    json::write(value).map(Bytes::from)
+}
+
+fn bytes_of(value: &Bound<'_, PyAny>) -> PyResult<Option<Bytes>> {
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(Some(Bytes::copy_from_slice(text.to_str()?.as_bytes())));
+    }
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(Some(Bytes::copy_from_slice(bytes.as_bytes())));
+    }
+    if let Ok(bytes) = value.cast::<PyByteArray>() {
+        return Ok(Some(bytes.to_vec().into()));
+    }
+    Ok(None)
+}
+
+/// A value as a tree, through its JSON.
+fn tree(value: &Bound<'_, PyAny>) -> PyResult<Value> {
+    let text = json::write(value)?;
+    serde_json::from_slice(&text).map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
+}
+
+fn xml_error(py: Python<'_>, error: &Error) -> PyErr {
+    ZATO_EXCEPTION.error(py, (py.None(), error.message().to_owned()))
+}
+
+/// Compresses a body as `Content-Encoding: gzip` wants it.
+pub(crate) fn gzip(py: Python<'_>, body: &[u8]) -> PyResult<Bytes> {
+    let compressed = py
+        .import(intern!(py, "gzip"))?
+        .call_method1(intern!(py, "compress"), (PyBytes::new(py, body), 6))?
+        .cast_into::<PyBytes>()?;
+    Ok(Bytes::copy_from_slice(compressed.as_bytes()))
+}

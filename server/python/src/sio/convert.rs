@@ -1,0 +1,240 @@
+//! How values of declared input are read (sio.md 3).
+
+use pyo3::exceptions::{PyArithmeticError, PyLookupError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::{PyTypeInfo, intern};
+
+use busbar_model::sio::ElementKind;
+
+use crate::errors::VALIDATION;
+use crate::sio::dates::{read_date, read_datetime};
+use crate::sio::declaration::Field;
+
+/// Longest part of a value that an error repeats, in characters.
+const SHOWN: usize = 100;
+
+/// Converts a value of an element. The error is a `ValidationException`, status 400, that names the element and the value.
+pub(crate) fn read_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    if value.is_none() {
+        return Ok(match field.kind {
+            ElementKind::Bool => PyBool::new(py, false).to_owned().into_any(),
+            ElementKind::Float => PyFloat::new(py, 0.0).into_any(),
+            ElementKind::List => PyList::empty(py).into_any(),
+            _ => value,
+        });
+    }
+    match field.kind {
+        ElementKind::Text | ElementKind::Secret => read_text(value),
+        ElementKind::AsIs => Ok(value),
+        ElementKind::Opaque => bunchify(&value),
+        ElementKind::Bool => read_bool(&value).map(|flag| PyBool::new(py, flag).to_owned().into_any()).map_err(|error| {
+            invalid(field, &value, "true or false", &error)
+        }),
+        ElementKind::List => Ok(match () {
+            () if value.is_instance_of::<PyList>() => value,
+            () if value.is_instance_of::<PyTuple>() => value.cast::<PyTuple>()?.to_list().into_any(),
+            () => PyList::new(py, [value])?.into_any(),
+        }),
+        ElementKind::Dict => read_dict(field, &value),
+        ElementKind::DictList => read_dict_list(field, &value),
+        ElementKind::Custom => read_custom(field, &value),
+        // of these, nothing is nothing: an empty text gets through as it is
+        _ if is_empty_text(&value) => Ok(if field.kind == ElementKind::Csv { PyList::empty(py).into_any() } else { value }),
+        ElementKind::Int => read_int(&value).map_err(|error| invalid(field, &value, "an integer", &error)),
+        ElementKind::Float => read_float(&value).map_err(|error| invalid(field, &value, "a number", &error)),
+        ElementKind::Decimal => read_decimal(&value).map_err(|error| invalid(field, &value, "a decimal number", &error)),
+        ElementKind::Date => read_date(&value).map_err(|error| invalid(field, &value, "a date", &error)),
+        ElementKind::DateTime => read_datetime(&value).map_err(|error| invalid(field, &value, "a date and time", &error)),
+        ElementKind::Utc => without_utc_offset(&value),
+        ElementKind::Uuid => read_uuid(&value).map_err(|error| invalid(field, &value, "a UUID", &error)),
+        ElementKind::Csv => read_csv(&value).map_err(|error| invalid(field, &value, "comma-separated text", &error)),
+    }
+}
+
+/// What an optional element is that was not sent.
+pub(crate) fn missing_value<'py>(py: Python<'py>, field: &Field) -> Bound<'py, PyAny> {
+    match (&field.default, field.kind) {
+        (Some(default), _) => default.bind(py).clone(),
+        (None, ElementKind::Bool) => PyBool::new(py, false).to_owned().into_any(),
+        (None, _) => intern!(py, "").clone().into_any(),
+    }
+}
+
+pub(crate) fn read_text(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    if value.is_exact_instance_of::<PyString>() { Ok(value) } else { Ok(value.str()?.into_any()) }
+}
+
+pub(crate) fn read_int<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    if value.is_exact_instance_of::<PyInt>() {
+        return Ok(value.clone());
+    }
+    if let Some(number) = value.cast::<PyString>().ok().and_then(|text| text.to_str().ok()).and_then(plain_int) {
+        return Ok(number.into_pyobject(py)?.into_any());
+    }
+    // signs, blanks, big numbers: as Python reads them
+    PyInt::type_object(py).call1((value,))
+}
+
+/// Text that is a few digits, with or without a minus.
+fn plain_int(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    (!digits.is_empty() && digits.len() <= 18 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+pub(crate) fn read_bool(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if let Ok(flag) = value.cast::<PyBool>() {
+        return Ok(flag.is_true());
+    }
+    let text = value.str()?.to_str()?.trim().to_ascii_lowercase();
+    match text.as_str() {
+        "true" | "yes" | "on" | "y" | "t" | "1" => Ok(true),
+        "false" | "no" | "off" | "n" | "f" | "0" | "" | "none" => Ok(false),
+        _ => Err(PyValueError::new_err("")),
+    }
+}
+
+pub(crate) fn read_float<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if value.is_exact_instance_of::<PyFloat>() {
+        return Ok(value.clone());
+    }
+    PyFloat::type_object(value.py()).call1((value,))
+}
+
+pub(crate) fn read_decimal<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    static DECIMAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let py = value.py();
+    let class = DECIMAL.import(py, "decimal", "Decimal")?;
+    if value.is_instance(class)? {
+        return Ok(value.clone());
+    }
+    if value.is_instance_of::<PyFloat>() {
+        // through its text, so that 1.1 does not become the 52 digits of the nearest double
+        return class.call1((value.str()?,));
+    }
+    class.call1((value,))
+}
+
+pub(crate) fn read_uuid<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    static UUID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let class = UUID.import(value.py(), "uuid", "UUID")?;
+    if value.is_instance(class)? { Ok(value.clone()) } else { class.call1((value.str()?,)) }
+}
+
+pub(crate) fn without_utc_offset<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    let text = match value.getattr_opt(intern!(py, "isoformat"))? {
+        Some(isoformat) => isoformat.call0()?.str()?,
+        None => value.str()?,
+    };
+    let text = text.to_str()?;
+    Ok(PyString::new(py, text.strip_suffix("+00:00").unwrap_or(text)).into_any())
+}
+
+fn read_csv<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(PyList::new(py, text.to_str()?.split(','))?.into_any());
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        return Ok(value.clone());
+    }
+    Err(PyValueError::new_err(""))
+}
+
+fn read_dict<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    let Ok(dict) = value.cast::<PyDict>() else {
+        return Err(invalid(field, value, "an object", &PyTypeError::new_err("")));
+    };
+    if field.nested.is_empty() {
+        return Ok(value.clone());
+    }
+    let read = PyDict::new(py);
+    for nested in &field.nested {
+        let converted = match dict.get_item(&nested.name)? {
+            Some(value) => read_value(nested, value)?,
+            None if nested.required => {
+                let message = format!("key `{}` was not found in element `{}`", nested.text, field.text);
+                return Err(VALIDATION.error(py, (py.None(), message)));
+            }
+            None => missing_value(py, nested),
+        };
+        read.set_item(&nested.name, converted)?;
+    }
+    bunch(py)?.call1((read,))
+}
+
+fn read_dict_list<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    if !value.is_instance_of::<PyList>() && !value.is_instance_of::<PyTuple>() {
+        return Err(invalid(field, value, "a list of objects", &PyTypeError::new_err("")));
+    }
+    let rows = PyList::empty(py);
+    for row in value.try_iter()? {
+        rows.append(read_dict(field, &row?)?)?;
+    }
+    Ok(rows.into_any())
+}
+
+/// Elements of the user's own: today `from_json(value)`, in older services `convert(value)` or `from_(value)`.
+fn read_custom<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    let Some(element) = field.element.as_ref().map(|element| element.bind(py)) else { return Ok(value.clone()) };
+    for name in [intern!(py, "from_json"), intern!(py, "convert"), intern!(py, "from_")] {
+        if let Some(method) = element.getattr_opt(name)? {
+            return method.call1((value,)).map_err(|error| {
+                let about_the_value = error.is_instance_of::<PyValueError>(py)
+                    || error.is_instance_of::<PyTypeError>(py)
+                    || error.is_instance_of::<PyArithmeticError>(py)
+                    || error.is_instance_of::<PyLookupError>(py);
+                if about_the_value { invalid(field, value, "what its element reads", &error) } else { error }
+            });
+        }
+    }
+    Ok(value.clone())
+}
+
+/// The error about a value: status 400. The reason follows where the reader gave one that callers can use.
+#[cold]
+fn invalid(field: &Field, value: &Bound<'_, PyAny>, expected: &str, reason: &PyErr) -> PyErr {
+    let py = value.py();
+    let mut message = format!("element `{}`: {} is not {expected}", field.text, shown(value));
+    if matches!(field.kind, ElementKind::Date | ElementKind::DateTime | ElementKind::Custom) {
+        let reason = reason.value(py).to_string();
+        if !reason.is_empty() {
+            message.push_str(": ");
+            message.push_str(&reason);
+        }
+    }
+    let error = VALIDATION.error(py, (py.None(), message));
+    error.set_cause(py, Some(reason.clone_ref(py)));
+    error
+}
+
+fn shown(value: &Bound<'_, PyAny>) -> String {
+    let text = value.repr().map_or_else(|_| "the value".to_owned(), |text| text.to_string_lossy().into_owned());
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+fn is_empty_text(value: &Bound<'_, PyAny>) -> bool {
+    value.cast::<PyString>().is_ok_and(|text| text.len().is_ok_and(|length| length == 0))
+}
+
+/// The class `bunch.Bunch`.
+pub(crate) fn bunch<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyType>> {
+    static BUNCH: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    BUNCH.import(py, "bunch", "Bunch")
+}
+
+/// `bunch.bunchify(value)`
+pub(crate) fn bunchify<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    static BUNCHIFY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    BUNCHIFY.import(value.py(), "bunch", "bunchify")?.call1((value,))
+}

@@ -1,0 +1,242 @@
+//! How declared output is collected and converted (sio.md 5).
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDate, PyDateTime, PyDict, PyFloat, PyInt, PyList, PyString, PyTime, PyTuple};
+
+use busbar_model::sio::ElementKind;
+
+use crate::errors;
+use crate::sio::convert::{read_bool, read_decimal, read_float, read_int, read_uuid, without_utc_offset};
+use crate::sio::dates::{read_date, read_datetime};
+use crate::sio::declaration::{Field, Sio};
+
+/// What the declared names have in an item: a dict, or any object whose attributes they are. Values are not converted. With nothing
+/// declared under some of an item's names, those are left behind.
+pub(crate) fn collect<'py>(fields: &[Field], item: &Bound<'py, PyAny>, into: &Bound<'py, PyDict>) -> PyResult<()> {
+    let source = Source::of(item)?;
+    for field in fields {
+        if let Some(value) = source.get(field)? {
+            into.set_item(&field.name, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Converts the collected values of one item, in the order of the declaration.
+pub(crate) fn convert<'py>(sio: &Sio, fields: &[Field], item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    let py = item.py();
+    let source = Source::of(item)?;
+    let converted = PyDict::new(py);
+    for field in fields {
+        let Some(mut value) = source.get(field)? else {
+            if field.required {
+                return Err(PyValueError::new_err(format!(
+                    "required output element `{}` is missing in the payload",
+                    field.text
+                )));
+            }
+            if let Some(default) = &sio.default_output
+                && !field.skip_empty
+            {
+                converted.set_item(&field.name, default)?;
+            }
+            continue;
+        };
+        if !field.required && is_empty(&value)? {
+            if field.skip_empty {
+                continue;
+            }
+            if let Some(empty) = &sio.empty_output {
+                value = empty.bind(py).clone();
+            }
+        }
+        converted.set_item(&field.name, write_value(field, value)?)?;
+    }
+    Ok(converted)
+}
+
+/// Where the values of an item are.
+enum Source<'py> {
+    Dict(Bound<'py, PyDict>),
+    Attributes(Bound<'py, PyAny>),
+}
+
+impl<'py> Source<'py> {
+    fn of(item: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let py = item.py();
+        if let Ok(dict) = item.cast::<PyDict>() {
+            return Ok(Self::Dict(unwrapped(dict)?));
+        }
+        // objects that say themselves what they hold: rows, named tuples, models
+        for name in [intern!(py, "to_zato"), intern!(py, "_asdict"), intern!(py, "to_dict")] {
+            if let Some(method) = item.get_type().getattr_opt(name)?.and(item.getattr_opt(name)?)
+                && let Ok(dict) = method.call0()?.cast_into::<PyDict>()
+            {
+                return Ok(Self::Dict(dict));
+            }
+        }
+        Ok(Self::Attributes(item.clone()))
+    }
+
+    fn get(&self, field: &Field) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self {
+            Self::Dict(dict) => dict.get_item(&field.name),
+            Self::Attributes(object) => object.getattr_opt(field.name.bind(object.py())),
+        }
+    }
+}
+
+/// Responses of internal services are passed on without their own element.
+fn unwrapped<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    if dict.len() == 1
+        && let Some((key, value)) = dict.iter().next()
+        && let Ok(key) = key.extract::<&str>()
+        && key.starts_with("zato_")
+        && key.ends_with("_response")
+        && let Ok(inner) = value.cast_into::<PyDict>()
+    {
+        return Ok(inner);
+    }
+    Ok(dict.clone())
+}
+
+/// Converts one value. Errors are a `ValueError` that names the element.
+fn write_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    if value.is_none() {
+        return Ok(value);
+    }
+    let is_empty_text = value.cast::<PyString>().is_ok_and(|text| text.len().is_ok_and(|length| length == 0));
+    let converted = match field.kind {
+        ElementKind::Text | ElementKind::Secret => write_text(value.clone()),
+        ElementKind::AsIs | ElementKind::Opaque => Ok(value.clone()),
+        ElementKind::Bool => read_bool(&value).map(|flag| PyBool::new(py, flag).to_owned().into_any()),
+        ElementKind::List => match () {
+            () if is_empty_text => Ok(PyList::empty(py).into_any()),
+            () if is_scalar(&value) => PyList::new(py, [&value]).map(Bound::into_any),
+            () => Ok(value.clone()),
+        },
+        ElementKind::Dict if is_empty_text => Ok(PyDict::new(py).into_any()),
+        ElementKind::Dict => write_dict(field, &value),
+        ElementKind::DictList if is_empty_text => Ok(PyList::empty(py).into_any()),
+        ElementKind::DictList => write_dict_list(field, &value),
+        ElementKind::Custom => write_custom(field, &value),
+        _ if is_empty_text => Ok(value.clone()),
+        ElementKind::Int => read_int(&value),
+        ElementKind::Float => read_float(&value),
+        ElementKind::Decimal => read_decimal(&value).and_then(|number| number.str().map(Bound::into_any)),
+        ElementKind::Date => read_date(&value).and_then(|date| {
+            date.call_method0(intern!(py, "date"))?.call_method0(intern!(py, "isoformat"))
+        }),
+        ElementKind::DateTime => read_datetime(&value).and_then(|time| time.call_method0(intern!(py, "isoformat"))),
+        ElementKind::Utc => without_utc_offset(&value),
+        ElementKind::Uuid => read_uuid(&value).and_then(|uuid| uuid.getattr(intern!(py, "hex"))),
+        ElementKind::Csv => write_csv(&value),
+    };
+    converted.map_err(|error| {
+        if field.kind == ElementKind::Custom || !errors::is_ordinary(py, &error) {
+            return error;
+        }
+        let outer = PyValueError::new_err(format!(
+            "output element `{}`: cannot write {} as declared: {}",
+            field.text,
+            value.repr().map_or_else(|_| "its value".to_owned(), |text| text.to_string_lossy().into_owned()),
+            error.value(py)
+        ));
+        outer.set_cause(py, Some(error));
+        outer
+    })
+}
+
+/// Plain names and `Text`: scalars become text, objects and lists stay what they are, points in time become ISO text.
+fn write_text(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let py = value.py();
+    if value.is_exact_instance_of::<PyString>()
+        || value.is_instance_of::<PyDict>()
+        || value.is_instance_of::<PyList>()
+        || value.is_instance_of::<PyTuple>()
+    {
+        return Ok(value);
+    }
+    if value.is_instance_of::<PyDate>() || value.is_instance_of::<PyTime>() {
+        return value.call_method0(intern!(py, "isoformat"));
+    }
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return value.py().get_type::<PyString>().call1((bytes, "utf-8"));
+    }
+    Ok(value.str()?.into_any())
+}
+
+fn write_csv<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if value.is_instance_of::<PyString>() {
+        return Ok(value.clone());
+    }
+    let parts = value.try_iter()?.map(|part| Ok(part?.str()?.to_str()?.to_owned())).collect::<PyResult<Vec<_>>>()?;
+    Ok(PyString::new(value.py(), &parts.join(",")).into_any())
+}
+
+fn write_dict<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    if is_scalar(value) || value.is_instance_of::<PyList>() {
+        return Err(PyTypeError::new_err("a dict is expected"));
+    }
+    if field.nested.is_empty() {
+        return Ok(value.clone());
+    }
+    let source = Source::of(value)?;
+    let written = PyDict::new(py);
+    for nested in &field.nested {
+        match source.get(nested)? {
+            Some(value) => written.set_item(&nested.name, write_value(nested, value)?)?,
+            None if nested.required => {
+                return Err(PyValueError::new_err(format!("key `{}` was not found", nested.text)));
+            }
+            None => written.set_item(&nested.name, "")?,
+        }
+    }
+    Ok(written.into_any())
+}
+
+fn write_dict_list<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if is_scalar(value) || value.is_instance_of::<PyDict>() {
+        return Err(PyTypeError::new_err("a list of dicts is expected"));
+    }
+    let rows = PyList::empty(value.py());
+    for row in value.try_iter()? {
+        rows.append(write_dict(field, &row?)?)?;
+    }
+    Ok(rows.into_any())
+}
+
+/// Elements of the user's own: today `to_json(value)`, in older services `to_(value)`.
+fn write_custom<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    let Some(element) = field.element.as_ref().map(|element| element.bind(py)) else { return Ok(value.clone()) };
+    for name in [intern!(py, "to_json"), intern!(py, "to_")] {
+        if let Some(method) = element.getattr_opt(name)? {
+            return method.call1((value,));
+        }
+    }
+    Ok(value.clone())
+}
+
+fn is_scalar(value: &Bound<'_, PyAny>) -> bool {
+    value.is_instance_of::<PyString>()
+        || value.is_instance_of::<PyInt>()
+        || value.is_instance_of::<PyFloat>()
+        || value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyDateTime>()
+        || value.is_instance_of::<PyDate>()
+}
+
+fn is_empty(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if value.is_none() {
+        return Ok(true);
+    }
+    if value.is_instance_of::<PyString>() || value.is_instance_of::<PyDict>() || value.is_instance_of::<PyList>() {
+        return Ok(value.len()? == 0);
+    }
+    Ok(false)
+}
