@@ -53,7 +53,10 @@ enum State {
 impl Calls {
     /// No calls. Its sweep runs on the current tokio runtime for as long as there is somebody who could call.
     pub(crate) fn spawn(handler: Arc<dyn Handler>) -> Arc<Self> {
-        let calls = Arc::new(Self { handler, shards: Default::default() });
+        let calls = Arc::new(Self {
+            handler,
+            shards: Default::default(),
+        });
         task::spawn("deadlines", TaskKind::Once, sweep(Arc::downgrade(&calls)));
         calls
     }
@@ -64,16 +67,40 @@ impl Calls {
         let mut guard = self.lock(shard);
         let slab = &mut *guard;
         let index = slab.free.pop().unwrap_or_else(|| {
-            slab.slots.push(Slot { turn: 0, cid, deadline, state: State::Free });
+            slab.slots.push(Slot {
+                turn: 0,
+                cid,
+                deadline,
+                state: State::Free,
+            });
             // a slab that is full of four milliard calls in flight has used up the memory before
             slab.slots.len() as u32 - 1
         });
         let slot = &mut slab.slots[index as usize];
-        *slot = Slot { turn: (slot.turn + 1) & TURNS, cid, deadline, state: State::Waiting(None) };
-        let place = Place { shard, index, turn: slot.turn };
+        *slot = Slot {
+            turn: (slot.turn + 1) & TURNS,
+            cid,
+            deadline,
+            state: State::Waiting(None),
+        };
+        let place = Place {
+            shard,
+            index,
+            turn: slot.turn,
+        };
         drop(guard);
-        let reply = ReplyTo::Sink { sink: Arc::clone(self) as Arc<dyn ReplySink>, id: place.pack() };
-        (reply, Waiting { calls: Arc::clone(self), cid, place: Some(place) })
+        let reply = ReplyTo::Sink {
+            sink: Arc::clone(self) as Arc<dyn ReplySink>,
+            id: place.pack(),
+        };
+        (
+            reply,
+            Waiting {
+                calls: Arc::clone(self),
+                cid,
+                place: Some(place),
+            },
+        )
     }
 
     fn lock(&self, shard: usize) -> MutexGuard<'_, Slab> {
@@ -121,7 +148,13 @@ impl ReplySink for Calls {
         let place = Place::unpack(id);
         let mut slab = self.lock(place.shard);
         // an answer that comes after the deadline, or after the caller has left, finds somebody else's slot or an empty one
-        let Some(slot) = slab.slots.get_mut(place.index as usize).filter(|slot| slot.turn == place.turn) else { return };
+        let Some(slot) = slab
+            .slots
+            .get_mut(place.index as usize)
+            .filter(|slot| slot.turn == place.turn)
+        else {
+            return;
+        };
         if let State::Waiting(waker) = &mut slot.state {
             let waker = waker.take();
             slot.state = State::Done(outcome);
@@ -147,7 +180,11 @@ impl Place {
     }
 
     fn unpack(id: u64) -> Self {
-        Self { shard: id as usize % SHARDS, index: (id >> 4) as u32, turn: (id >> 36) as u32 }
+        Self {
+            shard: id as usize % SHARDS,
+            index: (id >> 4) as u32,
+            turn: (id >> 36) as u32,
+        }
     }
 }
 

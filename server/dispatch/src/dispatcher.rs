@@ -30,7 +30,12 @@ impl Dispatcher {
     /// otherwise. Needs a tokio runtime around it.
     pub fn new(table: Arc<ServiceTable>, handler: Arc<dyn Handler>, deadline: Duration) -> Arc<Self> {
         let calls = Calls::spawn(Arc::clone(&handler));
-        Arc::new(Self { table, handler, calls, deadline })
+        Arc::new(Self {
+            table,
+            handler,
+            calls,
+            deadline,
+        })
     }
 
     /// Everything that needs no waiting.
@@ -48,7 +53,10 @@ impl Dispatcher {
                     return Err(ping::answer(request.cid));
                 }
                 let Some(entry) = self.table.get(target.name) else {
-                    return Err(Outcome::Fault(Fault::new(400, format!("No such service `{}`", target.name))));
+                    return Err(Outcome::Fault(Fault::new(
+                        400,
+                        format!("No such service `{}`", target.name),
+                    )));
                 };
                 let head = Head::unpack(&target.head).expect("a head that was packed just now");
                 check(&entry.info, &head, &target.body)?;
@@ -72,7 +80,16 @@ impl Dispatcher {
         };
         let deadline = Instant::now() + limit;
         let (reply, waiting) = self.calls.wait(cid, deadline);
-        self.handler.submit(Call { cid, service: entry.handle, deadline, head, body }, reply);
+        self.handler.submit(
+            Call {
+                cid,
+                service: entry.handle,
+                deadline,
+                head,
+                body,
+            },
+            reply,
+        );
         waiting
     }
 }

@@ -24,7 +24,10 @@ pub(crate) fn target<'a>(head: &Head<'a>, body: &Bytes) -> Result<Target<'a>, Fa
         return Err(Fault::new(400, "Bad request"));
     };
     if (name.starts_with("zato") || name.starts_with("pub.zato")) && name != builtin::PING {
-        return Err(Fault::new(400, format!("Service `{name}` cannot be called from outside")));
+        return Err(Fault::new(
+            400,
+            format!("Service `{name}` cannot be called from outside"),
+        ));
     }
     let body = if head.method == "GET" && body.is_empty() && !head.query.is_empty() {
         let object = query::to_object(head.query);
@@ -43,7 +46,16 @@ pub(crate) fn target<'a>(head: &Head<'a>, body: &Bytes) -> Result<Target<'a>, Fa
         security_type: head.security_type,
         username: head.username,
     });
-    let fields = RequestFields { method: head.method, path: head.path, query: head.query, remote: head.remote };
+    let fields = RequestFields {
+        method: head.method,
+        path: head.path,
+        query: head.query,
+        remote: head.remote,
+    };
     let params = head.params().filter(|(name, _)| *name != builtin::INVOKER_PARAM);
-    Ok(Target { name, head: HeadBuilder::request(&channel, fields).finish(params, head.headers()), body })
+    Ok(Target {
+        name,
+        head: HeadBuilder::request(&channel, fields).finish(params, head.headers()),
+        body,
+    })
 }

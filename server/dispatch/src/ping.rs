@@ -8,5 +8,9 @@ pub(crate) fn answer(cid: Cid) -> Outcome {
     let body = format!(
         r#"{{"pong":"zato","zato_env":{{"result":"ZATO_OK","cid":"{cid}","details":""}},"zato_ping_response":{{"pong":"zato"}}}}"#
     );
-    Outcome::Reply(Reply { status: 200, body: body.into(), ..Reply::default() })
+    Outcome::Reply(Reply {
+        status: 200,
+        body: body.into(),
+        ..Reply::default()
+    })
 }

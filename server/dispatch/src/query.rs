@@ -53,8 +53,14 @@ mod tests {
     fn queries_are_read() {
         let object = |query| Value::Object(to_object(query));
         assert_eq!(object(""), json!({}));
-        assert_eq!(object("a=1&b=&c&a=2&&a=3"), json!({"a": ["1", "2", "3"], "b": "", "c": ""}));
-        assert_eq!(object("na%20me=a+b%2B%c5%bc&x=%ff%"), json!({"na me": "a b+ż", "x": "\u{fffd}%"}));
+        assert_eq!(
+            object("a=1&b=&c&a=2&&a=3"),
+            json!({"a": ["1", "2", "3"], "b": "", "c": ""})
+        );
+        assert_eq!(
+            object("na%20me=a+b%2B%c5%bc&x=%ff%"),
+            json!({"na me": "a b+ż", "x": "\u{fffd}%"})
+        );
         assert!(has_name("a=1&b%5F=2", "b_"));
         assert!(!has_name("a=b", "b"));
     }

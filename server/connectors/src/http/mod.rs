@@ -4,15 +4,26 @@
 //!
 //! * [`ChannelHttp`] - the object: a URL under which a service can be called
 //! * [`HttpConfig`] - the server's address and limits
+//! * [`Routes`] - the channels that are configured
+//! * [`HttpServer`] - bound, spawned, drained
 //!
 //! * [`outgoing`] - connections that services call
 //! * [`outgoing_config`] - their object type
 
+mod body;
 mod config;
+mod front;
+mod io;
 pub mod outgoing;
 pub mod outgoing_config;
 mod pattern;
+mod respond;
+mod routes;
+mod server;
 mod settings;
+mod watch;
 
 pub use config::{ChannelHttp, ParamsPriority, Transport, UrlParamsPriority};
+pub use routes::Routes;
+pub use server::{BoundHttp, HttpServer};
 pub use settings::{HttpConfig, Network, Tls};

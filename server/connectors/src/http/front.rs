@@ -1,0 +1,316 @@
+//! One request, from its head to its response.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use percent_encoding::percent_decode_str;
+
+use busbar_model::{Cid, DataFormat};
+use busbar_runtime::call::RequestFields;
+use busbar_runtime::inbound::{Dispatch, Gate, Inbound};
+use busbar_runtime::{Fault, HeadBuilder};
+
+use crate::http::body::{self, BodyError, BodyLimits};
+use crate::http::config::METHODS;
+use crate::http::respond;
+use crate::http::routes::{Found, Route, Routes};
+use crate::http::settings::Network;
+use crate::http::watch::{Connection, InFlight};
+
+/// Bodies of refused requests up to this size are read and forgotten, so that the connection can be used again.
+const SKIP: usize = 64 * 1024;
+
+/// Headers by which proxies say for whom they ask, most trusted first.
+const FORWARDED: [HeaderName; 2] = [
+    HeaderName::from_static("x-zato-forwarded-for"),
+    HeaderName::from_static("x-forwarded-for"),
+];
+
+/// Everything that requests need and share.
+pub(crate) struct Front {
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) dispatch: Arc<dyn Dispatch>,
+    pub(crate) limits: BodyLimits,
+    pub(crate) server: Option<HeaderValue>,
+    pub(crate) trusted_proxies: Vec<Network>,
+}
+
+/// One connection's client.
+pub(crate) struct Client {
+    pub(crate) front: Arc<Front>,
+    pub(crate) connection: Arc<Connection>,
+    address_text: String,
+    is_proxy: bool,
+}
+
+/// A request that may be read.
+struct Admitted {
+    route: Arc<Route>,
+    head: Bytes,
+}
+
+impl Client {
+    pub(crate) fn new(front: Arc<Front>, connection: Arc<Connection>, address: SocketAddr) -> Self {
+        let is_proxy = front
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(address.ip()));
+        Self {
+            front,
+            connection,
+            address_text: address.to_string(),
+            is_proxy,
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
+        let cid = Cid::new();
+        let is_http2 = request.version() == Version::HTTP_2;
+        let in_flight = self.connection.begin(is_http2);
+        let started = tracing::enabled!(tracing::Level::DEBUG).then(Instant::now);
+        let (parts, mut body) = request.into_parts();
+        let is_head = parts.method == Method::HEAD;
+        let expects = !is_http2 && parts.headers.contains_key(header::EXPECT);
+
+        let admitted = self.admit(&parts, cid);
+        if started.is_some() {
+            log_start(&parts, &admitted, cid, &self.address_text);
+        }
+        drop(parts);
+        let mut is_refused = true;
+        let mut response = match admitted {
+            Ok(Admitted { route, head }) => match body::read(&mut body, self.front.limits).await {
+                Ok(bytes) => {
+                    is_refused = false;
+                    let request = Inbound {
+                        cid,
+                        service: Arc::clone(&route.service),
+                        channel: route.head.clone(),
+                        head,
+                        body: bytes,
+                        timeout: route.timeout,
+                    };
+                    respond::outcome(self.front.dispatch.dispatch(request).await, route.data_format, cid)
+                }
+                Err(error) => respond::fault(&body_fault(&error), route.data_format, cid),
+            },
+            Err(response) => *response,
+        };
+        if is_refused && !self.let_go(&mut body, expects).await && !is_http2 {
+            self.connection.lingers.store(true, Ordering::Relaxed);
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+
+        let headers = response.headers_mut();
+        if let Some(server) = &self.front.server {
+            headers.entry(header::SERVER).or_insert_with(|| server.clone());
+        }
+        headers.entry(respond::X_ZATO_CID).or_insert_with(|| {
+            HeaderValue::from_bytes(cid.as_bytes()).expect("hexadecimal digits can stand in a header")
+        });
+        if is_head {
+            // the length that a GET would have had, and nothing of it
+            let length = HeaderValue::from(response.body().len());
+            response.headers_mut().insert(header::CONTENT_LENGTH, length);
+            *response.body_mut() = Bytes::new();
+        }
+        if let Some(started) = started {
+            let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
+            tracing::debug!(%cid, status = response.status().as_u16(), size_bytes = response.body().len(), duration_ms, "answered");
+        }
+        Ok(response.map(|data| Answer {
+            data,
+            _in_flight: in_flight,
+        }))
+    }
+
+    /// Everything that is known without the body: is there a channel, and may the caller use it? What the hub refuses here costs no read.
+    fn admit(&self, parts: &Parts, cid: Cid) -> Result<Admitted, Box<Response<Bytes>>> {
+        let method = parts.method.as_str();
+        if !METHODS.contains(&method) {
+            let fault = Fault::new(405, "Unsupported HTTP method").with_header("Allow", METHODS.join(", "));
+            return Err(Box::new(respond::fault(&fault, DataFormat::Json, cid)));
+        }
+        if let Some(coding) = parts.headers.get(header::TRANSFER_ENCODING)
+            && !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+        {
+            // hyper undoes `chunked` only; what else was done to the body would reach services as it is
+            let fault = Fault::new(501, "Unsupported transfer coding");
+            return Err(Box::new(respond::fault(&fault, DataFormat::Json, cid)));
+        }
+        let Some(path) = decode_path(parts.uri.path()) else {
+            let fault = Fault::new(400, "Malformed URL path");
+            return Err(Box::new(respond::fault(&fault, DataFormat::Json, cid)));
+        };
+        let accept = parts.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
+        let routes = self.front.routes.load();
+        let route = match routes.find(&path, &parts.method, accept) {
+            Found::Route(route) => route,
+            Found::Inactive(route) => {
+                let fault = Fault::new(404, "Channel inactive");
+                return Err(Box::new(respond::fault(&fault, route.data_format, cid)));
+            }
+            Found::Method(allow) => {
+                let mut response = respond::bare(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    format!("Method not allowed (CID:{cid})"),
+                );
+                let allow = HeaderValue::from_str(&allow).expect("methods are tokens");
+                response.headers_mut().insert(header::ALLOW, allow);
+                return Err(Box::new(response));
+            }
+            Found::Nothing => {
+                return Err(Box::new(respond::bare(
+                    StatusCode::NOT_FOUND,
+                    format!("URL not found (CID:{cid})"),
+                )));
+            }
+        };
+        if let Some(security) = &route.security {
+            let header = |name: &str| parts.headers.get(name).map(HeaderValue::as_bytes);
+            self.front
+                .gate
+                .check(security, &header, cid)
+                .map_err(|fault| Box::new(respond::fault(&fault, route.data_format, cid)))?;
+        }
+        let remote = self.remote(&parts.headers);
+        let fields = RequestFields {
+            method,
+            path: &path,
+            query: parts.uri.query().unwrap_or_default(),
+            remote: &remote,
+        };
+        let headers = parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let head = HeadBuilder::request(&route.head, fields).finish(route.params(&path).into_iter(), headers);
+        Ok(Admitted {
+            route: Arc::clone(route),
+            head,
+        })
+    }
+
+    /// Who asks: the socket's peer, unless that is a proxy which says for whom it asks.
+    fn remote(&self, headers: &HeaderMap) -> Cow<'_, str> {
+        if self.is_proxy
+            && let Some(forwarded) = FORWARDED.iter().find_map(|name| headers.get(name))
+            && let Some(address) = first_address(forwarded)
+        {
+            return Cow::Owned(SocketAddr::new(address, 0).to_string());
+        }
+        Cow::Borrowed(&self.address_text)
+    }
+
+    /// Reads what is left of a refused request's body, if that is little. False: the connection cannot be used again.
+    async fn let_go(&self, body: &mut Incoming, expects: bool) -> bool {
+        if body.is_end_stream() {
+            return true;
+        }
+        // a client that waits for a go-ahead does not send the body now, and asking for it would be a go-ahead
+        !expects && body.size_hint().lower() <= SKIP as u64 && body::skip(body, SKIP, self.front.limits).await
+    }
+}
+
+fn body_fault(error: &BodyError) -> Fault {
+    match error {
+        BodyError::TooLarge(max) => Fault::new(413, format!("The request's body is larger than {max} bytes")),
+        BodyError::TooSlow => Fault::new(408, "The request's body comes too slowly"),
+        BodyError::Broken(_) => Fault::new(400, "The request's body cannot be read"),
+    }
+}
+
+/// The client's address: the first of those that a request has passed through. A proxy may add ports to them.
+fn first_address(forwarded: &HeaderValue) -> Option<IpAddr> {
+    let first = forwarded.to_str().ok()?.split(',').next()?.trim();
+    first
+        .parse()
+        .ok()
+        .or_else(|| first.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}
+
+/// Undoes percent-encoding. `None`: an escape is not one, or what it stands for is not text.
+fn decode_path(path: &str) -> Option<Cow<'_, str>> {
+    if !path.contains('%') {
+        return Some(Cow::Borrowed(path));
+    }
+    let mut escapes = path.split('%').skip(1);
+    let are_whole = escapes.all(|escape| {
+        escape
+            .as_bytes()
+            .get(..2)
+            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    let decoded = percent_decode_str(path).decode_utf8().ok()?;
+    (are_whole && !decoded.contains('\0')).then_some(decoded)
+}
+
+#[cold]
+fn log_start(parts: &Parts, admitted: &Result<Admitted, Box<Response<Bytes>>>, cid: Cid, remote: &str) {
+    let channel = admitted.as_ref().map_or("", |admitted| &admitted.route.name);
+    tracing::debug!(%cid, method = %parts.method, path = parts.uri.path(), channel, remote, "received a request");
+}
+
+/// A response's body, all there. Lives until hyper has taken the last of it.
+pub(crate) struct Answer {
+    data: Bytes,
+    _in_flight: InFlight,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.data.is_empty() {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.data.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_decoded() {
+        for (path, expected) in [
+            ("/a", Some("/a")),
+            ("/a%20b%2Fc", Some("/a b/c")),
+            ("/%C5%BC", Some("/ż")),
+            ("/%c5", None),
+            ("/%", None),
+            ("/%4", None),
+            ("/%zz", None),
+            ("/%+1", None),
+            ("/%00", None),
+            ("/%25", Some("/%")),
+        ] {
+            assert_eq!(decode_path(path).as_deref(), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,589 @@
+//! Which channel a request belongs to (http.md 2).
+//!
+//! Our own channels come before internal ones; then literal paths before those with placeholders, longer paths before shorter ones,
+//! channels that name a method or an accept value before those that take any, and at last by name. The first one that matches in full is
+//! it. Earlier servers went by name alone, so a channel that is now served by another one is warned of.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use http::Method;
+
+use busbar_model::object::{Record, Snapshot};
+use busbar_model::{ChannelType, DataFormat, Error, Kind};
+use busbar_runtime::call::{ChannelFields, ChannelHead};
+use busbar_runtime::inbound::builtin;
+use busbar_runtime::{Configure, HeadBuilder, Switch};
+
+use crate::http::config::{ANY_ACCEPT, ChannelHttp, ParamsPriority, Transport, UrlParamsPriority};
+use crate::http::pattern::{Pattern, first_segment};
+
+/// The channels that are configured, and the built-in ones.
+pub struct Routes {
+    table: Arc<ArcSwap<RouteTable>>,
+    /// Pairs of channels that were warned of, so that not every change repeats it.
+    warned: Arc<Mutex<HashSet<(String, String)>>>,
+}
+
+/// All channels at one moment.
+#[derive(Default)]
+pub(crate) struct RouteTable {
+    own: Scope,
+    internal: Scope,
+}
+
+/// One channel, ready for requests.
+pub(crate) struct Route {
+    pub(crate) name: String,
+    pub(crate) service: Arc<str>,
+    pub(crate) data_format: DataFormat,
+    pub(crate) security: Option<String>,
+    pub(crate) timeout: Option<Duration>,
+    /// The packed part of the head that is the same for all its requests.
+    pub(crate) head: ChannelHead,
+    is_active: bool,
+    path: String,
+    pattern: Pattern,
+    /// `None`: any.
+    method: Option<Method>,
+    /// `None`: any.
+    accept: Option<String>,
+}
+
+/// What a request was found to be.
+pub(crate) enum Found<'t> {
+    /// A request for this channel.
+    Route(&'t Arc<Route>),
+    /// A request for a channel that is switched off.
+    Inactive(&'t Arc<Route>),
+    /// There are channels for the path, but for these methods.
+    Method(String),
+    /// There is no such channel.
+    Nothing,
+}
+
+impl Routes {
+    /// The built-in channels only.
+    pub fn new() -> Arc<Self> {
+        let table = RouteTable {
+            own: Scope::default(),
+            internal: Scope::new(internal_routes()),
+        };
+        Arc::new(Self {
+            table: Arc::new(ArcSwap::from_pointee(table)),
+            warned: Arc::default(),
+        })
+    }
+
+    /// The channels now. Not to be kept across an await.
+    pub(crate) fn load(&self) -> Guard<Arc<RouteTable>> {
+        self.table.load()
+    }
+}
+
+impl Configure for Routes {
+    fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
+        let mut own = Vec::new();
+        for (record, channel) in snapshot.of::<ChannelHttp>() {
+            let channel = channel.map_err(|error| {
+                Error::new(Kind::Config, format!("cannot use channel.http `{}`", record.name)).with_source(error)
+            })?;
+            own.push(Route::build(record, channel, snapshot)?);
+        }
+        refuse_twins(&own)?;
+        let internal = internal_routes()
+            .into_iter()
+            .map(|route| route.secured(snapshot))
+            .collect();
+        let table = RouteTable {
+            own: Scope::new(own),
+            internal: Scope::new(internal),
+        };
+        let (current, warned) = (Arc::clone(&self.table), Arc::clone(&self.warned));
+        Ok(Switch::new(move || {
+            warn_of_changed_order(&table.own, &warned);
+            current.store(Arc::new(table));
+        }))
+    }
+}
+
+impl RouteTable {
+    /// Finds the channel of a request, by its decoded path.
+    pub(crate) fn find(&self, path: &str, method: &Method, accept: Option<&[u8]>) -> Found<'_> {
+        let accept = accept.unwrap_or(ANY_ACCEPT.as_bytes());
+        let mut allowed = Vec::new();
+        for scope in [&self.own, &self.internal] {
+            for route in scope.candidates(path) {
+                match &route.method {
+                    Some(other) if other != method => {
+                        if route.is_active && !allowed.contains(&other.as_str()) {
+                            allowed.push(other.as_str());
+                        }
+                        continue;
+                    }
+                    _ => {}
+                }
+                if route.accept.as_ref().is_some_and(|other| other.as_bytes() != accept) {
+                    continue;
+                }
+                return if route.is_active {
+                    Found::Route(route)
+                } else {
+                    Found::Inactive(route)
+                };
+            }
+        }
+        if allowed.is_empty() {
+            Found::Nothing
+        } else {
+            allowed.sort_unstable();
+            Found::Method(allowed.join(", "))
+        }
+    }
+}
+
+/// Channels of one kind, in the order in which they are tried; looked up without trying them all.
+#[derive(Default)]
+struct Scope {
+    routes: Vec<Arc<Route>>,
+    /// Indices into `routes`, ascending.
+    literal: HashMap<String, Vec<usize>>,
+    /// Paths with placeholders, by the segment that they begin with.
+    by_first: HashMap<String, Vec<usize>>,
+    /// Paths with a placeholder in the first segment, or with nothing behind it.
+    floating: Vec<usize>,
+}
+
+impl Scope {
+    fn new(mut routes: Vec<Route>) -> Self {
+        routes.sort_by(|one, other| one.rank().cmp(&other.rank()));
+        let mut scope = Self::default();
+        for (index, route) in routes.into_iter().enumerate() {
+            if route.pattern.is_literal() {
+                scope.literal.entry(route.path.clone()).or_default().push(index);
+            } else if let Some(first) = route.pattern.first_segment(&route.path) {
+                scope.by_first.entry(first.to_owned()).or_default().push(index);
+            } else {
+                scope.floating.push(index);
+            }
+            scope.routes.push(Arc::new(route));
+        }
+        scope
+    }
+
+    /// Channels whose path matches, in order.
+    fn candidates<'t>(&'t self, path: &str) -> impl Iterator<Item = &'t Arc<Route>> {
+        let literal = self.literal.get(path).map_or(&[][..], Vec::as_slice);
+        let mut near = match first_segment(path) {
+            Some(first) if !self.by_first.is_empty() => self.by_first.get(first).map_or(&[][..], Vec::as_slice),
+            _ => &[],
+        };
+        let mut floating = self.floating.as_slice();
+        // both are sorted: what comes first in the whole order comes first here
+        let mut patterns = std::iter::from_fn(move || match (near, floating) {
+            ([one, rest @ ..], others) if others.first().is_none_or(|other| one < other) => {
+                near = rest;
+                Some(*one)
+            }
+            (_, [one, rest @ ..]) => {
+                floating = rest;
+                Some(*one)
+            }
+            (_, []) => None,
+        });
+        let mut literal = literal.iter();
+        std::iter::from_fn(move || {
+            if let Some(index) = literal.next() {
+                return Some(&self.routes[*index]);
+            }
+            patterns
+                .by_ref()
+                .map(|index| &self.routes[index])
+                .find(|route| route.pattern.captures(path, &mut |_| {}))
+        })
+    }
+}
+
+impl Route {
+    fn build(record: &Record, channel: ChannelHttp, snapshot: &Snapshot) -> Result<Self, Error> {
+        let name = &record.name;
+        let pattern = Pattern::parse(&channel.url_path, channel.match_slash).map_err(|error| {
+            Error::new(Kind::Config, format!("cannot use the path of channel.http `{name}`")).with_source(error)
+        })?;
+        let method = match channel.method.as_str() {
+            "" => None,
+            method => Some(Method::from_bytes(method.as_bytes()).map_err(|error| {
+                Error::new(Kind::Config, format!("cannot use the method of channel.http `{name}`")).with_source(error)
+            })?),
+        };
+        let definition = match &channel.security {
+            Some(security) => Some(Definition::find(snapshot, security).ok_or_else(|| {
+                Error::new(
+                    Kind::NotFound,
+                    format!("channel.http `{name}` names the security definition `{security}`, which does not exist"),
+                )
+                .with_hint("create the definition first, or in the same import")
+            })?),
+            None => None,
+        };
+        Ok(Self {
+            head: channel_head(name, &channel, definition),
+            name: name.clone(),
+            service: channel.service.into(),
+            data_format: channel.data_format,
+            security: channel.security,
+            timeout: channel.timeout.map(|secs| Duration::from_secs(secs.into())),
+            is_active: record.is_active,
+            path: channel.url_path,
+            pattern,
+            method,
+            accept: (channel.http_accept != ANY_ACCEPT).then_some(channel.http_accept),
+        })
+    }
+
+    /// What stood in the place of each placeholder.
+    pub(crate) fn params<'r, 'p>(&'r self, path: &'p str) -> Vec<(&'r str, &'p str)> {
+        if self.pattern.is_literal() {
+            return Vec::new();
+        }
+        let mut params = Vec::with_capacity(self.pattern.names().len());
+        let mut names = self.pattern.names().iter();
+        self.pattern.captures(path, &mut |value| {
+            if let Some(name) = names.next() {
+                params.push((name.as_str(), value));
+            }
+        });
+        params
+    }
+
+    /// Lower is tried first.
+    fn rank(&self) -> impl Ord + '_ {
+        let named = usize::from(self.method.is_some()) + usize::from(self.accept.is_some());
+        (
+            !self.pattern.is_literal(),
+            Reverse(self.path.len()),
+            Reverse(named),
+            &self.name,
+        )
+    }
+
+    /// An internal channel, with what is known of its definition now.
+    fn secured(mut self, snapshot: &Snapshot) -> Self {
+        if let Some(security) = &self.security {
+            let definition = Definition::find(snapshot, security);
+            self.head = channel_head(
+                &self.name,
+                &internal_channel(&self.path, &self.service, Some(security)),
+                definition,
+            );
+        }
+        self
+    }
+
+    /// Whether one request could be for both, as far as can be told without asking for all requests.
+    fn overlaps(&self, other: &Self) -> bool {
+        let agree = |one: &Option<String>, other: &Option<String>| one.is_none() || other.is_none() || one == other;
+        if self.method.is_some() && other.method.is_some() && self.method != other.method
+            || !agree(&self.accept, &other.accept)
+        {
+            return false;
+        }
+        // a placeholder's own spelling is text that it would take
+        self.path == other.path
+            || other.pattern.captures(&self.path, &mut |_| {})
+            || self.pattern.captures(&other.path, &mut |_| {})
+    }
+}
+
+/// A security definition, as far as a channel tells its service.
+struct Definition<'s> {
+    name: &'s str,
+    kind: &'s str,
+    username: &'s str,
+}
+
+impl<'s> Definition<'s> {
+    /// The types of definitions are the dispatcher's; their kinds and user names are spelt alike.
+    fn find(snapshot: &'s Snapshot, name: &str) -> Option<Self> {
+        snapshot
+            .records
+            .iter()
+            .filter(|record| record.name == name)
+            .find_map(|record| {
+                Some(Self {
+                    name: &record.name,
+                    kind: record.kind.strip_prefix("security.")?,
+                    username: record
+                        .body
+                        .get("username")
+                        .and_then(|username| username.as_str())
+                        .unwrap_or_default(),
+                })
+            })
+    }
+}
+
+fn channel_head(name: &str, channel: &ChannelHttp, definition: Option<Definition<'_>>) -> ChannelHead {
+    let definition = definition.unwrap_or(Definition {
+        name: "",
+        kind: "",
+        username: "",
+    });
+    HeadBuilder::channel(&ChannelFields {
+        channel_type: Some(ChannelType::HttpSoap),
+        data_format: channel.data_format,
+        merge_params: channel.merge_url_params_req,
+        path_over_query: channel.url_params_pri == UrlParamsPriority::PathOverQs,
+        body_over_params: channel.params_pri == ParamsPriority::MsgOverChannelParams,
+        channel: name,
+        security_name: definition.name,
+        security_type: definition.kind,
+        username: definition.username,
+    })
+}
+
+/// What the hub answers itself (http.md 9).
+fn internal_routes() -> Vec<Route> {
+    let invoke = format!("/zato/api/invoke/{{{}}}", builtin::INVOKER_PARAM);
+    [
+        ("zato.ping", "/zato/ping", builtin::PING, None),
+        ("pubapi.invoke", &invoke, builtin::INVOKER, Some(builtin::PUBAPI)),
+    ]
+    .into_iter()
+    .map(|(name, path, service, security)| {
+        let channel = internal_channel(path, service, security);
+        Route {
+            name: name.to_owned(),
+            head: channel_head(name, &channel, None),
+            service: service.into(),
+            data_format: channel.data_format,
+            security: channel.security,
+            timeout: None,
+            is_active: true,
+            path: path.to_owned(),
+            pattern: Pattern::parse(path, false).expect("built-in paths are paths"),
+            method: None,
+            accept: None,
+        }
+    })
+    .collect()
+}
+
+fn internal_channel(path: &str, service: &str, security: Option<&str>) -> ChannelHttp {
+    ChannelHttp {
+        service: service.to_owned(),
+        url_path: path.to_owned(),
+        method: String::new(),
+        http_accept: ANY_ACCEPT.to_owned(),
+        data_format: DataFormat::Json,
+        security: security.map(str::to_owned),
+        merge_url_params_req: true,
+        url_params_pri: UrlParamsPriority::default(),
+        params_pri: ParamsPriority::default(),
+        match_slash: false,
+        timeout: None,
+        transport: Transport::PlainHttp,
+    }
+}
+
+/// Two channels that could not be told apart.
+fn refuse_twins(routes: &[Route]) -> Result<(), Error> {
+    let mut seen = HashMap::new();
+    for route in routes {
+        let key = (&route.path, &route.method, &route.accept);
+        if let Some(other) = seen.insert(key, &route.name) {
+            let message = format!(
+                "channel.http `{}` has the path, method and accept value of channel.http `{other}`: `{}`",
+                route.name, route.path
+            );
+            return Err(
+                Error::new(Kind::Conflict, message).with_hint("change one of the three, or delete one of the channels")
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Where our order and the order by name alone choose differently, people who move here should know.
+fn warn_of_changed_order(scope: &Scope, warned: &Mutex<HashSet<(String, String)>>) {
+    // the data is whole after every statement
+    let mut warned = warned.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut current = HashSet::new();
+    for (index, route) in scope.routes.iter().enumerate() {
+        for other in scope.routes[index + 1..]
+            .iter()
+            .filter(|other| !other.pattern.is_literal())
+        {
+            if other.name < route.name && route.is_active && other.is_active && route.overlaps(other) {
+                current.insert((route.name.clone(), other.name.clone()));
+            }
+        }
+    }
+    for (first, second) in current.difference(&warned) {
+        tracing::warn!(
+            channel = first,
+            "channel `{first}` is tried before channel `{second}`: literal and longer paths come first; Zato 3.2 went by name and would \
+             have chosen `{second}` for requests that match both"
+        );
+    }
+    *warned = current;
+}
+
+#[cfg(test)]
+mod tests {
+    use busbar_model::object::Object;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn record(name: &str, body: Value) -> Record {
+        let mut full = json!({"service": format!("service.{name}")});
+        full.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        let body = full.as_object().unwrap().clone();
+        Record {
+            kind: ChannelHttp::KIND.to_owned(),
+            name: name.to_owned(),
+            is_active: true,
+            body,
+            version: 1,
+        }
+    }
+
+    fn routes(records: Vec<Record>) -> Arc<Routes> {
+        let routes = Routes::new();
+        routes.prepare(&Snapshot { revision: 1, records }).unwrap().commit();
+        routes
+    }
+
+    fn find(routes: &Routes, method: &str, path: &str, accept: Option<&str>) -> String {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        match routes.load().find(path, &method, accept.map(str::as_bytes)) {
+            Found::Route(route) => {
+                let params: Vec<_> = route
+                    .params(path)
+                    .iter()
+                    .map(|(name, value)| format!(" {name}={value}"))
+                    .collect();
+                format!("{}{}", route.name, params.concat())
+            }
+            Found::Inactive(route) => format!("{} is off", route.name),
+            Found::Method(allow) => format!("allow {allow}"),
+            Found::Nothing => "nothing".to_owned(),
+        }
+    }
+
+    #[test]
+    fn literal_and_longer_paths_come_first() {
+        let routes = routes(vec![
+            record("a", json!({"url_path": "/a/{x}"})),
+            record("b", json!({"url_path": "/a/{x}/more"})),
+            record("c", json!({"url_path": "/a/static"})),
+            record("d", json!({"url_path": "/{any}"})),
+            record(
+                "e",
+                json!({"url_path": "/a/{y}", "match_slash": false, "method": "POST"}),
+            ),
+            record("f", json!({"url_path": "/a.b"})),
+        ]);
+        for (path, expected) in [
+            ("/a/static", "c"),
+            ("/a/1", "a x=1"),
+            ("/a/1/2", "a x=1/2"),
+            ("/a/1/more", "b x=1"),
+            ("/a/", "d any=a/"),
+            ("/b", "d any=b"),
+            ("/A/static", "d any=A/static"),
+            ("/a/static/", "a x=static/"),
+            ("/a.b", "f"),
+            ("/aXb", "d any=aXb"),
+            ("/", "nothing"),
+            ("", "nothing"),
+            ("*", "nothing"),
+        ] {
+            assert_eq!(find(&routes, "GET", path, None), expected, "{path}");
+        }
+        assert_eq!(
+            find(&routes, "POST", "/a/1", None),
+            "e y=1",
+            "a channel that names its method comes first"
+        );
+    }
+
+    #[test]
+    fn methods_and_accept_values_choose() {
+        let routes = routes(vec![
+            record("get", json!({"url_path": "/x", "method": "GET"})),
+            record("put", json!({"url_path": "/x", "method": "PUT"})),
+            record("csv", json!({"url_path": "/y", "http_accept": "text/csv"})),
+            record("any", json!({"url_path": "/y"})),
+            record("only", json!({"url_path": "/z", "http_accept": "text/csv"})),
+        ]);
+        assert_eq!(find(&routes, "GET", "/x", Some("text/plain")), "get");
+        assert_eq!(find(&routes, "PUT", "/x", None), "put");
+        assert_eq!(find(&routes, "DELETE", "/x", None), "allow GET, PUT");
+        assert_eq!(find(&routes, "GET", "/y", Some("text/csv")), "csv");
+        assert_eq!(find(&routes, "GET", "/y", Some("text/csv;q=1")), "any");
+        assert_eq!(find(&routes, "GET", "/y", None), "any");
+        assert_eq!(find(&routes, "GET", "/z", None), "nothing");
+    }
+
+    #[test]
+    fn own_channels_come_before_built_in_ones() {
+        assert_eq!(find(&Routes::new(), "GET", "/zato/ping", None), "zato.ping");
+        assert_eq!(
+            find(&Routes::new(), "GET", "/zato/api/invoke/a.b", None),
+            "pubapi.invoke service_name=a.b"
+        );
+        let routes = routes(vec![record("mine", json!({"url_path": "/zato/{x}"}))]);
+        assert_eq!(find(&routes, "GET", "/zato/ping", None), "mine x=ping");
+    }
+
+    #[test]
+    fn a_channel_that_is_off_is_found_as_such() {
+        let mut off = record("off", json!({"url_path": "/a/b"}));
+        off.is_active = false;
+        let routes = routes(vec![off, record("on", json!({"url_path": "/a/{x}"}))]);
+        assert_eq!(find(&routes, "GET", "/a/b", None), "off is off");
+        assert_eq!(find(&routes, "GET", "/a/c", None), "on x=c");
+    }
+
+    #[test]
+    fn twins_and_missing_definitions_are_refused() {
+        let prepare = |records| {
+            Routes::new()
+                .prepare(&Snapshot { revision: 1, records })
+                .map(|_| ())
+                .unwrap_err()
+        };
+        let error = prepare(vec![
+            record("a", json!({"url_path": "/x"})),
+            record("b", json!({"url_path": "/x"})),
+        ]);
+        assert_eq!(error.kind(), Kind::Conflict);
+        assert!(
+            error.message().contains("`a`") && error.message().contains("`b`"),
+            "{error}"
+        );
+        let error = prepare(vec![record("a", json!({"url_path": "/x", "security": "nobody"}))]);
+        assert!(error.message().contains("`nobody`"), "{error}");
+    }
+
+    #[test]
+    fn changed_order_is_noticed() {
+        let routes = routes(vec![
+            record("b", json!({"url_path": "/a/{x}"})),
+            record("c", json!({"url_path": "/a/static"})),
+            record("d", json!({"url_path": "/b/static"})),
+            record("e", json!({"url_path": "/b/{x}"})),
+            record("g", json!({"url_path": "/b/{x}", "method": "GET"})),
+        ]);
+        let pair = |first: &str, second: &str| (first.to_owned(), second.to_owned());
+        assert_eq!(
+            *routes.warned.lock().unwrap(),
+            HashSet::from([pair("c", "b"), pair("g", "e")])
+        );
+    }
+}
