@@ -241,8 +241,28 @@ impl Handler for Host {
 
     fn cancel(&self, _cid: Cid) {}
 
-    fn prepare(&self, _deployment: Arc<Deployment>) -> BoxFuture<'_, Result<Vec<ServiceInfo>, DeployError>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn prepare(&self, deployment: Arc<Deployment>) -> BoxFuture<'_, Result<Vec<ServiceInfo>, DeployError>> {
+        let result = deployment
+            .sources
+            .iter()
+            .map(|source| match source.text.starts_with(b"raise") {
+                true => Err(DeployError {
+                    module: source.module.clone(),
+                    message: "no".into(),
+                    traceback: String::new(),
+                }),
+                false => Ok(ServiceInfo {
+                    name: format!("{}.run", source.module),
+                    impl_name: format!("{}.Run", source.module),
+                    module: source.module.clone(),
+                    http_methods: Vec::new(),
+                    sio: None,
+                    summary: String::new(),
+                    deadline_secs: None,
+                }),
+            });
+        let result = result.collect();
+        Box::pin(async { result })
     }
 
     fn commit(&self, _commit: Arc<Commit>) -> BoxFuture<'_, Result<(), Error>> {

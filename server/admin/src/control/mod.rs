@@ -1,9 +1,13 @@
 //! What the command line asks of a running server, and what it is answered: one request, one response, each a line of JSON to whoever
 //! carries them.
 //!
-//! [`Control`] answers. What it needs of the parts of a server it asks through [`Node`], [`Services`] and [`Deployments`].
+//! [`Control`] answers. What it needs of the parts of a server it asks through [`Node`], [`Services`] and [`Deployments`]; of a server
+//! that deploys and dispatches by itself the last two are [`Running`].
 
 mod answer;
+mod running;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::sync::Arc;
@@ -18,6 +22,7 @@ use crate::enmasse::{Document, ExportOptions, ImportOptions, Plan};
 use crate::problem::Problem;
 
 pub use answer::Control;
+pub use running::Running;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -326,7 +331,7 @@ pub trait Services: Send + Sync + 'static {
 /// Hot deployment.
 pub trait Deployments: Send + Sync + 'static {
     /// Deploys one file and waits until it is what answers, or is refused.
-    fn deploy(&self, file_name: String, text: Vec<u8>) -> BoxFuture<'_, Result<Deployed, DeployError>>;
+    fn deploy(&self, file_name: String, text: Vec<u8>) -> BoxFuture<'_, Result<Deployed, Failure>>;
 }
 
 /// The parts of a server that [`Control`] asks.

@@ -107,31 +107,18 @@ pub fn resolve(registry: Registry, document: &Document, current: &Snapshot) -> R
             .iter()
             .map(|it| ((it.kind.as_str(), it.name.as_str()), it))
             .collect(),
+        seen: HashMap::new(),
         unknown_keys: BTreeMap::new(),
         problems: Problems::default(),
     };
     let mut resolved: Vec<Resolved> = Vec::with_capacity(document.items.len());
-    let mut seen: HashMap<(String, String), &str> = HashMap::new();
     for item in &document.items {
-        let Some(record) = resolver.item(item) else { continue };
-        if let Some(file) = seen.insert((record.kind.clone(), record.name.clone()), &item.file) {
-            let place = if file == item.file {
-                "in the same file".to_owned()
-            } else {
-                format!("in {file}")
-            };
-            resolver.refuse(
-                item,
-                Code::E21,
-                "",
-                format!("stands there twice, the first time {place}"),
-            );
-            continue;
+        if let Some(record) = resolver.item(item) {
+            resolved.push(Resolved {
+                file: item.file.clone(),
+                record,
+            });
         }
-        resolved.push(Resolved {
-            file: item.file.clone(),
-            record,
-        });
     }
     resolver.report_unknown_keys();
     resolver.problems.or(resolved)
@@ -141,6 +128,8 @@ struct Resolver<'a> {
     registry: Registry,
     fields: HashMap<&'static str, Fields>,
     stored: HashMap<(&'a str, &'a str), &'a Record>,
+    /// Objects so far, and the file that each stands in.
+    seen: HashMap<(&'static str, String), &'a str>,
     /// Items under keys that there are not, by file and key: one message for each.
     unknown_keys: BTreeMap<(&'a str, &'a str), Vec<String>>,
     problems: Problems,
@@ -172,6 +161,20 @@ impl<'a> Resolver<'a> {
         let is_active = self.is_active(item, fields.shift_remove("is_active"));
         let object_type = self.object_type(item, &candidates, &mut fields);
         let (name, object_type) = (name?, object_type?);
+        if let Some(file) = self.seen.insert((object_type.kind, name.clone()), &item.file) {
+            let place = if file == item.file {
+                "in the same file".to_owned()
+            } else {
+                format!("in {file}")
+            };
+            self.refuse(
+                item,
+                Code::E21,
+                "",
+                format!("stands there twice, the first time {place}"),
+            );
+            return None;
+        }
         let body = self.body(item, object_type, &name, fields);
         if self.problems.0.len() > before {
             return None;

@@ -615,7 +615,7 @@ channel_rest:
   - name: number
     service: 5
     url_path: /a
-  - name: number
+  - name: flag
     service: s
     url_path: /a
     is_active: perhaps
@@ -649,7 +649,7 @@ outconn_zmq:
             (Code::E08, "channel_rest `empty`", "url_path"),
             (Code::E22, "channel_rest `wrong`", "url_path"),
             (Code::E22, "channel_rest `number`", "service"),
-            (Code::E22, "channel_rest `number`", "is_active"),
+            (Code::E22, "channel_rest `flag`", "is_active"),
             (Code::E21, "channel_rest `twice`", ""),
             (Code::E22, "outconn_zmq `odd`", "socket_type"),
             (Code::E10, "", ""),

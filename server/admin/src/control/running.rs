@@ -1,0 +1,209 @@
+//! Services and deployments of this process, out of what dispatches and deploys them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use busbar_dispatch::Deployer;
+use busbar_model::{ChannelType, Cid, Error, Kind};
+use busbar_runtime::call::{ChannelFields, Outcome, RequestFields};
+use busbar_runtime::handler::{BoxFuture, Source};
+use busbar_runtime::inbound::{Dispatch, Inbound, builtin};
+use busbar_runtime::{Fault, HeadBuilder};
+use bytes::Bytes;
+use serde_json::json;
+use tracing::warn;
+
+use crate::control::{Deployed, Deployments, Failure, Invoke, Invoked, Payload, ServiceEntry, Services};
+
+/// The services of this process.
+pub struct Running {
+    deployer: Arc<Deployer>,
+    dispatch: Arc<dyn Dispatch>,
+    pickup_dir: PathBuf,
+}
+
+impl Running {
+    /// Services that `deployer` deploys and `dispatch` runs. A file that is deployed on request ends up in `pickup_dir`, so that it is
+    /// there after a restart.
+    pub fn new(deployer: Arc<Deployer>, dispatch: Arc<dyn Dispatch>, pickup_dir: PathBuf) -> Arc<Self> {
+        Arc::new(Self {
+            deployer,
+            dispatch,
+            pickup_dir,
+        })
+    }
+
+    async fn run(&self, invoke: Invoke) -> Result<Invoked, Error> {
+        let Invoke {
+            name,
+            payload,
+            data_format,
+            headers,
+            timeout_secs,
+        } = invoke;
+        if name != builtin::PING && !self.deployer.list().iter().any(|it| it.name == name) {
+            return Err(Error::new(Kind::NotFound, format!("there is no service `{name}`"))
+                .with_hint("see which there are with `busbar service list`"));
+        }
+        let channel = HeadBuilder::channel(&ChannelFields {
+            channel_type: Some(ChannelType::Invoke),
+            data_format,
+            channel: &name,
+            ..ChannelFields::default()
+        });
+        let headers: Vec<(String, String)> = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .collect();
+        let head = HeadBuilder::request(&channel, RequestFields::default()).finish(
+            [].into_iter(),
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
+        );
+        let cid = Cid::new();
+        let outcome = self
+            .dispatch
+            .dispatch(Inbound {
+                cid,
+                service: name.into(),
+                channel,
+                head,
+                body: Bytes::from(payload.0),
+                timeout: timeout_secs.map(|secs| Duration::from_secs(secs.into())),
+            })
+            .await;
+        Ok(match outcome {
+            Outcome::Reply(reply) => {
+                let content_type =
+                    Some(("Content-Type".to_owned(), reply.content_type)).filter(|(_, value)| !value.is_empty());
+                Invoked {
+                    cid: cid.to_string(),
+                    status: reply.status,
+                    headers: content_type.into_iter().chain(reply.headers).collect(),
+                    body: Payload(reply.body.to_vec()),
+                }
+            }
+            Outcome::Fault(Fault {
+                status,
+                details,
+                headers,
+            }) => {
+                let body = json!({"result": "Error", "cid": cid.to_string(), "details": details});
+                Invoked {
+                    cid: cid.to_string(),
+                    status,
+                    headers,
+                    body: Payload(body.to_string().into_bytes()),
+                }
+            }
+        })
+    }
+
+    async fn put(&self, file_name: String, text: Vec<u8>) -> Result<Deployed, Failure> {
+        let module = Path::new(&file_name)
+            .file_stem()
+            .and_then(|it| it.to_str())
+            .unwrap_or(&file_name)
+            .to_owned();
+        let path = self.pickup_dir.join(&file_name);
+        // written first, so that a directory which cannot be written is noticed before anything runs, and put in its place last, so
+        // that a file which does not import never lies there
+        let part = Part::write(self.pickup_dir.join(format!(".{file_name}.part")), text.clone()).await?;
+        let source = Source {
+            module: module.clone(),
+            path: path.to_string_lossy().into_owned(),
+            text,
+        };
+        let mut report = self
+            .deployer
+            .deploy(vec![source])
+            .await
+            .map_err(|error| Failure::from(&error))?;
+        if !report.failed.is_empty() {
+            return Err(report.failed.swap_remove(0).into());
+        }
+        part.put_in_place(&path)?;
+        match report.generation {
+            Some(generation) => Ok(Deployed {
+                generation,
+                services: report.deployed.remove(&module).unwrap_or_default(),
+            }),
+            None => Ok(self.current(&module)),
+        }
+    }
+
+    /// What is deployed of a module already.
+    fn current(&self, module: &str) -> Deployed {
+        let mut services: Vec<_> = self.list().into_iter().filter(|it| it.module == module).collect();
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        let generation = services.iter().map(|it| it.generation).max().unwrap_or_default();
+        Deployed {
+            generation,
+            services: services.into_iter().map(|it| it.name).collect(),
+        }
+    }
+}
+
+impl Services for Running {
+    fn list(&self) -> Vec<ServiceEntry> {
+        let entry = |row: busbar_dispatch::deploy::ServiceRow| ServiceEntry {
+            module: Path::new(&row.path)
+                .file_stem()
+                .map(|it| it.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            name: row.name,
+            impl_name: row.impl_name,
+            generation: row.generation,
+            is_active: true,
+            summary: row.summary,
+        };
+        self.deployer.list().into_iter().map(entry).collect()
+    }
+
+    fn invoke(&self, invoke: Invoke) -> BoxFuture<'_, Result<Invoked, Error>> {
+        Box::pin(self.run(invoke))
+    }
+}
+
+impl Deployments for Running {
+    fn deploy(&self, file_name: String, text: Vec<u8>) -> BoxFuture<'_, Result<Deployed, Failure>> {
+        Box::pin(self.put(file_name, text))
+    }
+}
+
+/// A file that is not in its place yet; gone if it never gets there.
+struct Part(PathBuf);
+
+impl Part {
+    async fn write(path: PathBuf, text: Vec<u8>) -> Result<Self, Failure> {
+        let part = Self(path.clone());
+        let written = tokio::task::spawn_blocking(move || std::fs::write(path, text)).await;
+        written
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(|error| part.fail(error))?;
+        Ok(part)
+    }
+
+    fn put_in_place(self, path: &Path) -> Result<(), Failure> {
+        std::fs::rename(&self.0, path).map_err(|error| self.fail(error))
+    }
+
+    fn fail(&self, error: std::io::Error) -> Failure {
+        let directory = self.0.parent().unwrap_or(&self.0).display();
+        let error = Error::new(Kind::Config, format!("cannot write into `{directory}`"))
+            .with_hint("the user that runs the server needs to write there")
+            .with_source(error);
+        Failure::from(&error)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        match std::fs::remove_file(&self.0) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                warn!(%error, "cannot remove `{}`", self.0.display());
+            }
+            _ => {}
+        }
+    }
+}

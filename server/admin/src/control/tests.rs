@@ -1,0 +1,421 @@
+//! Requests and their answers.
+
+use std::sync::Mutex;
+
+use busbar_dispatch::{Deployer, ServiceTable};
+use busbar_runtime::call::{Outcome, Reply};
+use busbar_runtime::inbound::{Dispatch, Inbound};
+use busbar_runtime::{Fault, Head};
+use serde_json::json;
+
+use super::*;
+use crate::enmasse::ReadOptions;
+use crate::problem::Code;
+use crate::samples::Bench;
+
+/// A server with two services and a clock that stands still.
+struct Server;
+
+impl Node for Server {
+    fn status(&self) -> BoxFuture<'_, NodeStatus> {
+        let worker = |number, restarts| WorkerStatus {
+            number,
+            pid: Some(100 + number),
+            state: "ready".into(),
+            calls: 3,
+            restarts,
+        };
+        Box::pin(async move {
+            NodeStatus {
+                name: "server1".into(),
+                version: "0.1.0".into(),
+                pid: 99,
+                uptime_secs: 3_700,
+                address: "127.0.0.1:11223".into(),
+                workers: vec![worker(1, 0), worker(2, 4)],
+                redis: RedisStatus {
+                    state: "ready".into(),
+                    url: String::new(),
+                    is_private: true,
+                },
+            }
+        })
+    }
+}
+
+impl Services for Server {
+    fn list(&self) -> Vec<ServiceEntry> {
+        let entry = |name: &str| ServiceEntry {
+            name: format!("shop.{name}"),
+            impl_name: format!("shop.{name}"),
+            module: "shop".into(),
+            generation: 7,
+            is_active: true,
+            summary: "Gets it.".into(),
+        };
+        vec![entry("b"), entry("a")]
+    }
+
+    fn invoke(&self, invoke: Invoke) -> BoxFuture<'_, Result<Invoked, Error>> {
+        Box::pin(async move {
+            if invoke.name != "shop.a" {
+                return Err(Error::new(Kind::NotFound, "there is no such service").with_hint("look again"));
+            }
+            Ok(Invoked {
+                cid: "c".into(),
+                status: 200,
+                headers: Vec::new(),
+                body: invoke.payload,
+            })
+        })
+    }
+}
+
+impl Deployments for Server {
+    fn deploy(&self, file_name: String, text: Vec<u8>) -> BoxFuture<'_, Result<Deployed, Failure>> {
+        Box::pin(async move {
+            if text.starts_with(b"raise") {
+                let error = DeployError {
+                    module: "shop".into(),
+                    message: "name 'x' is not defined".into(),
+                    traceback: "Traceback...\n".into(),
+                };
+                return Err(error.into());
+            }
+            Ok(Deployed {
+                generation: 8,
+                services: vec![file_name],
+            })
+        })
+    }
+}
+
+async fn control() -> (Control, Bench) {
+    let bench = Bench::new().await;
+    let server = Arc::new(Server);
+    let parts = Parts {
+        node: server.clone(),
+        services: server.clone(),
+        deployments: server,
+    };
+    (Control::new(bench.store.clone(), bench.changes.clone(), parts), bench)
+}
+
+async fn ask(control: &Control, request: Request) -> Response {
+    // as it goes over the socket
+    let request = serde_json::from_str(&serde_json::to_string(&request).unwrap()).unwrap();
+    let response = control.answer(request, "cli").await;
+    let line = serde_json::to_string(&response).unwrap();
+    assert!(!line.contains('\n'));
+    assert_eq!(serde_json::from_str::<Response>(&line).unwrap(), response);
+    response
+}
+
+async fn failure(control: &Control, request: Request) -> Failure {
+    match ask(control, request).await {
+        Response::Failed(failure) => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_status_has_it_all() {
+    let (control, bench) = control().await;
+    let failure = StoredFailure {
+        generation: 3,
+        module: "shop".into(),
+        message: "invalid syntax (shop.py, line 3)".into(),
+        traceback: String::new(),
+        failed_at: "2026-03-01T12:00:00.000Z".into(),
+    };
+    bench.store.put_failure(&failure).await.unwrap();
+    let Response::Status(status) = ask(&control, Request::Status).await else {
+        panic!()
+    };
+    assert_eq!(
+        status.to_string(),
+        "\
+server1 runs (pid 99), busbar 0.1.0, up 1h 1m
+address   http://127.0.0.1:11223
+services  2
+objects   0 (revision 0)
+redis     ready (its own)
+worker 1  ready, pid 101, 3 calls
+worker 2  ready, pid 102, 3 calls, replaced 4 times
+! 2026-03-01T12:00:00.000Z shop: invalid syntax (shop.py, line 3) (generation 3)
+"
+    );
+}
+
+#[tokio::test]
+async fn services_are_listed_by_name_and_invoked() {
+    let (control, _bench) = control().await;
+    let Response::Services(services) = ask(&control, Request::ServiceList).await else {
+        panic!()
+    };
+    assert_eq!(
+        ServiceEntry::table(&services),
+        "\
+SERVICE  CLASS   GENERATION  SUMMARY
+shop.a   shop.a           7  Gets it.
+shop.b   shop.b           7  Gets it.
+"
+    );
+    let invoke = |name: &str, payload: Payload| {
+        Request::ServiceInvoke(Invoke {
+            name: name.into(),
+            payload,
+            data_format: DataFormat::Json,
+            headers: Vec::new(),
+            timeout_secs: None,
+        })
+    };
+    for payload in [
+        Payload::from("{\"a\": 1}"),
+        Payload(vec![0, 0xff, 0x80]),
+        Payload::default(),
+    ] {
+        let Response::Invoked(invoked) = ask(&control, invoke("shop.a", payload.clone())).await else {
+            panic!()
+        };
+        assert_eq!(invoked.body, payload);
+    }
+    let failure = failure(&control, invoke("nobody", Payload::default())).await;
+    assert_eq!(
+        (failure.kind, failure.exit_code),
+        (Kind::NotFound, exit_code::INVALID_INPUT)
+    );
+    assert_eq!(failure.to_string(), "there is no such service\nhint: look again");
+}
+
+#[tokio::test]
+async fn files_are_deployed_under_their_own_names_only() {
+    let (control, _bench) = control().await;
+    let deploy = |file_name: &str, text: &str| Request::HotDeploy {
+        file_name: file_name.into(),
+        text: text.into(),
+    };
+    assert!(matches!(ask(&control, deploy("shop.py", "")).await, Response::Deployed(it) if it.generation == 8));
+    let failed = failure(&control, deploy("shop.py", "raise x")).await;
+    assert_eq!(
+        (failed.kind, failed.traceback.as_str()),
+        (Kind::Service, "Traceback...\n")
+    );
+    assert!(
+        failed
+            .to_string()
+            .contains("\nTraceback...\nhint: what ran before still runs"),
+        "{failed}"
+    );
+    for name in [
+        "",
+        ".py",
+        "shop.txt",
+        "../shop.py",
+        "a/b.py",
+        "/etc/shop.py",
+        ".hidden.py",
+        "a\\b.py",
+        "a\0.py",
+    ] {
+        let failed = failure(&control, deploy(name, "")).await;
+        assert_eq!(
+            (failed.kind, failed.exit_code),
+            (Kind::BadRequest, exit_code::INVALID_INPUT),
+            "{name}"
+        );
+    }
+    let large = "#".repeat(5 * 1024 * 1024 + 1);
+    assert_eq!(failure(&control, deploy("shop.py", &large)).await.kind, Kind::TooLarge);
+}
+
+#[tokio::test]
+async fn objects_are_imported_planned_and_exported() {
+    let (control, bench) = control().await;
+    let read = |text: &str| Document::parse("a.yaml", text.as_bytes(), &ReadOptions::default()).unwrap();
+    let document = read("outconn_zmq: [{name: a, address: 'tcp://a'}]");
+    let Response::Planned(plan) = ask(
+        &control,
+        Request::EnmassePlan {
+            document: document.clone(),
+        },
+    )
+    .await
+    else {
+        panic!()
+    };
+    assert_eq!(plan.create.len(), 1);
+    let import = |document: &Document, who: &str| Request::EnmasseImport {
+        document: document.clone(),
+        options: ImportOptions::default(),
+        who: who.into(),
+    };
+    let Response::Imported(applied) = ask(&control, import(&document, "")).await else {
+        panic!()
+    };
+    assert_eq!(
+        applied.to_string(),
+        "+ outgoing.zmq `a`\n1 created, 0 changed, 0 unchanged\n"
+    );
+    assert_eq!(
+        bench.store.history("outgoing.zmq", "a", 1).await.unwrap()[0].changed_by,
+        "cli"
+    );
+    let Response::Exported { text } = ask(
+        &control,
+        Request::EnmasseExport {
+            options: ExportOptions::default(),
+        },
+    )
+    .await
+    else {
+        panic!()
+    };
+    assert!(text.starts_with("outconn_zmq:\n  - name: a\n"), "{text}");
+
+    let failed = failure(
+        &control,
+        import(&read("outconn_zmq: [{name: a, address: 'tcp://b'}]"), "ann"),
+    )
+    .await;
+    assert_eq!(
+        (failed.kind, failed.problems[0].code, failed.exit_code),
+        (Kind::Conflict, Code::W01, exit_code::INVALID_INPUT)
+    );
+    assert!(
+        failed
+            .message
+            .contains("a.yaml: outgoing.zmq `a`: exists already and is different (W01)"),
+        "{failed}"
+    );
+    let failed = failure(
+        &control,
+        import(&read("outconn_zmq: [{name: b}, {name: c, address: 7}]"), "ann"),
+    )
+    .await;
+    assert_eq!((failed.kind, failed.problems.len()), (Kind::BadRequest, 2));
+}
+
+#[test]
+fn requests_are_what_a_script_would_write() {
+    for (text, request) in [
+        (r#"{"command": "status"}"#, Request::Status),
+        (
+            r#"{"command": "enmasse_export"}"#,
+            Request::EnmasseExport {
+                options: ExportOptions::default(),
+            },
+        ),
+        (
+            r#"{"command": "service_invoke", "name": "a", "payload": "{}", "data_format": "json"}"#,
+            Request::ServiceInvoke(Invoke {
+                name: "a".into(),
+                payload: "{}".into(),
+                data_format: DataFormat::Json,
+                headers: Vec::new(),
+                timeout_secs: None,
+            }),
+        ),
+    ] {
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+    }
+    assert!(serde_json::from_str::<Request>(r#"{"command": "format_disk"}"#).is_err());
+}
+
+/// Echoes payloads, and refuses some.
+#[derive(Default)]
+struct Echo(Mutex<Vec<Inbound>>);
+
+impl Dispatch for Echo {
+    fn dispatch(&self, request: Inbound) -> BoxFuture<'static, Outcome> {
+        let head = Head::unpack(&request.head).unwrap();
+        assert_eq!(head.channel, &*request.service);
+        assert_eq!(head.headers().collect::<Vec<_>>(), [("x-test", &b"1"[..])]);
+        let outcome = match &request.body[..] {
+            b"refuse" => Outcome::Fault(Fault::new(400, "Element missing: a")),
+            body => Outcome::Reply(Reply {
+                status: 201,
+                content_type: "text/plain".into(),
+                headers: vec![("X".into(), "y".into())],
+                body: body.to_vec().into(),
+            }),
+        };
+        self.0.lock().unwrap().push(request);
+        Box::pin(std::future::ready(outcome))
+    }
+}
+
+#[tokio::test]
+async fn what_runs_here_is_invoked_and_deployed() {
+    let bench = Bench::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let deployer = Deployer::new(bench.store.clone(), bench.host.clone(), ServiceTable::new());
+    let echo = Arc::new(Echo::default());
+    let running = Running::new(deployer, echo.clone(), dir.path().to_owned());
+
+    let deployed = running.deploy("shop.py".into(), b"# service".to_vec()).await.unwrap();
+    assert_eq!(
+        (deployed.generation, deployed.services),
+        (1, vec!["shop.run".to_owned()])
+    );
+    assert_eq!(std::fs::read(dir.path().join("shop.py")).unwrap(), b"# service");
+    let deployed = running.deploy("shop.py".into(), b"# service".to_vec()).await.unwrap();
+    assert_eq!(
+        (deployed.generation, deployed.services),
+        (1, vec!["shop.run".to_owned()]),
+        "nothing to do"
+    );
+
+    let failure = running.deploy("shop.py".into(), b"raise".to_vec()).await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Service);
+    let files: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|it| it.unwrap().file_name())
+        .collect();
+    assert_eq!(files, ["shop.py"], "nothing is left behind");
+    assert_eq!(
+        std::fs::read(dir.path().join("shop.py")).unwrap(),
+        b"# service",
+        "what is broken never gets there"
+    );
+
+    let invoke = |name: &str, body: &str| Invoke {
+        name: name.into(),
+        payload: body.into(),
+        data_format: DataFormat::Json,
+        headers: vec![("X-Test".into(), "1".into())],
+        timeout_secs: Some(3),
+    };
+    let invoked = running.invoke(invoke("shop.run", "hello")).await.unwrap();
+    assert_eq!((invoked.status, invoked.body), (201, "hello".into()));
+    assert_eq!(
+        invoked.headers,
+        [
+            ("Content-Type".into(), "text/plain".into()),
+            ("X".to_owned(), "y".to_owned())
+        ]
+    );
+    let refused = running.invoke(invoke("shop.run", "refuse")).await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&refused.body.0).unwrap();
+    assert_eq!(
+        (refused.status, body),
+        (
+            400,
+            json!({"result": "Error", "cid": refused.cid, "details": "Element missing: a"})
+        )
+    );
+    assert_eq!(
+        echo.0.lock().unwrap()[0].timeout,
+        Some(std::time::Duration::from_secs(3))
+    );
+    let error = running.invoke(invoke("shop.gone", "")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+
+    drop(dir);
+    let failure = running
+        .deploy("late.py".into(), b"# service".to_vec())
+        .await
+        .unwrap_err();
+    assert_eq!(failure.kind, Kind::Config);
+    assert_eq!(running.list().len(), 1, "what cannot be kept is not deployed");
+}
