@@ -9,6 +9,7 @@ mod downcase;
 mod enmasse;
 mod hot_deploy;
 mod http_channels;
+mod http_protocol;
 mod kvdb;
 mod logs;
 mod market_cap;

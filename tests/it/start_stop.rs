@@ -250,7 +250,7 @@ fn status_says_what_a_script_needs() {
     let server = server().workers(2).service("ok.py", OK).start();
     let status = server.status();
     assert_eq!(status["name"], "server1");
-    assert_eq!(status["address"], server.address().to_string());
+    assert_eq!(status["address"], format!("http://{}", server.address()));
     assert_eq!(status["pid"], server.pid());
     assert_eq!(status["workers"].as_array().unwrap().len(), 2, "{status:#}");
     assert!(status["services"].as_u64().unwrap() >= 1, "{status:#}");

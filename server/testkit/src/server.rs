@@ -159,6 +159,12 @@ impl Builder {
     }
 }
 
+/// The address of a status, with or without its scheme.
+fn parse_address(status: &Value) -> Option<SocketAddr> {
+    let text = status["address"].as_str()?;
+    text.rsplit_once("//").map_or(text, |(_, address)| address).parse().ok()
+}
+
 fn password(text: &str) -> Option<String> {
     Some(text.split("password `").nth(1)?.split('`').next()?.to_owned())
 }
@@ -237,12 +243,12 @@ impl TestServer {
             if let Ok(Some(status)) = child.try_wait() {
                 panic!("the server has ended ({status}):\n{}", self.log());
             }
+            // it is there when the server answers requests, not before
             if !socket.exists() {
                 return None;
             }
             let output = process::run(self.command("status").arg(&self.directory).arg("--json"));
-            let status = (output.code == 0).then(|| output.json())?;
-            (status["ready"] == true).then(|| status["address"].as_str().and_then(|text| text.parse().ok()))
+            (output.code == 0).then(|| parse_address(&output.json()))
         });
         self.address = Some(address.expect("the status names the address"));
     }
@@ -318,7 +324,7 @@ impl TestServer {
     /// If it does not run.
     #[track_caller]
     pub fn read_address(&mut self) {
-        self.address = self.status()["address"].as_str().and_then(|text| text.parse().ok());
+        self.address = parse_address(&self.status());
         assert!(self.address.is_some(), "the status names the address");
     }
 
