@@ -1,5 +1,6 @@
 """SimpleIO elements, where some services of the 3.x line import them from."""
 
+from _busbar import ServiceInput
 from busbar.sio import (
     CSV,
     UTC,
@@ -50,6 +51,7 @@ __all__ = [
     'Opaque',
     'SIOElem',
     'Secret',
+    'ServiceInput',
     'Text',
     'Unicode',
 ]

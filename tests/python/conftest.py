@@ -20,6 +20,8 @@ class FakeModule(types.ModuleType):
     class Service:
         """The base class that the server provides."""
 
+    ChannelInfo = ChannelSecurityInfo = Request = Response = ServiceInput = SimpleIOPayload = object
+
     def __init__(self) -> None:
         super().__init__('_busbar')
         self.lines: list[tuple[int, str, str]] = []
@@ -34,6 +36,6 @@ def native(monkeypatch):
     """The module in the place of ``_busbar``, new for each test."""
     module = FakeModule()
     monkeypatch.setitem(sys.modules, '_busbar', module)
-    for name in [name for name in sys.modules if name == 'busbar.logs' or name.startswith('zato.server.service')]:
+    for name in [name for name in sys.modules if name.startswith(('busbar.logs', 'zato.server.service'))]:
         monkeypatch.delitem(sys.modules, name)
     return module

@@ -14,7 +14,15 @@ class GetOrder(Service):
 
 from __future__ import annotations
 
-from _busbar import Service as _Service
+from _busbar import (
+    ChannelInfo,
+    ChannelSecurityInfo,
+    Request,
+    Response,
+    Service as _Service,
+    ServiceInput,
+    SimpleIOPayload,
+)
 from busbar.sio import (
     CSV,
     NOT_GIVEN,
@@ -42,13 +50,12 @@ from busbar.sio import (
 )
 
 __all__ = [
-    'CSV',
-    'NOT_GIVEN',
-    'UTC',
-    'UUID',
     'AsIs',
     'Bool',
     'Boolean',
+    'CSV',
+    'ChannelInfo',
+    'ChannelSecurityInfo',
     'Date',
     'DateTime',
     'Decimal',
@@ -60,11 +67,18 @@ __all__ = [
     'Integer',
     'List',
     'ListOfDicts',
+    'NOT_GIVEN',
     'Nested',
     'Opaque',
+    'Request',
+    'Response',
     'SIOElem',
     'Service',
+    'ServiceInput',
+    'SimpleIOPayload',
     'Text',
+    'UTC',
+    'UUID',
     'Unicode',
 ]
 
