@@ -3,7 +3,9 @@
 //! * [`http`] - channels and outgoing connections over HTTP
 //! * [`pickup`] - the directory from which services are deployed
 //! * [`redis`] - a client of Redis
+//! * [`zmq`] - outgoing connections over ZeroMQ
 
 pub mod http;
 pub mod pickup;
 pub mod redis;
+pub mod zmq;
