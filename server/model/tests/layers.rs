@@ -50,15 +50,15 @@ fn imports() -> Vec<Import> {
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .output()
-        .unwrap();
+        .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo writes JSON");
     let mut imports = Vec::new();
-    for package in metadata["packages"].as_array().unwrap() {
-        for dependency in package["dependencies"].as_array().unwrap() {
+    for package in metadata["packages"].as_array().expect("a list") {
+        for dependency in package["dependencies"].as_array().expect("a list") {
             imports.push(Import {
-                from: package["name"].as_str().unwrap().to_owned(),
-                to: dependency["name"].as_str().unwrap().to_owned(),
+                from: package["name"].as_str().expect("a name").to_owned(),
+                to: dependency["name"].as_str().expect("a name").to_owned(),
                 is_dev: dependency["kind"] == "dev",
             });
         }

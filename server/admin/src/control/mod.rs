@@ -203,6 +203,8 @@ pub struct WorkerStatus {
     pub calls: u32,
     /// How many times it was replaced since the server started.
     pub restarts: u64,
+    /// Resident memory, in bytes.
+    pub memory_bytes: u64,
 }
 
 /// How the server's Redis is.

@@ -24,6 +24,7 @@ impl Node for Server {
             state: "ready".into(),
             calls: 3,
             restarts,
+            memory_bytes: 36 << 20,
         };
         Box::pin(async move {
             NodeStatus {
@@ -140,8 +141,8 @@ address   http://127.0.0.1:11223
 services  2
 objects   0 (revision 0)
 redis     ready (its own)
-worker 1  ready, pid 101, 3 calls
-worker 2  ready, pid 102, 3 calls, replaced 4 times
+worker 1  ready, pid 101, 3 calls, 36 MB
+worker 2  ready, pid 102, 3 calls, 36 MB, replaced 4 times
 ! 2026-03-01T12:00:00.000Z shop: invalid syntax (shop.py, line 3) (generation 3)
 "
     );

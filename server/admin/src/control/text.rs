@@ -16,7 +16,9 @@ impl fmt::Display for Status {
             node.version,
             duration(node.uptime_secs)
         )?;
-        writeln!(f, "address   http://{}", node.address)?;
+        // a server that speaks TLS says so itself
+        let scheme = if node.address.contains("://") { "" } else { "http://" };
+        writeln!(f, "address   {scheme}{}", node.address)?;
         writeln!(f, "services  {}", self.services)?;
         writeln!(f, "objects   {} (revision {})", self.objects, self.revision)?;
         if node.redis.is_private {
@@ -34,6 +36,9 @@ impl fmt::Display for Status {
                 "worker {}  {}, pid {pid}, {} calls",
                 worker.number, worker.state, worker.calls
             )?;
+            if worker.memory_bytes > 0 {
+                write!(f, ", {} MB", worker.memory_bytes >> 20)?;
+            }
             if worker.restarts > 0 {
                 write!(f, ", replaced {} times", worker.restarts)?;
             }
