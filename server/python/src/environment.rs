@@ -35,8 +35,8 @@ pub struct Environment {
 
 impl Environment {
     /// An environment without services and objects.
-    pub(crate) fn build(config: &HostConfig, hub: Arc<dyn HubPort>, runtime: tokio::runtime::Handle) -> Result<Arc<Self>, Error> {
-        Ok(Arc::new(Self {
+    pub(crate) fn build(config: &HostConfig, hub: Arc<dyn HubPort>, runtime: tokio::runtime::Handle) -> Result<Self, Error> {
+        Ok(Self {
             services: ArcSwap::default(),
             outgoing_http: Arc::new(OutgoingConnections::new(&config.server_name)),
             hub,
@@ -44,7 +44,13 @@ impl Environment {
             snapshot: ArcSwap::default(),
             server_name: config.server_name.clone(),
             return_tracebacks: config.return_tracebacks,
-        }))
+        })
+    }
+
+    /// An environment with the default settings.
+    #[cfg(test)]
+    pub(crate) fn for_tests(runtime: tokio::runtime::Handle, hub: Arc<dyn HubPort>) -> Self {
+        Self::build(&HostConfig::default(), hub, runtime).expect("the default settings are right")
     }
 
     /// Takes over a new state of the configured objects. If something cannot be built from it, nothing changes.

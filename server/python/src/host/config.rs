@@ -18,7 +18,8 @@ pub struct HostConfig {
     pub max_threads: usize,
     /// Calls that wait for a thread at most; beyond, they are answered 503.
     pub max_queue: usize,
-    /// Stack of a handler thread, in bytes. Only what is used takes memory.
+    /// Stack of a handler thread, in bytes. Only what is used takes memory, so it is what Python's own threads have: with 2 MiB a
+    /// comparison that sorts, nested as deeply as Python allows, overflowed it.
     pub stack_size: usize,
     /// Seconds that a thread stays without work.
     pub idle_secs: u64,
@@ -42,7 +43,7 @@ impl Default for HostConfig {
             venv: None,
             max_threads: 512,
             max_queue: 10_000,
-            stack_size: 2 << 20,
+            stack_size: 8 << 20,
             idle_secs: 30,
             import_secs: 30,
             return_tracebacks: false,

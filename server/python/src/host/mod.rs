@@ -17,6 +17,7 @@ use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment};
 use busbar_runtime::link::frame::Health;
 use busbar_runtime::{Call, Fault, Handler, HubPort, Outcome, ReplyTo};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use tokio::runtime::Runtime;
 
 pub use config::HostConfig;
@@ -75,7 +76,7 @@ impl Host {
             .enable_all()
             .build()
             .map_err(internal("cannot start the threads of the I/O runtime"))?;
-        let environment = Environment::build(&config, hub, runtime.handle().clone())?;
+        let environment = Arc::new(Environment::build(&config, hub, runtime.handle().clone())?);
         let (exception, loader) = Python::attach(|py| -> PyResult<_> {
             py.import("busbar.logs")?.call_method1("setup", (&config.log_level,))?;
             let exception = py.import("busbar.errors")?.getattr("DeadlineExceeded")?.unbind();
@@ -118,6 +119,18 @@ impl Host {
     /// What all calls share.
     pub fn environment(&self) -> &Arc<Environment> {
         &self.environment
+    }
+
+    /// Where a source file uses what services of later versions have on `self`: line and text. For `busbar check`.
+    pub fn unsupported(&self, source: &[u8]) -> Vec<(usize, String)> {
+        let found = Python::attach(|py| {
+            let arguments = (PyBytes::new(py, source), service::instance::LATER.to_vec());
+            py.import("busbar.check")?.call_method1("unsupported", arguments)?.extract()
+        });
+        found.unwrap_or_else(|error: PyErr| {
+            tracing::error!(%error, "cannot look through a source file");
+            Vec::new()
+        })
     }
 
     /// Figures of the moment. Does not wait for the interpreter.
