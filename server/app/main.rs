@@ -1,2 +1,24 @@
-//! busbar
-fn main() {}
+//! busbar: an enterprise service bus for Python developers.
+//!
+//! * [`cli`] - the command line
+//! * [`hub`] - a server's hub: built, answering, drained
+//! * [`node`] - the parts of a server, put together
+//! * [`worker`] - a worker process
+//! * [`registry`] - the one list of object types
+//! * [`config`], [`directory`], [`odb`], [`package`], [`logging`], [`control`] - what these need
+
+mod cli;
+mod config;
+mod control;
+mod directory;
+mod hub;
+mod logging;
+mod node;
+mod odb;
+mod package;
+mod registry;
+mod worker;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

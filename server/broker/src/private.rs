@@ -199,7 +199,7 @@ impl PrivateRedis {
 impl RedisProcess {
     /// Where clients reach it.
     pub fn url(&self) -> String {
-        format!("redis+unix://{}", self.socket.display())
+        format!("unix://{}", self.socket.display())
     }
 
     /// How it is.

@@ -132,13 +132,14 @@ fn furnish(py: Python<'_>, setup: &Setup) -> PyResult<()> {
     if let Some(venv) = &setup.venv {
         // the interpreter finds it by itself when it was started for this environment
         let packages = venv.join(site_packages(py));
-        if !path.contains(&packages)? {
-            py.import("site")?.call_method1("addsitedir", (packages,))?;
+        if !path.contains(packages.as_os_str())? {
+            py.import("site")?.call_method1("addsitedir", (packages.as_os_str(),))?;
         }
     }
     // last, so that our `bunch` or `anyjson` does not shadow an installed one
-    if !setup.package_dir.as_os_str().is_empty() && !path.contains(&setup.package_dir)? {
-        path.append(&setup.package_dir)?;
+    if !setup.package_dir.as_os_str().is_empty() && !path.contains(setup.package_dir.as_os_str())? {
+        // as text: the import system passes over `pathlib` objects
+        path.append(setup.package_dir.as_os_str())?;
     }
     Ok(())
 }

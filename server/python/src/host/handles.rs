@@ -43,13 +43,21 @@ impl Handles {
         *commits += 1;
         let now = Instant::now();
         let mut entries = (**self.live.load()).clone();
-        entries.retain(|_, entry| {
+        for entry in entries.values_mut() {
             if entry.replaced.is_none() && stems.contains(entry.module.as_str()) {
                 entry.replaced = Some((*commits, now));
             }
-            entry.replaced.is_none_or(|(commit, when)| *commits - commit < GENERATIONS || now - when < KEEP)
-        });
+        }
+        entries.retain(|_, entry| entry.replaced.is_none_or(|(commit, when)| *commits - commit < GENERATIONS || now - when < KEEP));
         entries.extend(services.map(|(handle, module, work)| (handle, Entry { module, work, replaced: None })));
+        self.live.store(Arc::new(entries));
+    }
+
+    /// Forgets all that was replaced, however recently.
+    #[cfg(test)]
+    pub fn forget_old(&self) {
+        let mut entries = (**self.live.load()).clone();
+        entries.retain(|_, entry| entry.replaced.is_none());
         self.live.store(Arc::new(entries));
     }
 

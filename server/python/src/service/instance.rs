@@ -322,7 +322,7 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
 ];
 
 /// What services of later versions of busbar have. Asking for it says so, rather than that there is no such thing.
-const LATER: &[&str] = &[
+pub(crate) const LATER: &[&str] = &[
     "rest", "amqp", "wsx", "cache", "odb", "pubsub", "patterns", "schedule", "time", "crypto", "commands", "security", "email", "search",
     "cassandra_conn", "cassandra_query", "cloud", "im", "definition", "sso", "keysight", "audit_pii", "config", "user_config",
     "static_config", "msg", "broker_client", "worker_store", "invoke_async", "invoke_by_id", "lock", "sleep", "run_in_thread", "spawn",

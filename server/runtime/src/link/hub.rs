@@ -166,6 +166,11 @@ impl WorkerLink {
         lock(&self.out).len()
     }
 
+    /// Whether the link is closed.
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
     /// Waits until the link is closed.
     pub async fn closed(&self) {
         // an error would say that the sender is gone, and it is a field of ours

@@ -141,11 +141,8 @@ impl WorkerPool {
             .iter()
             .find_map(Slot::last_failure)
             .unwrap_or_else(|| "it says nothing".to_owned());
-        Err(Error::new(
-            Kind::Internal,
-            format!("the workers were not ready within {} s: {why}", limit.as_secs()),
-        )
-        .with_hint("see the log for what the worker printed"))
+        Err(Error::new(Kind::Internal, format!("the workers do not start: {why}"))
+            .with_hint("see the log for what the worker printed"))
     }
 
     /// What `busbar status` shows.
@@ -209,6 +206,11 @@ impl WorkerPool {
             change(&mut ready);
             ready
         });
+        self.ready_changed();
+    }
+
+    /// Tells who waits for workers that something has changed.
+    pub(super) fn ready_changed(&self) {
         self.ready_changed.send_modify(|count| *count += 1);
     }
 

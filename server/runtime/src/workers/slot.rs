@@ -20,6 +20,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const RETIRE_LIMIT: Duration = Duration::from_secs(30);
 /// How long a worker may take to exit once its link is closed.
 const EXIT_LIMIT: Duration = Duration::from_secs(2);
+/// How long a process that has closed its link may take to end by itself.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,8 @@ struct Shown {
     pid: Option<u32>,
     link: Option<Arc<WorkerLink>>,
     starts: u64,
+    /// Starts that failed since the last one that did not.
+    failures: u32,
     last_failure: Option<String>,
 }
 
@@ -80,6 +84,11 @@ impl Slot {
         lock(&self.shown).last_failure.clone()
     }
 
+    /// Whether there is little hope that its worker will start.
+    pub(super) fn keeps_failing(&self) -> bool {
+        lock(&self.shown).failures >= 3
+    }
+
     /// Waits until the slot's last worker is gone after the pool was told to stop.
     pub(super) async fn stopped(&self) {
         // an error would say that the sender is gone, and it is a field of ours
@@ -105,7 +114,12 @@ impl Slot {
                         "worker {} did not start",
                         self.index
                     );
-                    lock(&self.shown).last_failure = Some(message);
+                    {
+                        let mut shown = lock(&self.shown);
+                        shown.failures += 1;
+                        shown.last_failure = Some(message);
+                    }
+                    pool.ready_changed();
                     tokio::select! {
                         () = tokio::time::sleep(backoff) => {}
                         _ = stopping.wait_for(|stopping| *stopping) => {}
@@ -133,15 +147,17 @@ impl Slot {
         });
         let link = WorkerLink::spawn(stream, pool.port.clone(), events);
         let ready = async {
+            // both ways of hearing nothing: the link is closed, or the limit passes
             let hello = tokio::select! {
-                hello = tokio::time::timeout(START_LIMIT, hello) => hello,
-                () = link.closed() => return Err(Error::new(Kind::WorkerLost, "the process ended while it was starting")),
+                hello = hello => hello.ok(),
+                () = link.closed() => None,
+                () = tokio::time::sleep(START_LIMIT) => {
+                    let message = format!("no word from the process within {} s", START_LIMIT.as_secs());
+                    return Err(Error::new(Kind::Timeout, message));
+                }
             };
-            let Ok(Ok(hello)) = hello else {
-                return Err(Error::new(
-                    Kind::Timeout,
-                    format!("no word from the process within {} s", START_LIMIT.as_secs()),
-                ));
+            let Some(hello) = hello else {
+                return Err(Error::new(Kind::WorkerLost, "the process ended while it was starting"));
             };
             pool.bring_up(&link).await?;
             Ok(hello)
@@ -158,11 +174,15 @@ impl Slot {
                     self.index,
                     hello.python
                 );
-                lock(&self.shown).link = Some(link.clone());
+                {
+                    let mut shown = lock(&self.shown);
+                    shown.link = Some(link.clone());
+                    shown.failures = 0;
+                }
                 Ok(Worker { child, pid, link })
             }
             Err(error) => {
-                let status = end(&mut child).await;
+                let status = end(&mut child, &link).await;
                 lock(&self.shown).pid = None;
                 Err(error.with_hint(format!("the process ended with {status}")))
             }
@@ -181,7 +201,7 @@ impl Slot {
         let index = self.index;
         match end_reason {
             End::Lost => {
-                let status = end(&mut worker.child).await;
+                let status = end(&mut worker.child, &worker.link).await;
                 tracing::error!(
                     worker = index,
                     pid = worker.pid,
@@ -204,13 +224,13 @@ impl Slot {
                             () = worker.link.closed() => break,
                         }
                     }
-                    end(&mut worker.child).await;
+                    end(&mut worker.child, &worker.link).await;
                 });
             }
             End::Stopping => {
                 worker.link.close();
                 if tokio::time::timeout(EXIT_LIMIT, worker.child.wait()).await.is_err() {
-                    end(&mut worker.child).await;
+                    end(&mut worker.child, &worker.link).await;
                 }
             }
         }
@@ -263,11 +283,18 @@ impl Slot {
     }
 }
 
-/// Kills a process if it still runs, and says how it ended.
-async fn end(child: &mut Child) -> String {
-    // an error says that it has ended already
-    drop(child.start_kill());
-    match child.wait().await {
+/// Kills a process if it still runs, and says how it ended. One that closed its link is about to end by itself, and its status says more.
+async fn end(child: &mut Child, link: &WorkerLink) -> String {
+    let limit = if link.is_closed() { LAST_WORDS } else { Duration::ZERO };
+    let status = match tokio::time::timeout(limit, child.wait()).await {
+        Ok(status) => status,
+        Err(_) => {
+            // an error says that it has ended already
+            drop(child.start_kill());
+            child.wait().await
+        }
+    };
+    match status {
         Ok(status) => status.to_string(),
         Err(error) => format!("an unknown status ({error})"),
     }

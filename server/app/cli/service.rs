@@ -1,0 +1,169 @@
+//! `busbar service` and `busbar hot-deploy`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use busbar_admin::control::{Invoke, Invoked, Payload, Request, Response};
+use busbar_model::DataFormat;
+use clap::{Args, Subcommand};
+
+use crate::cli::control::{ask, unexpected};
+use crate::cli::{Exit, ServerArgument};
+use crate::directory::Directory;
+
+/// Lists and invokes services.
+#[derive(Debug, Subcommand)]
+pub enum Service {
+    /// Lists the services that are served, with the generation of their code.
+    #[command(after_help = "Example:\n  busbar service list ~/env/server1")]
+    List(List),
+    /// Invokes a service and prints what it answers; exit code 16 if it fails.
+    #[command(after_help = "Example:\n  busbar service invoke ~/env/server1 my-service.get-client-details --payload '{\"cust_id\": 123}'")]
+    Invoke(InvokeArguments),
+}
+
+/// Arguments of `service list`.
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    server: ServerArgument,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `service invoke`.
+#[derive(Debug, Args)]
+pub struct InvokeArguments {
+    #[command(flatten)]
+    server: ServerArgument,
+    /// Name of the service.
+    name: String,
+    /// Body of the request.
+    #[arg(long, default_value = "")]
+    payload: String,
+    /// How the service reads the body: `json`, `xml`, or nothing for raw bytes.
+    #[arg(long, default_value = "json", value_parser = parse_format)]
+    data_format: DataFormat,
+    /// Headers that the service sees: `name=value;other=value`.
+    #[arg(long, default_value = "")]
+    headers: String,
+    /// Seconds to wait at most.
+    #[arg(long)]
+    timeout: Option<u32>,
+}
+
+fn parse_format(text: &str) -> Result<DataFormat, String> {
+    match text {
+        "json" => Ok(DataFormat::Json),
+        "xml" => Ok(DataFormat::Xml),
+        "" | "raw" => Ok(DataFormat::None),
+        other => Err(format!("`{other}` is not a data format: use json, xml or raw")),
+    }
+}
+
+impl Service {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<u8> {
+        match self {
+            Self::List(arguments) => list(&arguments),
+            Self::Invoke(arguments) => invoke(arguments),
+        }
+    }
+}
+
+fn list(arguments: &List) -> anyhow::Result<u8> {
+    let directory = Directory::open(&arguments.server.path)?;
+    let services = match ask(&directory, &Request::ServiceList)? {
+        Response::Services(services) => services,
+        other => return Err(unexpected(&other)),
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&services)?);
+        return Ok(0);
+    }
+    let width = services.iter().map(|service| service.name.len()).max().unwrap_or(0).max(4);
+    println!("{:<width$}  {:>10}  {:<24}  summary", "name", "generation", "file");
+    for service in services {
+        let file = format!("{}.py", service.module);
+        println!("{:<width$}  {:>10}  {file:<24}  {}", service.name, service.generation, service.summary);
+    }
+    Ok(0)
+}
+
+fn invoke(arguments: InvokeArguments) -> anyhow::Result<u8> {
+    let directory = Directory::open(&arguments.server.path)?;
+    let headers = arguments
+        .headers
+        .split(';')
+        .filter(|pair| !pair.trim().is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').ok_or_else(|| Exit::new(15, format!("`{pair}` is not a header: use name=value")))?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        })
+        .collect::<Result<_, Exit>>()?;
+    let request = Request::ServiceInvoke(Invoke {
+        name: arguments.name,
+        payload: Payload(arguments.payload.into_bytes()),
+        data_format: arguments.data_format,
+        headers,
+        timeout_secs: arguments.timeout,
+    });
+    let Invoked { cid, status, body, .. } = match ask(&directory, &request)? {
+        Response::Invoked(invoked) => invoked,
+        other => return Err(unexpected(&other)),
+    };
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(&body.0)?;
+    if !body.0.ends_with(b"\n") {
+        stdout.write_all(b"\n")?;
+    }
+    if status >= 400 {
+        return Err(Exit::new(16, format!("the service answered with status {status}"))
+            .with_hint(format!("look for {cid} in {}", directory.log().display()))
+            .into());
+    }
+    Ok(0)
+}
+
+/// Deploys a service file.
+#[derive(Debug, Args)]
+pub struct HotDeploy {
+    /// Directory of the server, and the file; the server may be left out when the file lies in a pickup directory.
+    #[arg(value_name = "[SERVER] FILE", num_args = 1..=2, required = true)]
+    paths: Vec<PathBuf>,
+}
+
+impl HotDeploy {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<u8> {
+        let (server, file) = match &self.paths[..] {
+            [file] => (server_of(file)?, file),
+            [server, file, ..] => (server.clone(), file),
+            [] => return Err(Exit::new(12, "no file was named").into()),
+        };
+        let directory = Directory::open(&server)?;
+        let shown = file.display();
+        let text = std::fs::read(file).map_err(|error| Exit::new(2, format!("cannot read `{shown}`: {error}")))?;
+        let file_name = file.file_name().and_then(|name| name.to_str()).context("the file has no usable name")?.to_owned();
+        match ask(&directory, &Request::HotDeploy { file_name, text: Payload(text) })? {
+            Response::Deployed(deployed) => {
+                println!("generation {} serves {}", deployed.generation, deployed.services.join(", "));
+                Ok(0)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+/// The server in whose pickup directory a file lies.
+fn server_of(file: &std::path::Path) -> anyhow::Result<PathBuf> {
+    let absolute = std::fs::canonicalize(file).map_err(|error| Exit::new(2, format!("cannot read `{}`: {error}", file.display())))?;
+    let server = absolute.ancestors().skip(1).find(|directory| directory.join("config/server.toml").is_file());
+    server.map(PathBuf::from).ok_or_else(|| {
+        Exit::new(14, format!("`{}` does not lie in a server's directory", file.display()))
+            .with_hint("name the server: busbar hot-deploy DIR/server1 FILE")
+            .into()
+    })
+}

@@ -1,0 +1,217 @@
+//! `config/server.toml`: the settings of one server.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use busbar_connectors::http::HttpConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::Exit;
+
+/// The whole file. Every setting has a default; an unknown one is an error that names it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `[http]`
+    pub http: HttpConfig,
+    /// `[workers]`
+    pub workers: Workers,
+    /// `[calls]`
+    pub calls: Calls,
+    /// `[hot_deploy]`
+    pub hot_deploy: HotDeploy,
+    /// `[redis]`
+    pub redis: Redis,
+    /// `[python]`
+    pub python: Python,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// Worker processes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Workers {
+    /// How many; 0 runs services in the hub's own process. Not set: one for each core.
+    pub count: Option<usize>,
+    /// Handler threads that one worker has at most.
+    pub max_threads: usize,
+    /// Megabytes of resident memory beyond which a worker is killed and replaced; 0: no limit.
+    pub memory_limit_mb: u64,
+    /// Seconds that a worker may be deaf before it is killed and replaced.
+    pub deaf_after_secs: u64,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { count: None, max_threads: 512, memory_limit_mb: 0, deaf_after_secs: 5 }
+    }
+}
+
+impl Workers {
+    /// How many worker processes there are.
+    pub fn count(&self) -> usize {
+        self.count.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from))
+    }
+}
+
+/// Calls of services.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Calls {
+    /// Seconds that a call may take, unless its service or channel says otherwise. Then its caller gets 504.
+    pub deadline_secs: u64,
+    /// Calls that wait for a worker at most; beyond, callers get 503.
+    pub max_queue: usize,
+    /// Seconds that calls in flight may take to finish when the server stops.
+    pub drain_secs: u64,
+    /// Show callers the arguments of exceptions that services did not handle. For development.
+    pub return_tracebacks: bool,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self { deadline_secs: 60, max_queue: 10_000, drain_secs: 30, return_tracebacks: false }
+    }
+}
+
+impl Calls {
+    /// See [`Calls::deadline_secs`].
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_secs)
+    }
+}
+
+/// Hot deployment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HotDeploy {
+    /// Services of a file that is removed from the pickup directory are served no longer.
+    pub remove_with_file: bool,
+}
+
+/// Redis, for the key-value database.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// Your own: `redis://host:6379/0`. Empty: the server starts a private one, in its own directory.
+    pub url: String,
+    /// Executable of the private one. Empty: `redis-server` from `PATH`.
+    pub executable: String,
+}
+
+/// The interpreter.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Python {
+    /// Virtual environment whose packages services can import. Empty: the interpreter's own packages.
+    pub venv: String,
+}
+
+/// The log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a list of filters: `info,busbar_connectors=debug`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned() }
+    }
+}
+
+impl Log {
+    /// The level as Python's logging names it. Of a list of filters the one that has no target counts.
+    pub fn python_level(&self) -> String {
+        let general = self.level.split(',').map(str::trim).find(|filter| !filter.contains('=')).unwrap_or("info");
+        match general.to_ascii_uppercase().as_str() {
+            "WARN" => "WARNING".to_owned(),
+            "TRACE" => "TRACE1".to_owned(),
+            level => level.to_owned(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file; one that is not there says nothing, so that everything has its default.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Exit::new(2, format!("cannot read `{}`: {error}", path.display())).into()),
+        };
+        toml::from_str(&text).map_err(|error| Exit::new(15, format!("cannot read `{}`:\n{error}", path.display())).into())
+    }
+
+    /// The text of a new server's file.
+    pub fn initial(address: &str, workers: Option<usize>, venv: &str) -> String {
+        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+        let (address, venv) = (quoted(address), quoted(venv));
+        let workers = match workers {
+            Some(count) => format!("count = {count}"),
+            None => "# count = 2           # default: one for each core; 0 runs services in the hub's own process".to_owned(),
+        };
+        format!(
+            r#"# Settings of one busbar server. What is not set has its default: docs/configuration.md lists them all.
+
+[http]
+address = {address}
+# max_body = 8388608    # bytes; larger bodies get 413
+# tls = {{ certificate = "server.pem", key = "server.key" }}
+
+[workers]
+{workers}
+# memory_limit_mb = 2048
+
+[calls]
+# deadline_secs = 60
+# return_tracebacks = true
+
+[hot_deploy]
+# remove_with_file = true
+
+[redis]
+# url = "redis://localhost:6379/0"   # default: a private one in this directory
+
+[python]
+venv = {venv}
+
+[log]
+level = "info"
+"#
+        )
+    }
+
+    /// The virtual environment to use: the one that is set, else `.venv` in the server's directory, if any.
+    pub fn venv(&self, server: &Path) -> Option<PathBuf> {
+        if self.python.venv.is_empty() {
+            Some(server.join(".venv")).filter(|venv| venv.is_dir())
+        } else {
+            Some(server.join(&self.python.venv))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_initial_file_reads_back() {
+        let config: Config = toml::from_str(&Config::initial("127.0.0.1:9", Some(0), "/x \"y\"")).unwrap();
+        assert_eq!(config.http.address, "127.0.0.1:9");
+        assert_eq!(config.workers.count(), 0);
+        assert_eq!(config.python.venv, "/x \"y\"");
+        assert_eq!(config.calls.deadline(), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn an_unknown_setting_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("server.toml");
+        std::fs::write(&path, "[workers]\nthreads = 3\n").unwrap();
+        assert!(format!("{:?}", Config::read(&path).unwrap_err()).contains("threads"));
+    }
+}

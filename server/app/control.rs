@@ -1,0 +1,82 @@
+//! The Unix socket through which the command line reaches a running server: a JSON request in a line, a JSON answer in a line. Whoever may
+//! open the socket, its owner, is an administrator.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use busbar_admin::control::{Control, Failure, Request, Response};
+use busbar_model::{Error, Kind};
+use busbar_runtime::task::{self, TaskKind};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::directory::short_socket_path;
+
+/// Largest request: a deployment carries a source file.
+const MAX_REQUEST: u64 = 64 << 20;
+/// Who made a change, in the history of objects.
+const CALLER: &str = "cli";
+
+/// Serves the socket until the process ends.
+pub fn spawn(path: &Path, control: Arc<Control>) -> anyhow::Result<()> {
+    // a socket that a crash left behind; the pid file says that no server runs
+    std::fs::remove_file(path).ok();
+    let (directory, short) = short_socket_path(path)?;
+    let listener = UnixListener::bind(&short).with_context(|| format!("cannot open `{}`", path.display()))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    drop(directory);
+    task::spawn("control", TaskKind::Forever, async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let control = control.clone();
+                    // a task of its own, so that a change goes on to its end even if the command that asked for it is interrupted
+                    task::spawn("control-request", TaskKind::Once, async move {
+                        if let Err(error) = serve(stream, &control).await {
+                            tracing::debug!(%error, "a control connection failed");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a control connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn serve(stream: UnixStream, control: &Control) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    (&mut stream).take(MAX_REQUEST).read_until(b'\n', &mut line).await?;
+    let response = match serde_json::from_slice::<Request>(&line) {
+        Ok(request) => control.answer(request, CALLER).await,
+        Err(error) => {
+            let error = Error::new(Kind::BadRequest, "the control request cannot be read").with_source(error);
+            Response::Failed(Failure::from(&error))
+        }
+    };
+    let mut answer = serde_json::to_vec(&response)?;
+    answer.push(b'\n');
+    stream.get_mut().write_all(&answer).await
+}
+
+/// Asks a running server.
+pub fn ask(path: &Path, request: &Request, limit: Duration) -> anyhow::Result<Response> {
+    use std::io::{BufRead, Write};
+
+    let (_directory, short) = short_socket_path(path)?;
+    let stream = std::os::unix::net::UnixStream::connect(&short).with_context(|| format!("cannot reach `{}`", path.display()))?;
+    stream.set_read_timeout(Some(limit))?;
+    let mut text = serde_json::to_vec(request)?;
+    text.push(b'\n');
+    (&stream).write_all(&text).context("cannot send the request to the server")?;
+    let mut line = String::new();
+    std::io::BufReader::new(&stream).read_line(&mut line).context("the server did not answer")?;
+    serde_json::from_str(&line).context("the server's answer cannot be read")
+}

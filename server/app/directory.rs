@@ -1,0 +1,195 @@
+//! A server's directory: what lies where.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::cli::Exit;
+
+/// The directory of one server. All paths are absolute, so that the server runs from any working directory.
+#[derive(Debug, Clone)]
+pub struct Directory(PathBuf);
+
+impl Directory {
+    /// Creates the directory and everything in it, readable by its owner alone.
+    pub fn create(path: &Path) -> anyhow::Result<Self> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        for part in ["pickup-dir", "config", "logs", "work"] {
+            let directory = path.join(part);
+            builder.create(&directory).with_context(|| format!("cannot create `{}`", directory.display()))?;
+        }
+        Self::open(path)
+    }
+
+    /// Opens the directory of a server that `busbar quickstart` made.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let path = fs::canonicalize(path)
+            .map_err(|error| Exit::new(2, format!("there is no directory `{}`: {error}", path.display())))?;
+        let directory = Self(path);
+        if directory.config().is_file() || directory.pickup().is_dir() {
+            return Ok(directory);
+        }
+        let path = directory.0.display();
+        // the usual slip: the environment was named instead of the server in it
+        let hint = if directory.0.join("server1").is_dir() {
+            format!("did you mean `{path}/server1`?")
+        } else {
+            "make one with `busbar quickstart DIR`".to_owned()
+        };
+        Err(Exit::new(3, format!("`{path}` is not the directory of a server")).with_hint(hint).into())
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Name of the server: the last part of its path.
+    pub fn name(&self) -> String {
+        self.0.file_name().map_or_else(|| "server".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// `config/server.toml`.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config/server.toml")
+    }
+
+    /// Where service files are dropped: `pickup-dir`, or `pickup/incoming/services` if that is there and the first is not.
+    pub fn pickup(&self) -> PathBuf {
+        let (ours, theirs) = (self.0.join("pickup-dir"), self.0.join("pickup/incoming/services"));
+        if !ours.exists() && theirs.is_dir() { theirs } else { ours }
+    }
+
+    /// The server's own database.
+    pub fn odb(&self) -> PathBuf {
+        self.0.join("work/odb.sqlite")
+    }
+
+    /// What the server keeps for itself.
+    pub fn work(&self) -> PathBuf {
+        self.0.join("work")
+    }
+
+    /// `logs/`.
+    pub fn logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
+    /// `logs/server.log`.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("logs/server.log")
+    }
+
+    /// Opens the log for appending: hub and workers write whole lines to it, and it may be truncated while they run.
+    pub fn open_log(&self) -> anyhow::Result<File> {
+        let path = self.log();
+        let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        opened.with_context(|| format!("cannot open `{}`", path.display()))
+    }
+
+    /// Where the command line reaches the running server.
+    pub fn control_socket(&self) -> PathBuf {
+        self.0.join("work/control.sock")
+    }
+
+    /// Takes the pid file for this process, and keeps it locked until the returned value is dropped.
+    pub fn lock_pid_file(&self) -> anyhow::Result<PidFile> {
+        let path = self.pid_file();
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("cannot open `{}`", path.display()))?;
+        // SAFETY: flock takes no pointers and the descriptor is open
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
+            let pid = fs::read_to_string(&path).unwrap_or_default();
+            return Err(Exit::new(9, format!("server `{}` runs already (pid {})", self.name(), pid.trim()))
+                .with_hint(format!("stop it with `busbar stop {}`", self.0.display()))
+                .into());
+        }
+        file.set_len(0)?;
+        write!(file, "{}", std::process::id())?;
+        Ok(PidFile { path, _file: file })
+    }
+
+    /// Process id of the running server; `None` if it does not run.
+    pub fn running(&self) -> Option<i32> {
+        let path = self.pid_file();
+        let file = File::open(&path).ok()?;
+        // SAFETY: as above
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB) } == 0 {
+            return None;
+        }
+        fs::read_to_string(&path).ok()?.trim().parse().ok()
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.0.join("work/pid")
+    }
+}
+
+/// The pid file of a running server. The lock says that the server runs, not the file: a crash leaves no stale state.
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // nothing to be done about a file that is gone already
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+/// A path through which a socket in `directory` can be bound and connected however long the directory's name is: the address of a Unix
+/// socket has room for 108 bytes only. Valid as long as the returned file is open.
+pub fn short_socket_path(path: &Path) -> std::io::Result<(File, PathBuf)> {
+    let directory = File::open(path.parent().unwrap_or(Path::new(".")))?;
+    let name = path.file_name().unwrap_or_default();
+    let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+    Ok((directory, short))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_holds_the_pid_file() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = Directory::create(&home.path().join("server1")).unwrap();
+        assert_eq!(directory.running(), None);
+        let held = directory.lock_pid_file().unwrap();
+        assert_eq!(directory.running(), Some(std::process::id() as i32));
+        assert!(directory.lock_pid_file().unwrap_err().to_string().contains("runs already"));
+        drop(held);
+        assert_eq!(directory.running(), None);
+    }
+
+    #[test]
+    fn sockets_may_lie_deep() {
+        let home = tempfile::tempdir().unwrap();
+        let deep = home.path().join("a".repeat(150));
+        fs::create_dir(&deep).unwrap();
+        let (_open, short) = short_socket_path(&deep.join("control.sock")).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&short).unwrap();
+        std::os::unix::net::UnixStream::connect(&short).unwrap();
+    }
+
+    #[test]
+    fn the_environment_is_not_a_server() {
+        let home = tempfile::tempdir().unwrap();
+        Directory::create(&home.path().join("server1")).unwrap();
+        let error = Directory::open(home.path()).unwrap_err();
+        assert!(format!("{error:?}").contains("did you mean"), "{error:?}");
+    }
+}

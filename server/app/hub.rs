@@ -1,0 +1,157 @@
+//! A server's hub: built and checked, then answering, then drained.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use busbar_admin::control::{Control, Parts, Running};
+use busbar_broker::RedisConfig;
+use busbar_connectors::pickup::{PickupBatch, Watcher};
+use busbar_dispatch::Deployer;
+use busbar_dispatch::deploy::read_source;
+use busbar_runtime::handler::Source;
+use busbar_runtime::task::{self, TaskKind};
+use busbar_store::Store;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::cli::Exit;
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::node::{Node, Setup};
+use crate::{control, logging, package};
+
+/// Batches of changed files that wait while one is being deployed. More wait in the pickup directory itself.
+const PICKUP_QUEUE: usize = 16;
+
+/// Runs a server until it is told to stop.
+pub fn run(directory: &Directory, config: &Config) -> anyhow::Result<u8> {
+    logging::start("hub", &config.log.level)?;
+    raise_file_limit();
+    let pid_file = directory.lock_pid_file()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("hub").build().context("cannot start")?;
+    let result = runtime.block_on(run_until_told(config, start(directory, config)));
+    // whatever still runs in the background has nothing left to do
+    runtime.shutdown_background();
+    std::fs::remove_file(directory.control_socket()).ok();
+    drop(pid_file);
+    result
+}
+
+/// Starts a node, waits for a signal, drains; a second signal stops at once.
+pub async fn run_until_told(config: &Config, start: impl Future<Output = anyhow::Result<Arc<Node>>>) -> anyhow::Result<u8> {
+    let mut signals = Signals::new()?;
+    let node = tokio::select! {
+        node = start => node?,
+        name = signals.next() => {
+            tracing::info!("stopped by {name} while starting");
+            return Ok(0);
+        }
+    };
+    let name = signals.next().await;
+    let limit = Duration::from_secs(config.calls.drain_secs);
+    tracing::info!("stopping on {name}; calls in flight have up to {} s", limit.as_secs());
+    tokio::select! {
+        () = node.drain(limit) => tracing::info!("stopped"),
+        name = signals.next() => tracing::warn!("stopping at once on a second {name}"),
+    }
+    Ok(0)
+}
+
+async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Node>> {
+    let started = std::time::Instant::now();
+    let setup = Setup {
+        name: directory.name(),
+        store: Store::open(&directory.odb()).await.map_err(Exit::from)?,
+        directory: directory.path().to_owned(),
+        package: package::unpack(&directory.work())?,
+        venv: config.venv(directory.path()),
+        redis: RedisConfig {
+            executable: config.redis.executable.clone(),
+            directory: directory.work().join("redis"),
+            log: directory.logs().join("redis.log"),
+        },
+        redis_is_optional: false,
+        workers: config.workers.count(),
+        python_log_level: config.log.python_level(),
+    };
+    let building = Node::build(setup, config).await?;
+    let remove = config.hot_deploy.remove_with_file;
+    let (watcher, files) = Watcher::new(&directory.pickup()).map_err(Exit::from)?;
+    building.deployer.start(read_sources(&files), remove).await.map_err(Exit::from)?;
+    let (sender, batches) = mpsc::channel(PICKUP_QUEUE);
+    watcher.spawn(sender).map_err(Exit::from)?;
+    task::spawn("pickup", TaskKind::Once, deploy_batches(building.deployer.clone(), batches, remove));
+
+    let node = building.listen();
+    let running = Running::new(node.deployer.clone(), node.dispatcher.clone(), directory.pickup());
+    let parts = Parts { node: node.clone(), services: running.clone(), deployments: running };
+    let control = Control::new(node.store.clone(), node.changes.clone(), parts);
+    control::spawn(&directory.control_socket(), Arc::new(control))?;
+    let duration_ms = started.elapsed().as_millis() as u64;
+    tracing::info!(duration_ms, "server `{}` is ready on {} (pid {})", directory.name(), node.address(), std::process::id());
+    Ok(node)
+}
+
+/// Deploys what the pickup directory reports.
+pub async fn deploy_batches(deployer: Arc<Deployer>, mut batches: mpsc::Receiver<PickupBatch>, remove: bool) {
+    while let Some(PickupBatch { changed, removed }) = batches.recv().await {
+        // what is wrong with a file has been logged where it was found
+        if let Err(error) = deployer.deploy(read_sources(&changed)).await {
+            tracing::error!(error = error.chain(), "cannot deploy what was picked up; copy it again when this is mended");
+        }
+        let modules: Vec<String> = removed
+            .iter()
+            .filter(|_| remove)
+            .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+            .collect();
+        if let Err(error) = deployer.remove(&modules).await {
+            tracing::error!(error = error.chain(), "cannot remove the services of files that are gone");
+        }
+    }
+}
+
+/// Reads the files that can be read; the others are logged.
+pub fn read_sources(files: &[PathBuf]) -> Vec<Source> {
+    let read = |path: &PathBuf| match read_source(path) {
+        Ok(source) => Some(source),
+        Err(error) => {
+            tracing::error!(error = error.chain(), "cannot deploy `{}`", path.display());
+            None
+        }
+    };
+    files.iter().filter_map(read).collect()
+}
+
+/// The signals that stop a server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let take = |kind| signal(kind).context("cannot wait for signals");
+        Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Takes as many open files as the system allows: each connection is one.
+pub fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointers are to a live value
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}

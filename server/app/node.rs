@@ -1,0 +1,317 @@
+//! The parts of a server, put together: what `busbar start` and `busbar run` have in common.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use busbar_admin::control::{Node as NodeView, NodeStatus, RedisStatus, WorkerStatus};
+use busbar_admin::{Changes, Registry};
+use busbar_broker::private::RedisState;
+use busbar_broker::{PrivateRedis, RedisConfig, RedisProcess};
+use busbar_connectors::http::{BoundHttp, HttpServer, Routes};
+use busbar_connectors::zmq::{OutgoingZmq, ZmqSockets};
+use busbar_dispatch::{Definitions, Deployer, Dispatcher, ServiceTable};
+use busbar_model::object::Object;
+use busbar_model::{Error, Kind};
+use busbar_python::{Host, HostConfig};
+use busbar_runtime::handler::BoxFuture;
+use busbar_runtime::workers::{PoolConfig, WorkerCommand, WorkerPool};
+use busbar_runtime::{Configure, Handler, HubPort, HubRequest};
+use busbar_store::Store;
+use bytes::Bytes;
+
+use crate::cli::Exit;
+use crate::config::Config;
+use crate::registry;
+use crate::worker::{SETTINGS, WorkerSettings};
+
+/// How long workers may take until their interpreters run.
+const WORKERS_LIMIT: Duration = Duration::from_secs(60);
+/// How long the private Redis may take until it answers; it goes on trying afterwards.
+const REDIS_LIMIT: Duration = Duration::from_secs(30);
+/// How long messages that wait in the hub's sockets may take to leave when the server stops.
+const SOCKETS_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a node is made of, apart from its settings.
+pub struct Setup {
+    /// Name of the server.
+    pub name: String,
+    /// Its objects and sources.
+    pub store: Arc<Store>,
+    /// Where it works: the server's directory.
+    pub directory: PathBuf,
+    /// Where the Python package was unpacked.
+    pub package: PathBuf,
+    /// Virtual environment whose packages services can import.
+    pub venv: Option<PathBuf>,
+    /// Where a private Redis keeps its files, and its log.
+    pub redis: RedisConfig,
+    /// Whether it goes on without a private Redis if there is no `redis-server`.
+    pub redis_is_optional: bool,
+    /// Worker processes; 0: in process.
+    pub workers: usize,
+    /// The interpreter's log level.
+    pub python_log_level: String,
+}
+
+/// A running node.
+pub struct Node {
+    name: String,
+    started: Instant,
+    address: String,
+    http: HttpServer,
+    handler: Arc<dyn Handler>,
+    pool: Option<Arc<WorkerPool>>,
+    zmq: Arc<ZmqSockets>,
+    redis: Redis,
+    /// Deploys service files.
+    pub deployer: Arc<Deployer>,
+    /// Runs requests.
+    pub dispatcher: Arc<Dispatcher>,
+    /// Changes the configured objects.
+    pub changes: Arc<Changes>,
+    /// The objects and sources.
+    pub store: Arc<Store>,
+}
+
+/// The node's Redis.
+enum Redis {
+    None,
+    Own(Arc<RedisProcess>),
+    External(String),
+}
+
+impl Node {
+    /// Puts the parts together and starts everything but the listener.
+    pub async fn build(setup: Setup, config: &Config) -> anyhow::Result<Building> {
+        // the address first: a port that is taken is the most likely failure
+        let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+        let http = HttpServer::bind(config.http.clone().in_directory(&setup.directory.join("config"))).await.map_err(Exit::from)?;
+        let redis = start_redis(&setup, config)?;
+        let zmq = Arc::new(ZmqSockets::new().map_err(Exit::from)?);
+        let port: Arc<dyn HubPort> = Arc::new(Connectors { zmq: zmq.clone() });
+        let host = HostConfig {
+            server_name: setup.name.clone(),
+            package_dir: setup.package.clone(),
+            venv: setup.venv.clone(),
+            max_threads: config.workers.max_threads,
+            max_queue: config.calls.max_queue,
+            return_tracebacks: config.calls.return_tracebacks,
+            redis_url: redis.url(),
+            log_level: setup.python_log_level.clone(),
+            ..HostConfig::default()
+        };
+        let (handler, pool) = start_handler(&setup, config, host, port).await?;
+        if let Redis::Own(process) = &redis
+            && let Err(error) = process.wait_ready(REDIS_LIMIT).await
+        {
+            tracing::error!(error = error.chain(), hint = error.hint(), "the server goes on without its key-value database until Redis answers");
+        }
+
+        let table = ServiceTable::new();
+        let (routes, definitions) = (Routes::new(), Arc::new(Definitions::new()));
+        let dispatcher = Dispatcher::new(table.clone(), handler.clone(), config.calls.deadline());
+        let deployer = Deployer::new(setup.store.clone(), handler.clone(), table.clone());
+        let configurables: Vec<Arc<dyn Configure>> = vec![definitions.clone(), routes.clone(), zmq.clone()];
+        let changes = Changes::new(
+            setup.store.clone(),
+            Registry::new(registry::TYPES),
+            configurables,
+            handler.clone(),
+            move |name| table.get(name).is_some(),
+        );
+        changes.start().await.map_err(Exit::from)?;
+        Ok(Building { setup, scheme, http, handler, pool, zmq, redis, deployer, dispatcher, changes, routes, definitions })
+    }
+}
+
+/// A node whose services are still to be deployed: nothing answers yet.
+pub struct Building {
+    setup: Setup,
+    scheme: &'static str,
+    http: BoundHttp,
+    handler: Arc<dyn Handler>,
+    pool: Option<Arc<WorkerPool>>,
+    zmq: Arc<ZmqSockets>,
+    redis: Redis,
+    /// Deploys service files.
+    pub deployer: Arc<Deployer>,
+    dispatcher: Arc<Dispatcher>,
+    changes: Arc<Changes>,
+    routes: Arc<Routes>,
+    definitions: Arc<Definitions>,
+}
+
+impl Building {
+    /// Begins to answer.
+    pub fn listen(self) -> Arc<Node> {
+        let address = format!("{}://{}", self.scheme, self.http.local_address());
+        let http = self.http.spawn(self.routes, self.definitions, self.dispatcher.clone());
+        Arc::new(Node {
+            name: self.setup.name,
+            started: Instant::now(),
+            address,
+            http,
+            handler: self.handler,
+            pool: self.pool,
+            zmq: self.zmq,
+            redis: self.redis,
+            deployer: self.deployer,
+            dispatcher: self.dispatcher,
+            changes: self.changes,
+            store: self.setup.store,
+        })
+    }
+}
+
+impl Node {
+    /// Where it answers: `http://127.0.0.1:11223`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Stops accepting, lets calls in flight finish up to `limit`, then stops workers, sockets, and Redis last.
+    pub async fn drain(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        let cut_off = self.http.drain(limit).await;
+        if cut_off > 0 {
+            tracing::warn!("{cut_off} connection(s) were cut off: their calls did not end within {} s", limit.as_secs());
+        }
+        let left = end.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+        if tokio::time::timeout(left, self.handler.drain()).await.is_err() {
+            tracing::warn!("workers were stopped with calls still running");
+        }
+        self.zmq.stop(SOCKETS_LIMIT).await;
+        if let Redis::Own(process) = &self.redis {
+            process.stop().await;
+        }
+        self.store.close().await;
+    }
+}
+
+impl NodeView for Node {
+    fn status(&self) -> BoxFuture<'_, NodeStatus> {
+        let workers = self.pool.as_ref().map(|pool| pool.status()).unwrap_or_default();
+        let status = NodeStatus {
+            name: self.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_secs: self.started.elapsed().as_secs(),
+            address: self.address.clone(),
+            workers: workers
+                .into_iter()
+                .map(|worker| WorkerStatus {
+                    number: worker.index as u32,
+                    pid: worker.pid,
+                    state: worker.state,
+                    calls: worker.in_flight as u32,
+                    restarts: worker.restarts,
+                    memory_bytes: worker.memory_bytes,
+                })
+                .collect(),
+            redis: self.redis.status(),
+        };
+        Box::pin(std::future::ready(status))
+    }
+}
+
+impl Redis {
+    fn url(&self) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Own(process) => Some(process.url()),
+            Self::External(url) => Some(url.clone()),
+        }
+    }
+
+    fn status(&self) -> RedisStatus {
+        match self {
+            Self::None => RedisStatus { state: "none".to_owned(), ..RedisStatus::default() },
+            Self::Own(process) => {
+                let state = match process.state() {
+                    RedisState::Starting => "starting",
+                    RedisState::Ready => "ready",
+                    RedisState::Stopped => "stopped",
+                };
+                RedisStatus { state: state.to_owned(), url: process.url(), is_private: true }
+            }
+            Self::External(url) => {
+                // the part before the host may hold a password
+                let shown = match (url.split_once("://"), url.rsplit_once('@')) {
+                    (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+                    _ => url.clone(),
+                };
+                RedisStatus { state: "external".to_owned(), url: shown, is_private: false }
+            }
+        }
+    }
+}
+
+fn start_redis(setup: &Setup, config: &Config) -> anyhow::Result<Redis> {
+    if !config.redis.url.is_empty() {
+        return Ok(Redis::External(config.redis.url.clone()));
+    }
+    match PrivateRedis::build(&setup.redis) {
+        Ok(redis) => Ok(Redis::Own(redis.spawn())),
+        Err(error) if setup.redis_is_optional => {
+            tracing::warn!(hint = error.hint(), "self.kvdb cannot be used: {}", error.chain());
+            Ok(Redis::None)
+        }
+        Err(error) => Err(Exit::from(error).into()),
+    }
+}
+
+type Handlers = (Arc<dyn Handler>, Option<Arc<WorkerPool>>);
+
+async fn start_handler(setup: &Setup, config: &Config, host: HostConfig, port: Arc<dyn HubPort>) -> anyhow::Result<Handlers> {
+    if setup.workers == 0 {
+        std::env::set_current_dir(&setup.directory)
+            .with_context(|| format!("cannot work in `{}`", setup.directory.display()))?;
+        let host = tokio::task::spawn_blocking(move || Host::start(host, port)).await?.map_err(Exit::from)?;
+        return Ok((host, None));
+    }
+    let settings = WorkerSettings {
+        host,
+        log_level: config.log.level.clone(),
+        directory: setup.directory.clone(),
+        hub_pid: std::process::id(),
+    };
+    let command = WorkerCommand {
+        program: executable()?,
+        arguments: vec!["worker".to_owned()],
+        environment: vec![(SETTINGS.to_owned(), serde_json::to_string(&settings).context("cannot pack the workers' settings")?)],
+    };
+    let limit = config.workers.memory_limit_mb << 20;
+    let pool_config = PoolConfig {
+        workers: setup.workers,
+        window: config.workers.max_threads,
+        max_queue: config.calls.max_queue,
+        memory_limit: (limit > 0).then_some(limit),
+        deaf_after: Duration::from_secs(config.workers.deaf_after_secs.max(1)),
+    };
+    let pool = WorkerPool::spawn(pool_config, command, port);
+    pool.wait_ready(WORKERS_LIMIT).await.map_err(Exit::from)?;
+    Ok((pool.clone(), Some(pool)))
+}
+
+/// The executable that runs: through the kernel, so that workers are of the same version even while the file is being replaced.
+fn executable() -> anyhow::Result<PathBuf> {
+    let path = Path::new("/proc/self/exe");
+    if path.exists() { Ok(path.to_owned()) } else { std::env::current_exe().context("cannot find the busbar executable") }
+}
+
+/// The connectors that live in the hub.
+struct Connectors {
+    zmq: Arc<ZmqSockets>,
+}
+
+impl HubPort for Connectors {
+    fn request(&self, request: HubRequest) -> BoxFuture<'static, Result<Bytes, Error>> {
+        if request.kind == OutgoingZmq::KIND {
+            return self.zmq.request(request);
+        }
+        let error = Error::new(Kind::NotFound, format!("there is no connector of kind `{}` in the hub", request.kind));
+        Box::pin(std::future::ready(Err(error)))
+    }
+}

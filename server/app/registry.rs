@@ -1,0 +1,46 @@
+//! The one list of object types. A new connector adds its line here.
+
+use busbar_connectors::http::ChannelHttp;
+use busbar_connectors::http::outgoing_config::OutgoingHttp;
+use busbar_connectors::zmq::OutgoingZmq;
+use busbar_dispatch::security::{SecurityApiKey, SecurityBasicAuth};
+use busbar_model::object::ObjectType;
+
+/// Every type of object that can be configured, in the order in which an export lists them: what others refer to comes first.
+pub static TYPES: &[ObjectType] = &[
+    ObjectType::of::<SecurityBasicAuth>(),
+    ObjectType::of::<SecurityApiKey>(),
+    ObjectType::of::<ChannelHttp>(),
+    ObjectType::of::<OutgoingHttp>(),
+    ObjectType::of::<OutgoingZmq>(),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::TYPES;
+
+    #[test]
+    fn kinds_and_enmasse_keys_are_told_apart() {
+        let mut seen = HashSet::new();
+        for object_type in TYPES {
+            assert!(seen.insert(object_type.kind.to_owned()), "{}", object_type.kind);
+            for key in object_type.enmasse_keys {
+                assert!(seen.insert(format!("{key}/{:?}", object_type.enmasse_type)), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        for object_type in TYPES {
+            let schema = (object_type.schema)();
+            let properties = schema["properties"].as_object().unwrap();
+            for (name, property) in properties {
+                let described = property.get("description").is_some() || property.get("$ref").is_some() || property.get("allOf").is_some();
+                assert!(described, "{}.{name}", object_type.kind);
+            }
+        }
+    }
+}
