@@ -90,11 +90,9 @@ impl Client {
             log_start(&parts, &admitted, cid, &self.address_text);
         }
         drop(parts);
-        let mut is_refused = true;
-        let mut response = match admitted {
+        let (mut response, is_read) = match admitted {
             Ok(Admitted { route, head }) => match body::read(&mut body, self.front.limits).await {
                 Ok(bytes) => {
-                    is_refused = false;
                     let request = Inbound {
                         cid,
                         service: Arc::clone(&route.service),
@@ -103,13 +101,14 @@ impl Client {
                         body: bytes,
                         timeout: route.timeout,
                     };
-                    respond::outcome(self.front.dispatch.dispatch(request).await, route.data_format, cid)
+                    let outcome = self.front.dispatch.dispatch(request).await;
+                    (respond::outcome(outcome, route.data_format, cid), true)
                 }
-                Err(error) => respond::fault(&body_fault(&error), route.data_format, cid),
+                Err(error) => (respond::fault(&body_fault(&error), route.data_format, cid), false),
             },
-            Err(response) => *response,
+            Err(response) => (*response, self.let_go(&mut body, expects).await),
         };
-        if is_refused && !self.let_go(&mut body, expects).await && !is_http2 {
+        if !is_read && !is_http2 {
             self.connection.lingers.store(true, Ordering::Relaxed);
             response
                 .headers_mut()

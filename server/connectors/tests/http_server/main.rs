@@ -1,0 +1,12 @@
+//! The HTTP server, over real sockets, in front of a dispatcher that is not one.
+//!
+//! * [`answers`] - what a client that behaves gets
+//! * [`framing`] - bodies, their limits, and requests that are framed in two ways
+//! * [`limits`] - clients that are slow, idle or many, and stopping
+//! * [`http2`] - HTTP/2 and TLS
+
+mod answers;
+mod framing;
+mod http2;
+mod limits;
+mod setup;
