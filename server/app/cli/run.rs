@@ -78,7 +78,7 @@ async fn start(files: &[PathBuf], home: &Path, config: &Config) -> anyhow::Resul
     let directories: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
     for directory in directories {
         let (watcher, _) = Watcher::new(directory).map_err(Exit::from)?;
-        watcher.spawn(sender.clone()).map_err(Exit::from)?;
+        watcher.quiet().spawn(sender.clone()).map_err(Exit::from)?;
     }
     building.deployer.deploy(read_sources(files)).await.map_err(Exit::from)?;
     let node = building.listen();

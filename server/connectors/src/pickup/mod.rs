@@ -42,7 +42,9 @@ pub struct Watcher {
     known: BTreeMap<PathBuf, Stamp>,
     /// What the last sweep saw of files that differ from what is known.
     unsettled: BTreeMap<PathBuf, Option<Stamp>>,
+    /// Other files that lie there, so that each is mentioned once.
     ignored: HashSet<PathBuf>,
+    mentions_others: bool,
 }
 
 impl Watcher {
@@ -74,11 +76,19 @@ impl Watcher {
             known: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             ignored: HashSet::new(),
+            mentions_others: true,
         };
         watcher.watch();
         watcher.known = watcher.scan().map_err(|error| failed(error.into()))?;
         let files = watcher.known.keys().cloned().collect();
         Ok((watcher, files))
+    }
+
+    /// Does not mention files that are ignored: for a directory that is not there for services alone.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.mentions_others = false;
+        self
     }
 
     /// Reports batches until `sender`'s other end is closed, on a thread of its own. Waits while the other end is full: nothing is lost.
@@ -148,7 +158,7 @@ impl Watcher {
         );
         if settles {
             for path in event.paths {
-                if path.parent() == Some(&*self.directory) && self.is_service_file(&path) {
+                if path.parent() == Some(&*self.directory) && is_service_file(&path) {
                     touched.insert(path);
                 }
             }
@@ -221,31 +231,39 @@ impl Watcher {
         let mut found = BTreeMap::new();
         for entry in std::fs::read_dir(&self.directory)? {
             let path = entry?.path();
-            if self.is_service_file(&path)
-                && let Some(stamp) = Stamp::of(&path)
-            {
+            if !is_service_file(&path) {
+                self.mention(path);
+            } else if let Some(stamp) = Stamp::of(&path) {
                 found.insert(path, stamp);
             }
         }
         Ok(found)
     }
 
-    fn is_service_file(&mut self, path: &Path) -> bool {
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        if name.starts_with(['.', '#']) || name.ends_with(['~', '#']) {
-            return false;
-        }
+    /// Says once that a file is ignored, in case somebody waits for it to do something. Called by sweeps only: what lies there for a
+    /// moment, because a program writes and renames, is nobody's business.
+    fn mention(&mut self, path: PathBuf) {
+        let quiet = ["swp", "swx", "tmp", "bak", "pyc", "part"];
         let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-        if ending == "py" {
-            return true;
-        }
-        // what editors and copying programs leave behind is no news; sub-directories hold what services import by other means
-        let quiet = ["swp", "swx", "tmp", "bak", "pyc", "part"].contains(&ending) || path.is_dir();
-        if !quiet && self.ignored.insert(path.to_owned()) {
+        if self.mentions_others
+            && !is_hidden(&path)
+            && !quiet.contains(&ending)
+            && path.is_file()
+            && self.ignored.insert(path.clone())
+        {
             tracing::warn!("ignored `{}`: only .py files are deployed", path.display());
         }
-        false
     }
+}
+
+fn is_service_file(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("py")) && !is_hidden(path)
+}
+
+/// What editors leave beside the file that they edit, and hidden files.
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    name.starts_with(['.', '#']) || name.ends_with(['~', '#'])
 }
 
 #[cfg(test)]

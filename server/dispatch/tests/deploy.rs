@@ -1,0 +1,204 @@
+//! Deployments against a handler that "imports" texts of the form `Name Name` and refuses those that begin with `broken`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use busbar_dispatch::{Deployer, ServiceTable};
+use busbar_model::object::Snapshot;
+use busbar_model::service::ServiceInfo;
+use busbar_model::{Cid, Error};
+use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment, Source};
+use busbar_runtime::{Call, Handler, ReplyTo};
+use busbar_store::Store;
+
+#[derive(Default)]
+struct Importer {
+    prepared: Mutex<Option<u64>>,
+    committed: Mutex<Vec<Commit>>,
+    sources: Mutex<BTreeMap<String, String>>,
+}
+
+impl Handler for Importer {
+    fn submit(&self, _: Call, _: ReplyTo) {
+        unreachable!("these tests call nothing")
+    }
+
+    fn cancel(&self, _: Cid) {}
+
+    fn prepare(&self, deployment: Arc<Deployment>) -> BoxFuture<'_, Result<Vec<ServiceInfo>, DeployError>> {
+        Box::pin(async move {
+            let mut infos = Vec::new();
+            for source in &deployment.sources {
+                let text = String::from_utf8(source.text.clone()).unwrap();
+                if text.starts_with("broken") {
+                    return Err(DeployError {
+                        module: source.module.clone(),
+                        message: text,
+                        traceback: "line 1".into(),
+                    });
+                }
+                self.sources.lock().unwrap().insert(source.module.clone(), text.clone());
+                infos.extend(text.split_whitespace().map(|name| ServiceInfo {
+                    name: name.to_lowercase(),
+                    impl_name: format!("{}.{name}", source.module),
+                    module: source.module.clone(),
+                    http_methods: vec![],
+                    sio: None,
+                    summary: String::new(),
+                    deadline_secs: None,
+                }));
+            }
+            *self.prepared.lock().unwrap() = Some(deployment.generation);
+            Ok(infos)
+        })
+    }
+
+    fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            assert_eq!(self.prepared.lock().unwrap().take(), Some(commit.generation));
+            self.committed.lock().unwrap().push(Commit::clone(&commit));
+            Ok(())
+        })
+    }
+
+    fn abort(&self, _: u64) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn configure(&self, _: Arc<Snapshot>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn drain(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+struct Setup {
+    store: Arc<Store>,
+    importer: Arc<Importer>,
+    table: Arc<ServiceTable>,
+    deployer: Arc<Deployer>,
+}
+
+fn setup(store: Arc<Store>) -> Setup {
+    let (importer, table) = (Arc::new(Importer::default()), ServiceTable::new());
+    let deployer = Deployer::new(store.clone(), importer.clone(), table.clone());
+    Setup {
+        store,
+        importer,
+        table,
+        deployer,
+    }
+}
+
+fn source(module: &str, text: &str) -> Source {
+    Source {
+        module: module.into(),
+        path: format!("/pickup/{module}.py"),
+        text: text.into(),
+    }
+}
+
+fn names(deployer: &Deployer) -> Vec<String> {
+    deployer.list().into_iter().map(|row| row.name).collect()
+}
+
+#[tokio::test]
+async fn a_broken_file_is_left_out_and_the_others_are_deployed() {
+    let Setup {
+        deployer,
+        table,
+        importer,
+        ..
+    } = setup(Store::in_memory().await.unwrap());
+    let report = deployer
+        .deploy(vec![
+            source("a", "One Two"),
+            source("b", "broken"),
+            source("c", "Three"),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(report.deployed["a"], ["one", "two"]);
+    assert_eq!(
+        report.failed.iter().map(|error| &*error.module).collect::<Vec<_>>(),
+        ["b"]
+    );
+    assert_eq!(names(&deployer), ["one", "three", "two"]);
+    assert_eq!(deployer.last_failures()[0].module, "b");
+
+    // the handles that calls carry are those that the workers know
+    let commit = importer.committed.lock().unwrap().last().unwrap().clone();
+    for (name, handle) in commit.services {
+        assert_eq!(table.get(&name).unwrap().handle, handle);
+    }
+}
+
+#[tokio::test]
+async fn a_redeployed_module_brings_new_handles_and_loses_what_it_lost() {
+    let Setup {
+        deployer,
+        table,
+        importer,
+        ..
+    } = setup(Store::in_memory().await.unwrap());
+    deployer.deploy(vec![source("a", "One Two")]).await.unwrap();
+    let before = table.get("one").unwrap();
+    let report = deployer.deploy(vec![source("a", "One")]).await.unwrap();
+    let after = table.get("one").unwrap();
+    assert!(after.handle.0 > before.handle.0 && after.generation > before.generation);
+    assert_eq!(report.generation, Some(after.generation));
+    assert_eq!(names(&deployer), ["one"]);
+
+    deployer.deploy(vec![source("a", "broken now")]).await.unwrap();
+    assert_eq!(table.get("one").unwrap().handle, after.handle, "what ran goes on");
+
+    // put back as it was: nothing is imported, and the failure is forgotten
+    let commits = importer.committed.lock().unwrap().len();
+    let report = deployer.deploy(vec![source("a", "One")]).await.unwrap();
+    assert_eq!(
+        (report.unchanged, importer.committed.lock().unwrap().len()),
+        (vec!["a".to_owned()], commits)
+    );
+    assert!(deployer.last_failures().is_empty());
+}
+
+#[tokio::test]
+async fn a_start_takes_what_changed_and_falls_back_to_what_was_good() {
+    let Setup { deployer, store, .. } = setup(Store::in_memory().await.unwrap());
+    deployer
+        .deploy(vec![source("a", "One"), source("b", "Two"), source("gone", "Three")])
+        .await
+        .unwrap();
+
+    let files = vec![source("a", "Four"), source("b", "broken")];
+    let restarted = setup(store.clone());
+    let report = restarted.deployer.start(files.clone(), false).await.unwrap();
+    assert_eq!(report.failed[0].module, "b");
+    assert_eq!(names(&restarted.deployer), ["four", "three", "two"]);
+    assert_eq!(restarted.importer.sources.lock().unwrap()["b"], "Two");
+
+    let restarted = setup(store);
+    restarted.deployer.start(files, true).await.unwrap();
+    assert_eq!(
+        names(&restarted.deployer),
+        ["four", "two"],
+        "the file of `three` is gone, and so it is"
+    );
+}
+
+#[tokio::test]
+async fn removed_modules_are_forgotten() {
+    let Setup { deployer, store, .. } = setup(Store::in_memory().await.unwrap());
+    deployer
+        .deploy(vec![source("a", "One"), source("b", "Two")])
+        .await
+        .unwrap();
+    deployer
+        .remove(&["a".to_owned(), "never-there".to_owned()])
+        .await
+        .unwrap();
+    assert_eq!(names(&deployer), ["two"]);
+    assert_eq!(store.current_sources().await.unwrap().len(), 1);
+}
