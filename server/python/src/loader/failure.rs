@@ -4,9 +4,11 @@ use busbar_runtime::handler::DeployError;
 use pyo3::exceptions::PySyntaxError;
 use pyo3::prelude::*;
 
+use crate::errors;
+
 /// An exception that came out of a module's code, or out of reading its services.
 pub(super) fn describe(py: Python<'_>, module: &str, error: &PyErr) -> DeployError {
-    DeployError { module: module.to_owned(), message: message(py, error), traceback: traceback(py, error) }
+    DeployError { module: module.to_owned(), message: message(py, error), traceback: errors::traceback(py, error) }
 }
 
 /// The exception in one line; for a syntax error with the line that is wrong.
@@ -25,14 +27,4 @@ fn message(py: Python<'_>, error: &PyErr) -> String {
         Some(line) => format!("{kind}: {}", line.trim()),
         None => kind,
     }
-}
-
-/// The traceback as Python prints it.
-pub(super) fn traceback(py: Python<'_>, error: &PyErr) -> String {
-    let format = || -> PyResult<String> {
-        let lines = py.import("traceback")?.call_method1("format_exception", (error.value(py),))?;
-        Ok(lines.extract::<Vec<String>>()?.concat().trim_end().to_owned())
-    };
-    // an exception that cannot be printed is still one
-    format().unwrap_or_else(|_| error.get_type(py).to_string())
 }

@@ -14,8 +14,7 @@ mod hook;
 mod source;
 mod transaction;
 
-#[cfg(test)]
-mod tests;
+
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
