@@ -1,0 +1,1280 @@
+"""The native side of busbar: what services see of the server.
+
+`tests/python/stub_check.py` compares this file with the module.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from logging import Logger
+from typing import Any, TypedDict, Unpack, overload
+
+from bunch import Bunch
+
+_Params = Mapping[str, Any] | None
+_Headers = Mapping[str, Any] | None
+_Set = set[str]
+_Key = str | bytes | int | float
+_Value = str | bytes | int | float
+_ZmqMessage = str | bytes | list[Any] | tuple[Any, ...] | dict[str, Any]
+
+class _Options(TypedDict, total=False):
+    """What a call over HTTP may say by name."""
+
+    json: Any
+    timeout: float | tuple[float, float] | None
+    allow_redirects: bool
+    auth: tuple[str, str] | None
+    cookies: Mapping[str, str] | None
+    stream: bool
+
+class Service:
+    """One thing that other systems can ask for: the native side of `zato.server.service.Service`."""
+
+    name: str
+    """Name by which the service is called."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    # --- the request and what is answered
+
+    @property
+    def request(self) -> Request:
+        """What the service was called with."""
+    @property
+    def response(self) -> Response:
+        """What the service answers."""
+
+    # --- who and where it is
+
+    @property
+    def cid(self) -> str:
+        """Correlation id of the request: in every log line of it, and in the header `X-Zato-CID` of the response."""
+    @property
+    def logger(self) -> Logger:
+        """Logger of the service's name."""
+    @property
+    def impl_name(self) -> str:
+        """Module and class."""
+    @property
+    def channel(self) -> ChannelInfo:
+        """The channel through which the service was called."""
+    @property
+    def chan(self) -> ChannelInfo:
+        """The channel through which the service was called."""
+    @property
+    def data_format(self) -> str:
+        """The channel's data format: `json`, `xml`, `dict` or an empty text."""
+    @property
+    def transport(self) -> str:
+        """`plain_http` or an empty text."""
+    @property
+    def environ(self) -> Bunch:
+        """What the caller gave as `environ=`."""
+    @property
+    def wsgi_environ(self) -> dict[str, Any]:
+        """The HTTP request as WSGI describes it."""
+    @property
+    def in_reply_to(self) -> str | None:
+        """The cid that this call is a callback for."""
+    @property
+    def job_type(self) -> str:
+        """Type of the scheduler's job, empty if there is none."""
+    @property
+    def server(self) -> Server:
+        """The server."""
+    @property
+    def usage(self) -> int:
+        """How many times the service was called in this process."""
+    @property
+    def invocation_time(self) -> datetime:
+        """When the invocation began, UTC."""
+    @property
+    def handle_return_time(self) -> datetime | None:
+        """When `handle()` returned, UTC; `None` before."""
+    @property
+    def processing_time_raw(self) -> timedelta | None:
+        """How long the invocation took until `handle()` returned; `None` before."""
+    @property
+    def processing_time(self) -> int | None:
+        """The same in milliseconds."""
+
+    # --- other systems
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """Outgoing connections."""
+    @property
+    def out(self) -> Outgoing:
+        """Outgoing connections."""
+    @property
+    def kvdb(self) -> Kvdb:
+        """The key/value database."""
+
+    # --- what a service is made of
+
+    def handle(self) -> None:
+        """What the service does. The one method that must be written, unless there are `handle_GET` and the like."""
+    def accept(self) -> bool:
+        """Return something false to turn the request away before anything else runs."""
+    def before_handle(self) -> None:
+        """Runs before `handle()`. What it raises is logged and ignored."""
+    def after_handle(self) -> None:
+        """Runs after `handle()` has returned. What it raises is logged and ignored."""
+    def finalize_handle(self) -> None:
+        """Runs last, with the times filled in. What it raises is logged and ignored."""
+    def validate_input(self) -> None:
+        """Runs before `handle()`; raise something to keep that from being called."""
+    def validate_output(self) -> None:
+        """Runs after `handle()`; raise something to keep the response from being sent."""
+    @staticmethod
+    def before_add_to_store(_logger: Logger | None = ...) -> bool:
+        """Asked when the class is deployed: return something false to leave it out."""
+    @staticmethod
+    def after_add_to_store(_logger: Logger | None = ...) -> None:
+        """Called after the class has been deployed."""
+    @classmethod
+    def get_name(cls) -> str:
+        """The name by which the service is called."""
+    @classmethod
+    def get_impl_name(cls) -> str:
+        """Module and class."""
+
+    def invoke(
+        self,
+        zato_name: str | type[Service],
+        payload: Any = '',
+        channel: str = 'invoke',
+        data_format: str = 'dict',
+        transport: str = '',
+        serialize: bool = False,
+        as_bunch: bool = False,
+        timeout: float = 0,
+        raise_timeout: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        """Calls another service, by name or class, and gives back what it answers.
+
+        Keyword arguments that are none of these, nor `cid`, `environ`, `wsgi_environ`, `skip_response_elem`, `channel_info`
+        or `in_reply_to`, are the payload if there is no other. What the other service raises comes out as it is.
+        """
+    def invoke_by_impl_name(
+        self,
+        zato_name: str,
+        payload: Any = '',
+        channel: str = 'invoke',
+        data_format: str = 'dict',
+        transport: str = '',
+        serialize: bool = False,
+        as_bunch: bool = False,
+        timeout: float = 0,
+        raise_timeout: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        """Like `invoke`, with the name of module and class: `my_service.GetClientDetails`."""
+
+class Attribute:
+    """An attribute of services."""
+
+    def __get__(self, instance: Any, _owner: Any = ...) -> Any: ...
+
+class Server:
+    """The server that runs the service."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+class Request:
+    """What a service was called with. Everything is made when it is first looked at."""
+
+    payload: Any
+    """The parsed body: what JSON holds, the root of XML as an object, else the bytes. Called by another service: what it gave."""
+    raw_request: Any
+    """The body before parsing: bytes. Called by another service: what it gave."""
+    input: ServiceInput
+    """Declared input; without a declaration the keys of the payload and the parameters, or a payload that is no dictionary."""
+
+    @property
+    def text(self) -> Any:
+        """The same as `raw_request`."""
+    @property
+    def raw(self) -> Any:
+        """The same as `raw_request`."""
+    @property
+    def cid(self) -> str:
+        """Correlation id."""
+    @property
+    def data_format(self) -> str:
+        """`json`, `xml`, `dict` or an empty text."""
+    @property
+    def transport(self) -> str:
+        """`plain_http` if the request came over HTTP, else an empty text."""
+    @property
+    def channel_params(self) -> dict[str, Any]:
+        """Path and query parameters."""
+    @property
+    def merge_channel_params(self) -> bool:
+        """Whether parameters go into the input."""
+    @property
+    def params_priority(self) -> str:
+        """Which wins where body and parameters have the same name."""
+    @property
+    def headers(self) -> Headers:
+        """Headers of the HTTP request; names are found in any case."""
+    @property
+    def http(self) -> HttpRequest:
+        """What is about HTTP."""
+    def bunchified(self) -> Any:
+        """The payload with dictionaries whose keys are attributes."""
+    def to_bunch(self) -> Any:
+        """The same as `bunchified()`."""
+    def to_dict(self) -> dict[str, Any]:
+        """The input as a plain dictionary."""
+    def deepcopy(self) -> Request:
+        """A copy that can be used after the request is over."""
+
+class HttpRequest:
+    """`self.request.http`"""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method, in capitals."""
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded."""
+    @property
+    def user_agent(self) -> str:
+        """The client's `User-Agent`, or an empty text."""
+    @property
+    def headers(self) -> Headers:
+        """Headers; names are found in any case."""
+    @property
+    def GET(self) -> dict[str, Any]:
+        """The query string as a dictionary; a repeated key is a list."""
+    @property
+    def POST(self) -> dict[str, Any]:
+        """The form in the body as a dictionary, on channels without a data format; else empty."""
+    @property
+    def params(self) -> Bunch:
+        """Path parameters; query parameters too where the channel lets those win."""
+
+class Headers:
+    """HTTP headers: a read-only dictionary whose keys are found in any case."""
+
+    def __getitem__(self, name: str, /) -> str: ...
+    def __contains__(self, name: object, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    @overload
+    def get(self, name: str) -> str | None: ...
+    @overload
+    def get(self, name: str, default: Any) -> Any:
+        """A header's value, or the default."""
+    def keys(self) -> list[str]:
+        """The names."""
+    def values(self) -> list[str]:
+        """The values."""
+    def items(self) -> list[tuple[str, str]]:
+        """Names and values."""
+    def copy(self) -> dict[str, str]:
+        """A plain dictionary of them."""
+
+class ServiceInput(dict[str, Any]):
+    """What a service receives: a dictionary whose keys are attributes too."""
+
+    def __getattr__(self, name: str) -> Any: ...
+    def __setattr__(self, name: str, value: Any) -> None: ...
+    def require_any(self, *names: str) -> None:
+        """`ValueError` unless one of the elements has a value."""
+    def deepcopy(self) -> ServiceInput:
+        """A copy that shares nothing with the request."""
+    def copy(self) -> ServiceInput:
+        """A copy with the same values."""
+    def to_dict(self) -> dict[str, Any]:
+        """A plain dictionary of it."""
+
+class Response:
+    """What a service answers."""
+
+    @property
+    def payload(self) -> SimpleIOPayload:
+        """What is answered. With declared output an object whose attributes are the declared names."""
+    @payload.setter
+    def payload(self, value: Any) -> None: ...
+
+    content_type: str
+    """The content type; assigning it keeps the channel's own from being used."""
+    headers: dict[str, Any]
+    """Headers to send along. A value that is a list sends its header several times."""
+    status_code: int
+    """The HTTP status, 100 to 599."""
+    status_message: str
+    """The status in words."""
+    content_encoding: str
+    """`gzip` compresses the body."""
+    data_format: str
+    """The channel's data format."""
+    result: str
+    """`ZATO_OK`"""
+    result_details: str
+    """Details of the result."""
+
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+
+class SimpleIOPayload:
+    """Declared output. Its names are attributes: `self.response.payload.user_id = 7`.
+
+    Append items, or assign them to `payload[:]`, and it is a list of them.
+    """
+
+    def __getattr__(self, name: str) -> Any: ...
+    def __setattr__(self, name: str, value: Any) -> None: ...
+    def __delattr__(self, name: str) -> None: ...
+    def __getitem__(self, key: str | int | slice, /) -> Any: ...
+    def __setitem__(self, key: str | int | slice, value: Any, /) -> None: ...
+    def __delitem__(self, key: str | int | slice, /) -> None: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def append(self, item: Any) -> None:
+        """Adds an item: a dictionary, or an object whose attributes are the declared names. The output is a list then."""
+    def extend(self, items: Iterable[Any]) -> None:
+        """Adds several items."""
+    def set_payload_attrs(self, item: Any) -> None:
+        """Sets several names at once from a dictionary or an object."""
+    def getvalue(self, serialize: bool = ...) -> Any:
+        """The converted output, with its response element if it has one: JSON text, or the objects without `serialize`."""
+    def to_dict(self) -> Any:
+        """The converted output without its response element."""
+
+class ChannelInfo:
+    """The channel through which the service was called. Also compares as its type: `self.channel == 'http-soap'`."""
+
+    @property
+    def id(self) -> int:
+        """Id of the channel. Channels are known by name here; the id is 0."""
+    @property
+    def name(self) -> str:
+        """Name of the channel; of the service if it was called without one."""
+    @property
+    def type(self) -> str:
+        """`http-soap`, `invoke`..."""
+    @property
+    def data_format(self) -> str:
+        """`json`, `xml`, `dict` or an empty text."""
+    @property
+    def is_internal(self) -> bool:
+        """Whether it belongs to the server itself."""
+    @property
+    def match_target(self) -> str:
+        """What the request was matched with: method and path."""
+    @property
+    def impl(self) -> None:
+        """The underlying object; there is none that services could use."""
+    @property
+    def security(self) -> ChannelSecurityInfo:
+        """The security definition that let the caller in; its fields are `None` if the channel is open."""
+    @property
+    def sec(self) -> ChannelSecurityInfo:
+        """The same as `security`."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __contains__(self, part: str, /) -> bool: ...
+
+class ChannelSecurityInfo:
+    """Who called, as far as the channel has a security definition."""
+
+    @property
+    def id(self) -> None:
+        """Id of the definition; always `None`, definitions are known by name here."""
+    @property
+    def name(self) -> str | None:
+        """Name of the definition."""
+    @property
+    def type(self) -> str | None:
+        """`basic_auth`, `apikey`..."""
+    @property
+    def username(self) -> str | None:
+        """User name of the definition."""
+    @property
+    def impl(self) -> None:
+        """The underlying object; there is none that services could use."""
+    def to_dict(self, needs_impl: bool = ...) -> dict[str, Any]:
+        """The fields as a dictionary."""
+
+class Outgoing:
+    """Outgoing connections, by type: `self.outgoing.plain_http['CRM']`."""
+
+    @property
+    def plain_http(self) -> PlainHttp:
+        """Connections over HTTP."""
+    @property
+    def rest(self) -> PlainHttp:
+        """Connections over HTTP; the same as `plain_http`."""
+    @property
+    def zmq(self) -> Zmq:
+        """Connections over ZeroMQ."""
+    @property
+    def redis(self) -> Kvdb:
+        """The key/value database; the same as `self.kvdb`."""
+
+class PlainHttp:
+    """Connections over HTTP, by name."""
+
+    def get(self, name: str, default: Any = ...) -> HttpItem:
+        """The connection of that name, or the default. `Inactive` if it is switched off."""
+    def __getitem__(self, name: str, /) -> HttpItem: ...
+    def __contains__(self, name: str, /) -> bool: ...
+    def keys(self) -> list[str]:
+        """Names of all connections."""
+
+class HttpConn:
+    """Calls the other side of a connection. A correlation id may come first; the current one is sent if none does.
+
+    Statuses of 400 and more never raise. A connection that cannot be made, or an answer that does not come in time, raises
+    what `requests` raises: `requests.exceptions.ConnectionError`, `ConnectTimeout`, `ReadTimeout`...
+    """
+
+    @overload
+    def get(
+        self, cid: str, params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse: ...
+    @overload
+    def get(self, params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]) -> HttpResponse:
+        """GET. `params` fill names in braces of the address, the others become the query string."""
+    @overload
+    def head(
+        self, cid: str, params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse: ...
+    @overload
+    def head(self, params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]) -> HttpResponse:
+        """HEAD."""
+    @overload
+    def post(
+        self, cid: str, data: Any, params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse: ...
+    @overload
+    def post(
+        self, data: Any = ..., params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse:
+        """POST. A dictionary or a list is written as the connection's data format says."""
+    @overload
+    def send(
+        self, cid: str, data: Any, params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse: ...
+    @overload
+    def send(
+        self, data: Any = ..., params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse:
+        """The same as `post()`."""
+    @overload
+    def put(
+        self, cid: str, data: Any, params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse: ...
+    @overload
+    def put(
+        self, data: Any = ..., params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse:
+        """PUT."""
+    @overload
+    def patch(
+        self, cid: str, data: Any, params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse: ...
+    @overload
+    def patch(
+        self, data: Any = ..., params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse:
+        """PATCH."""
+    @overload
+    def delete(
+        self, cid: str, data: Any = ..., params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse: ...
+    @overload
+    def delete(
+        self, data: Any = ..., params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse:
+        """DELETE. A dictionary in the first place is `params`."""
+    @overload
+    def options(
+        self, cid: str, data: Any = ..., params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse: ...
+    @overload
+    def options(
+        self, data: Any = ..., params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
+    ) -> HttpResponse:
+        """OPTIONS. A dictionary in the first place is `params`."""
+    def ping(
+        self, cid: str | None = ..., return_response: bool = ..., log_verbose: bool = ..., *, ping_path: str = ...
+    ) -> Any:
+        """Asks whether the other side is there, with the method that is configured for it. A text report, or the response."""
+    @property
+    def config(self) -> Bunch:
+        """Its configuration, less what is secret."""
+    @property
+    def address(self) -> str:
+        """Where it leads, names in braces as they are."""
+    @property
+    def path_params(self) -> list[str]:
+        """The names in braces of its address."""
+
+class HttpItem(HttpConn):
+    """A connection over HTTP: `.conn` calls it, and so does the item itself."""
+
+    @property
+    def conn(self) -> HttpConn:
+        """What calls the other side."""
+    @property
+    def name(self) -> str:
+        """Name of the connection."""
+    @property
+    def config(self) -> Bunch:
+        """Its configuration."""
+    def __getitem__(self, name: str, /) -> Any: ...
+
+class HttpResponse:
+    """A response of another system."""
+
+    data: Any
+    """The parsed body: JSON if connection or content type say so, objectified XML where `lxml` is installed, else the text."""
+    encoding: str | None
+    """The encoding by which the body is read as text. May be assigned before `text` is read."""
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+    @property
+    def content(self) -> bytes:
+        """The body as bytes."""
+    def json(self, **_kwargs: Any) -> Any:
+        """The body, parsed as JSON. `JSONDecodeError` if it is none."""
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+    @property
+    def ok(self) -> bool:
+        """Whether the status is below 400."""
+    @property
+    def reason(self) -> str:
+        """The status in words."""
+    @property
+    def headers(self) -> Headers:
+        """Headers; names are found in any case."""
+    @property
+    def url(self) -> str:
+        """The address that answered."""
+    @property
+    def cookies(self) -> dict[str, str]:
+        """Cookies that the response set."""
+    @property
+    def apparent_encoding(self) -> str | None:
+        """The same as `encoding`."""
+    @property
+    def elapsed(self) -> timedelta:
+        """From sending the request to the end of the response's head."""
+    @property
+    def history(self) -> list[Any]:
+        """The redirects that led here."""
+    @property
+    def is_redirect(self) -> bool:
+        """Whether it is a redirect."""
+    @property
+    def request(self) -> SentRequest:
+        """What was sent."""
+    def raise_for_status(self) -> None:
+        """Raises `HTTPError` if the status is 400 or more."""
+    def iter_content(self, chunk_size: int | None = ..., decode_unicode: bool = ...) -> Iterator[Any]:
+        """The body in pieces of that many bytes."""
+    def iter_lines(self, chunk_size: int = ..., decode_unicode: bool = ...) -> Iterator[Any]:
+        """The lines of the body."""
+    def close(self) -> None:
+        """Nothing is held open: this does nothing."""
+    def __enter__(self) -> HttpResponse: ...
+    def __exit__(self, *_args: object) -> None: ...
+    def __bool__(self) -> bool: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+
+class SentRequest:
+    """The request that a response answers."""
+
+    @property
+    def method(self) -> str:
+        """Its method."""
+    @property
+    def url(self) -> str:
+        """Its address."""
+    @property
+    def headers(self) -> Headers:
+        """Its headers."""
+    @property
+    def body(self) -> bytes:
+        """Its body."""
+
+class Zmq:
+    """Connections over ZeroMQ, by name. Their sockets live in the hub, once for all workers."""
+
+    def send(self, msg: _ZmqMessage, name: str, *_args: Any, **_kwargs: Any) -> None:
+        """Sends a message over the connection of that name, and returns as soon as it is queued.
+
+        Text is sent as UTF-8; a list, a tuple or the values of a dictionary are the parts of one message.
+        """
+    def conn(self) -> Zmq:
+        """This very object, for services that call it as a method."""
+    def get(self, name: str, default: Any = ...) -> ZmqItem:
+        """The connection of that name, or the default. `Inactive` if it is switched off."""
+    def __getitem__(self, name: str, /) -> ZmqItem: ...
+    def __contains__(self, name: str, /) -> bool: ...
+
+class ZmqItem:
+    """One connection over ZeroMQ."""
+
+    def send(self, msg: _ZmqMessage, *_args: Any, **_kwargs: Any) -> None:
+        """Sends a message, and returns as soon as it is queued."""
+    @property
+    def conn(self) -> ZmqItem:
+        """This very object."""
+    @property
+    def name(self) -> str:
+        """Name of the connection."""
+
+class Redis:
+    """The client of the key/value database. Text in, text out.
+
+    Its methods are those of the `redis` package; `execute_command` is for commands that have none.
+    """
+
+    def execute_command(self, *args: _Value, **_options: Any) -> Any:
+        """Runs any command: its name, and its arguments."""
+    def pipeline(self, transaction: bool = ..., shard_hint: Any = ...) -> Pipeline:
+        """Commands that are sent in one go, in a transaction unless that is false."""
+    def transaction(
+        self,
+        func: Callable[[Pipeline], Any],
+        *watches: _Key,
+        shard_hint: Any = ...,
+        value_from_callable: bool = ...,
+        watch_delay: float | None = ...,
+    ) -> Any:
+        """Calls a function with a pipeline that watches these keys, and tries again when they were changed meanwhile."""
+    def scan_iter(self, match: str | None = ..., count: int | None = ..., _type: str | None = ...) -> Iterator[str]:
+        """All keys, a few at a time."""
+    def sscan_iter(self, name: _Key, match: str | None = ..., count: int | None = ...) -> Iterator[str]:
+        """All members of a set, a few at a time."""
+    def hscan_iter(self, name: _Key, match: str | None = ..., count: int | None = ...) -> Iterator[tuple[str, str]]:
+        """All keys and values of a hash, a few at a time."""
+    def zscan_iter(self, name: _Key, match: str | None = ..., count: int | None = ...) -> Iterator[tuple[str, float]]:
+        """All members of a sorted set with their scores, a few at a time."""
+    def register_script(self, script: str | bytes) -> Script:
+        """A script that can be called like a function."""
+    def close(self) -> None:
+        """Nothing is held open: this does nothing."""
+    def __getitem__(self, key: _Key, /) -> str: ...
+    def __setitem__(self, key: _Key, value: _Value, /) -> None: ...
+    def __delitem__(self, key: _Key, /) -> None: ...
+    def __contains__(self, key: _Key, /) -> bool: ...
+
+    # --- found by name when they are called
+    def append(self, key: _Key, value: _Value) -> int: ...
+    def bitcount(self, key: _Key, start: int | None = ..., end: int | None = ..., mode: str | None = ...) -> int: ...
+    def bitpos(
+        self, key: _Key, bit: int, start: int | None = ..., end: int | None = ..., mode: str | None = ...
+    ) -> int: ...
+    def blmove(
+        self, first_list: _Key, second_list: _Key, timeout: float, src: str = ..., dest: str = ...
+    ) -> str | None: ...
+    def blpop(self, keys: _Key | Iterable[_Key], timeout: float | None = ...) -> tuple[str, str] | None: ...
+    def brpop(self, keys: _Key | Iterable[_Key], timeout: float | None = ...) -> tuple[str, str] | None: ...
+    def brpoplpush(self, src: _Key, dst: _Key, timeout: float = ...) -> str | None: ...
+    def bzpopmax(self, keys: _Key | Iterable[_Key], timeout: float | None = ...) -> tuple[str, str, float] | None: ...
+    def bzpopmin(self, keys: _Key | Iterable[_Key], timeout: float | None = ...) -> tuple[str, str, float] | None: ...
+    def config_get(self, pattern: str = ...) -> dict[str, str]: ...
+    def config_set(self, name: _Key, value: _Value) -> bool | None: ...
+    def copy(self, source: _Key, destination: _Key, destination_db: int | None = ..., replace: bool = ...) -> bool: ...
+    def dbsize(self) -> int: ...
+    def decr(self, name: _Key, amount: int = ...) -> int: ...
+    def decrby(self, name: _Key, amount: int = ...) -> int: ...
+    def delete(self, *names: _Key) -> int: ...
+    def echo(self, value: _Value) -> str: ...
+    def eval(self, script: str, numkeys: int, *keys_and_args: _Value) -> Any: ...
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: _Value) -> Any: ...
+    def exists(self, *names: _Key) -> int: ...
+    def expire(
+        self, name: _Key, time: int | timedelta, nx: bool = ..., xx: bool = ..., gt: bool = ..., lt: bool = ...
+    ) -> bool: ...
+    def expireat(
+        self, name: _Key, when: int | datetime, nx: bool = ..., xx: bool = ..., gt: bool = ..., lt: bool = ...
+    ) -> bool: ...
+    def expiretime(self, key: _Key) -> int: ...
+    def flushall(self, asynchronous: bool = ...) -> bool | None: ...
+    def flushdb(self, asynchronous: bool = ...) -> bool | None: ...
+    def get(self, name: _Key) -> str | None: ...
+    def getbit(self, name: _Key, offset: int) -> int: ...
+    def getdel(self, name: _Key) -> str | None: ...
+    def getex(
+        self,
+        name: _Key,
+        ex: int | timedelta | None = ...,
+        px: int | timedelta | None = ...,
+        exat: int | datetime | None = ...,
+        pxat: int | datetime | None = ...,
+        persist: bool = ...,
+    ) -> str | None: ...
+    def getrange(self, key: _Key, start: int, end: int) -> str: ...
+    def getset(self, name: _Key, value: _Value) -> str | None: ...
+    def hdel(self, name: _Key, *keys: _Key) -> int: ...
+    def hexists(self, name: _Key, key: _Key) -> bool: ...
+    def hget(self, name: _Key, key: _Key) -> str | None: ...
+    def hgetall(self, name: _Key) -> dict[str, str]: ...
+    def hincrby(self, name: _Key, key: _Key, amount: int = ...) -> int: ...
+    def hincrbyfloat(self, name: _Key, key: _Key, amount: float = ...) -> float: ...
+    def hkeys(self, name: _Key) -> list[str]: ...
+    def hlen(self, name: _Key) -> int: ...
+    def hmget(self, name: _Key, keys: _Key | Iterable[_Key], *args: _Key) -> list[str | None]: ...
+    def hmset(self, name: _Key, mapping: Mapping[str, Any]) -> bool | None: ...
+    def hrandfield(self, key: _Key, count: int | None = ..., withvalues: bool = ...) -> Any: ...
+    def hscan(
+        self,
+        name: _Key,
+        cursor: int = ...,
+        match: str | None = ...,
+        count: int | None = ...,
+        score_cast_func: Any = ...,
+    ) -> tuple[int, dict[str, str]]: ...
+    def hset(
+        self,
+        name: _Key,
+        key: _Value | None = ...,
+        value: _Value | None = ...,
+        mapping: Mapping[str, Any] | None = ...,
+        items: Iterable[_Value] | None = ...,
+    ) -> int: ...
+    def hsetnx(self, name: _Key, key: _Key, value: _Value) -> bool: ...
+    def hstrlen(self, name: _Key, key: _Key) -> int: ...
+    def hvals(self, name: _Key) -> list[str]: ...
+    def incr(self, name: _Key, amount: int = ...) -> int: ...
+    def incrby(self, name: _Key, amount: int = ...) -> int: ...
+    def incrbyfloat(self, name: _Key, amount: float = ...) -> float: ...
+    def info(self, section: str | None = ...) -> dict[str, Any]: ...
+    def keys(self, pattern: str = ...) -> list[str]: ...
+    def lastsave(self) -> int: ...
+    def lindex(self, name: _Key, index: int) -> str | None: ...
+    def linsert(self, name: _Key, where: str, refvalue: _Value, value: _Value) -> int: ...
+    def llen(self, name: _Key) -> int: ...
+    def lmove(self, first_list: _Key, second_list: _Key, src: str = ..., dest: str = ...) -> str | None: ...
+    def lpop(self, name: _Key, count: int | None = ...) -> Any: ...
+    def lpos(
+        self, name: _Key, value: _Value, rank: int | None = ..., count: int | None = ..., maxlen: int | None = ...
+    ) -> Any: ...
+    def lpush(self, name: _Key, *values: _Value) -> int: ...
+    def lpushx(self, name: _Key, *values: _Value) -> int: ...
+    def lrange(self, name: _Key, start: int, end: int) -> list[str]: ...
+    def lrem(self, name: _Key, count: int, value: _Value) -> int: ...
+    def lset(self, name: _Key, index: int, value: _Value) -> bool | None: ...
+    def ltrim(self, name: _Key, start: int, end: int) -> bool | None: ...
+    def mget(self, keys: _Key | Iterable[_Key], *args: _Key) -> list[str | None]: ...
+    def move(self, name: _Key, db: int) -> bool: ...
+    def mset(self, *args: Mapping[str, _Value], **kwargs: Any) -> bool | None: ...
+    def msetnx(self, *args: Mapping[str, _Value], **kwargs: Any) -> bool: ...
+    def object(self, infotype: str, key: _Key) -> Any: ...
+    def persist(self, name: _Key) -> bool: ...
+    def pexpire(
+        self, name: _Key, time: int | timedelta, nx: bool = ..., xx: bool = ..., gt: bool = ..., lt: bool = ...
+    ) -> bool: ...
+    def pexpireat(
+        self, name: _Key, when: int | datetime, nx: bool = ..., xx: bool = ..., gt: bool = ..., lt: bool = ...
+    ) -> bool: ...
+    def pexpiretime(self, key: _Key) -> int: ...
+    def pfadd(self, name: _Key, *values: _Value) -> bool: ...
+    def pfcount(self, *sources: _Key) -> int: ...
+    def pfmerge(self, dest: _Key, *sources: _Key) -> bool | None: ...
+    def ping(self) -> bool: ...
+    def psetex(self, name: _Key, time_ms: int | timedelta, value: _Value) -> bool | None: ...
+    def pttl(self, name: _Key) -> int: ...
+    def publish(self, channel: _Value, message: _Value) -> int: ...
+    def randomkey(self) -> str | None: ...
+    def rename(self, src: _Key, dst: _Key) -> bool | None: ...
+    def renamenx(self, src: _Key, dst: _Key) -> bool: ...
+    def rpop(self, name: _Key, count: int | None = ...) -> Any: ...
+    def rpoplpush(self, src: _Key, dst: _Key) -> str | None: ...
+    def rpush(self, name: _Key, *values: _Value) -> int: ...
+    def rpushx(self, name: _Key, *values: _Value) -> int: ...
+    def sadd(self, name: _Key, *values: _Value) -> int: ...
+    def scan(
+        self, cursor: int = ..., match: str | None = ..., count: int | None = ..., _type: str | None = ...
+    ) -> tuple[int, list[str]]: ...
+    def scard(self, name: _Key) -> int: ...
+    def script_exists(self, *args: _Value) -> list[bool]: ...
+    def script_flush(self, sync_type: str | None = ...) -> bool | None: ...
+    def script_load(self, script: str) -> str: ...
+    def sdiff(self, keys: _Key | Iterable[_Key], *args: _Key) -> _Set: ...
+    def sdiffstore(self, dest: _Key, keys: _Key | Iterable[_Key], *args: _Key) -> int: ...
+    def set(
+        self,
+        name: _Key,
+        value: _Value,
+        ex: int | timedelta | None = ...,
+        px: int | timedelta | None = ...,
+        nx: bool = ...,
+        xx: bool = ...,
+        keepttl: bool = ...,
+        get: bool = ...,
+        exat: int | datetime | None = ...,
+        pxat: int | datetime | None = ...,
+    ) -> Any: ...
+    def setbit(self, name: _Key, offset: int, value: _Value) -> int: ...
+    def setex(self, name: _Key, time: int | timedelta, value: _Value) -> bool | None: ...
+    def setnx(self, name: _Key, value: _Value) -> bool: ...
+    def setrange(self, name: _Key, offset: int, value: _Value) -> int: ...
+    def sinter(self, keys: _Key | Iterable[_Key], *args: _Key) -> _Set: ...
+    def sinterstore(self, dest: _Key, keys: _Key | Iterable[_Key], *args: _Key) -> int: ...
+    def sismember(self, name: _Key, value: _Value) -> bool: ...
+    def smembers(self, name: _Key) -> _Set: ...
+    def smismember(self, name: _Key, values: _Value | Iterable[_Value], *args: _Value) -> list[bool]: ...
+    def smove(self, src: _Key, dst: _Key, value: _Value) -> bool: ...
+    def sort(
+        self,
+        name: _Key,
+        start: int | None = ...,
+        num: int | None = ...,
+        by: str | None = ...,
+        get: str | Iterable[str] | None = ...,
+        desc: bool = ...,
+        alpha: bool = ...,
+        store: _Key | None = ...,
+        groups: bool = ...,
+    ) -> Any: ...
+    def spop(self, name: _Key, count: int | None = ...) -> Any: ...
+    def srandmember(self, name: _Key, number: int | None = ...) -> Any: ...
+    def srem(self, name: _Key, *values: _Value) -> int: ...
+    def sscan(
+        self,
+        name: _Key,
+        cursor: int = ...,
+        match: str | None = ...,
+        count: int | None = ...,
+        score_cast_func: Any = ...,
+    ) -> tuple[int, list[str]]: ...
+    def strlen(self, name: _Key) -> int: ...
+    def substr(self, name: _Key, start: int, end: int = ...) -> str: ...
+    def sunion(self, keys: _Key | Iterable[_Key], *args: _Key) -> _Set: ...
+    def sunionstore(self, dest: _Key, keys: _Key | Iterable[_Key], *args: _Key) -> int: ...
+    def time(self) -> tuple[int, int]: ...
+    def touch(self, *names: _Key) -> int: ...
+    def ttl(self, name: _Key) -> int: ...
+    def type(self, name: _Key) -> str: ...
+    def unlink(self, *names: _Key) -> int: ...
+    def zadd(
+        self,
+        name: _Key,
+        mapping: Mapping[Any, float],
+        nx: bool = ...,
+        xx: bool = ...,
+        ch: bool = ...,
+        incr: bool = ...,
+        gt: bool = ...,
+        lt: bool = ...,
+    ) -> Any: ...
+    def zcard(self, name: _Key) -> int: ...
+    def zcount(self, name: _Key, min: _Value, max: _Value) -> int: ...
+    def zincrby(self, name: _Key, amount: float, value: _Value) -> float: ...
+    def zinterstore(
+        self, dest: _Key, keys: Iterable[_Key] | Mapping[str, float], aggregate: str | None = ...
+    ) -> int: ...
+    def zlexcount(self, name: _Key, min: _Value, max: _Value) -> int: ...
+    def zmscore(self, key: _Key, members: _Value | Iterable[_Value], *args: _Value) -> list[float | None]: ...
+    def zpopmax(self, name: _Key, count: int | None = ...) -> list[tuple[str, float]]: ...
+    def zpopmin(self, name: _Key, count: int | None = ...) -> list[tuple[str, float]]: ...
+    def zrange(
+        self,
+        name: _Key,
+        start: _Value,
+        end: _Value,
+        desc: bool = ...,
+        withscores: bool = ...,
+        score_cast_func: Any = ...,
+        byscore: bool = ...,
+        bylex: bool = ...,
+        offset: int | None = ...,
+        num: int | None = ...,
+    ) -> list[Any]: ...
+    def zrangebylex(
+        self, name: _Key, min: _Value, max: _Value, start: int | None = ..., num: int | None = ...
+    ) -> list[str]: ...
+    def zrangebyscore(
+        self,
+        name: _Key,
+        min: _Value,
+        max: _Value,
+        start: int | None = ...,
+        num: int | None = ...,
+        withscores: bool = ...,
+        score_cast_func: Any = ...,
+    ) -> list[Any]: ...
+    def zrank(self, name: _Key, value: _Value) -> int | None: ...
+    def zrem(self, name: _Key, *values: _Value) -> int: ...
+    def zremrangebylex(self, name: _Key, min: _Value, max: _Value) -> int: ...
+    def zremrangebyrank(self, name: _Key, min: _Value, max: _Value) -> int: ...
+    def zremrangebyscore(self, name: _Key, min: _Value, max: _Value) -> int: ...
+    def zrevrange(
+        self, name: _Key, start: int, end: int, withscores: bool = ..., score_cast_func: Any = ...
+    ) -> list[Any]: ...
+    def zrevrangebylex(
+        self, name: _Key, max: _Value, min: _Value, start: int | None = ..., num: int | None = ...
+    ) -> list[str]: ...
+    def zrevrangebyscore(
+        self,
+        name: _Key,
+        max: _Value,
+        min: _Value,
+        start: int | None = ...,
+        num: int | None = ...,
+        withscores: bool = ...,
+        score_cast_func: Any = ...,
+    ) -> list[Any]: ...
+    def zrevrank(self, name: _Key, value: _Value) -> int | None: ...
+    def zscan(
+        self,
+        name: _Key,
+        cursor: int = ...,
+        match: str | None = ...,
+        count: int | None = ...,
+        score_cast_func: Any = ...,
+    ) -> tuple[int, list[tuple[str, float]]]: ...
+    def zscore(self, name: _Key, value: _Value) -> float | None: ...
+    def zunionstore(
+        self, dest: _Key, keys: Iterable[_Key] | Mapping[str, float], aggregate: str | None = ...
+    ) -> int: ...
+
+class Kvdb(Redis):
+    """The key/value database: `.conn` is its client, and attributes that it has not itself are the client's."""
+
+    @property
+    def conn(self) -> Redis:
+        """The client, with the methods of redis-py. Text in, text out."""
+
+class RedisMethod:
+    """A method of the client or of a pipeline."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+class Pipeline:
+    """Commands that are kept until `execute()` sends them in one go.
+
+    After `watch()` they are sent at once, until `multi()`.
+    """
+
+    def execute(self, raise_on_error: bool = ...) -> list[Any]:
+        """Sends what was kept, and gives a list of what each command gives. Raises the first error among them."""
+    def watch(self, *names: _Key) -> bool:
+        """Watches keys: if one of them is changed before `execute()`, that raises `WatchError` and nothing is done."""
+    def unwatch(self) -> bool:
+        """Forgets what is watched."""
+    def multi(self) -> None:
+        """From here on commands are kept again, although something is watched."""
+    def reset(self) -> None:
+        """Forgets what was kept and what is watched."""
+    def discard(self) -> None:
+        """The same as `reset()`."""
+    def execute_command(self, *args: _Value, **_options: Any) -> Any:
+        """Keeps any command: its name, and its arguments."""
+    def __enter__(self) -> Pipeline: ...
+    def __exit__(self, *_args: object) -> None: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+
+    # --- found by name when they are called; while something is watched they give what the client's give
+    def append(self, key: _Key, value: _Value) -> Any: ...
+    def bitcount(self, key: _Key, start: int | None = ..., end: int | None = ..., mode: str | None = ...) -> Any: ...
+    def bitpos(
+        self, key: _Key, bit: int, start: int | None = ..., end: int | None = ..., mode: str | None = ...
+    ) -> Any: ...
+    def blmove(self, first_list: _Key, second_list: _Key, timeout: float, src: str = ..., dest: str = ...) -> Any: ...
+    def blpop(self, keys: _Key | Iterable[_Key], timeout: float | None = ...) -> Any: ...
+    def brpop(self, keys: _Key | Iterable[_Key], timeout: float | None = ...) -> Any: ...
+    def brpoplpush(self, src: _Key, dst: _Key, timeout: float = ...) -> Any: ...
+    def bzpopmax(self, keys: _Key | Iterable[_Key], timeout: float | None = ...) -> Any: ...
+    def bzpopmin(self, keys: _Key | Iterable[_Key], timeout: float | None = ...) -> Any: ...
+    def config_get(self, pattern: str = ...) -> Any: ...
+    def config_set(self, name: _Key, value: _Value) -> Any: ...
+    def copy(self, source: _Key, destination: _Key, destination_db: int | None = ..., replace: bool = ...) -> Any: ...
+    def dbsize(self) -> Any: ...
+    def decr(self, name: _Key, amount: int = ...) -> Any: ...
+    def decrby(self, name: _Key, amount: int = ...) -> Any: ...
+    def delete(self, *names: _Key) -> Any: ...
+    def echo(self, value: _Value) -> Any: ...
+    def eval(self, script: str, numkeys: int, *keys_and_args: _Value) -> Any: ...
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: _Value) -> Any: ...
+    def exists(self, *names: _Key) -> Any: ...
+    def expire(
+        self, name: _Key, time: int | timedelta, nx: bool = ..., xx: bool = ..., gt: bool = ..., lt: bool = ...
+    ) -> Any: ...
+    def expireat(
+        self, name: _Key, when: int | datetime, nx: bool = ..., xx: bool = ..., gt: bool = ..., lt: bool = ...
+    ) -> Any: ...
+    def expiretime(self, key: _Key) -> Any: ...
+    def flushall(self, asynchronous: bool = ...) -> Any: ...
+    def flushdb(self, asynchronous: bool = ...) -> Any: ...
+    def get(self, name: _Key) -> Any: ...
+    def getbit(self, name: _Key, offset: int) -> Any: ...
+    def getdel(self, name: _Key) -> Any: ...
+    def getex(
+        self,
+        name: _Key,
+        ex: int | timedelta | None = ...,
+        px: int | timedelta | None = ...,
+        exat: int | datetime | None = ...,
+        pxat: int | datetime | None = ...,
+        persist: bool = ...,
+    ) -> Any: ...
+    def getrange(self, key: _Key, start: int, end: int) -> Any: ...
+    def getset(self, name: _Key, value: _Value) -> Any: ...
+    def hdel(self, name: _Key, *keys: _Key) -> Any: ...
+    def hexists(self, name: _Key, key: _Key) -> Any: ...
+    def hget(self, name: _Key, key: _Key) -> Any: ...
+    def hgetall(self, name: _Key) -> Any: ...
+    def hincrby(self, name: _Key, key: _Key, amount: int = ...) -> Any: ...
+    def hincrbyfloat(self, name: _Key, key: _Key, amount: float = ...) -> Any: ...
+    def hkeys(self, name: _Key) -> Any: ...
+    def hlen(self, name: _Key) -> Any: ...
+    def hmget(self, name: _Key, keys: _Key | Iterable[_Key], *args: _Key) -> Any: ...
+    def hmset(self, name: _Key, mapping: Mapping[str, Any]) -> Any: ...
+    def hrandfield(self, key: _Key, count: int | None = ..., withvalues: bool = ...) -> Any: ...
+    def hscan(
+        self,
+        name: _Key,
+        cursor: int = ...,
+        match: str | None = ...,
+        count: int | None = ...,
+        score_cast_func: Any = ...,
+    ) -> Any: ...
+    def hset(
+        self,
+        name: _Key,
+        key: _Value | None = ...,
+        value: _Value | None = ...,
+        mapping: Mapping[str, Any] | None = ...,
+        items: Iterable[_Value] | None = ...,
+    ) -> Any: ...
+    def hsetnx(self, name: _Key, key: _Key, value: _Value) -> Any: ...
+    def hstrlen(self, name: _Key, key: _Key) -> Any: ...
+    def hvals(self, name: _Key) -> Any: ...
+    def incr(self, name: _Key, amount: int = ...) -> Any: ...
+    def incrby(self, name: _Key, amount: int = ...) -> Any: ...
+    def incrbyfloat(self, name: _Key, amount: float = ...) -> Any: ...
+    def info(self, section: str | None = ...) -> Any: ...
+    def keys(self, pattern: str = ...) -> Any: ...
+    def lastsave(self) -> Any: ...
+    def lindex(self, name: _Key, index: int) -> Any: ...
+    def linsert(self, name: _Key, where: str, refvalue: _Value, value: _Value) -> Any: ...
+    def llen(self, name: _Key) -> Any: ...
+    def lmove(self, first_list: _Key, second_list: _Key, src: str = ..., dest: str = ...) -> Any: ...
+    def lpop(self, name: _Key, count: int | None = ...) -> Any: ...
+    def lpos(
+        self, name: _Key, value: _Value, rank: int | None = ..., count: int | None = ..., maxlen: int | None = ...
+    ) -> Any: ...
+    def lpush(self, name: _Key, *values: _Value) -> Any: ...
+    def lpushx(self, name: _Key, *values: _Value) -> Any: ...
+    def lrange(self, name: _Key, start: int, end: int) -> Any: ...
+    def lrem(self, name: _Key, count: int, value: _Value) -> Any: ...
+    def lset(self, name: _Key, index: int, value: _Value) -> Any: ...
+    def ltrim(self, name: _Key, start: int, end: int) -> Any: ...
+    def mget(self, keys: _Key | Iterable[_Key], *args: _Key) -> Any: ...
+    def move(self, name: _Key, db: int) -> Any: ...
+    def mset(self, *args: Mapping[str, _Value], **kwargs: Any) -> Any: ...
+    def msetnx(self, *args: Mapping[str, _Value], **kwargs: Any) -> Any: ...
+    def object(self, infotype: str, key: _Key) -> Any: ...
+    def persist(self, name: _Key) -> Any: ...
+    def pexpire(
+        self, name: _Key, time: int | timedelta, nx: bool = ..., xx: bool = ..., gt: bool = ..., lt: bool = ...
+    ) -> Any: ...
+    def pexpireat(
+        self, name: _Key, when: int | datetime, nx: bool = ..., xx: bool = ..., gt: bool = ..., lt: bool = ...
+    ) -> Any: ...
+    def pexpiretime(self, key: _Key) -> Any: ...
+    def pfadd(self, name: _Key, *values: _Value) -> Any: ...
+    def pfcount(self, *sources: _Key) -> Any: ...
+    def pfmerge(self, dest: _Key, *sources: _Key) -> Any: ...
+    def ping(self) -> Any: ...
+    def psetex(self, name: _Key, time_ms: int | timedelta, value: _Value) -> Any: ...
+    def pttl(self, name: _Key) -> Any: ...
+    def publish(self, channel: _Value, message: _Value) -> Any: ...
+    def randomkey(self) -> Any: ...
+    def rename(self, src: _Key, dst: _Key) -> Any: ...
+    def renamenx(self, src: _Key, dst: _Key) -> Any: ...
+    def rpop(self, name: _Key, count: int | None = ...) -> Any: ...
+    def rpoplpush(self, src: _Key, dst: _Key) -> Any: ...
+    def rpush(self, name: _Key, *values: _Value) -> Any: ...
+    def rpushx(self, name: _Key, *values: _Value) -> Any: ...
+    def sadd(self, name: _Key, *values: _Value) -> Any: ...
+    def scan(
+        self, cursor: int = ..., match: str | None = ..., count: int | None = ..., _type: str | None = ...
+    ) -> Any: ...
+    def scard(self, name: _Key) -> Any: ...
+    def script_exists(self, *args: _Value) -> Any: ...
+    def script_flush(self, sync_type: str | None = ...) -> Any: ...
+    def script_load(self, script: str) -> Any: ...
+    def sdiff(self, keys: _Key | Iterable[_Key], *args: _Key) -> Any: ...
+    def sdiffstore(self, dest: _Key, keys: _Key | Iterable[_Key], *args: _Key) -> Any: ...
+    def set(
+        self,
+        name: _Key,
+        value: _Value,
+        ex: int | timedelta | None = ...,
+        px: int | timedelta | None = ...,
+        nx: bool = ...,
+        xx: bool = ...,
+        keepttl: bool = ...,
+        get: bool = ...,
+        exat: int | datetime | None = ...,
+        pxat: int | datetime | None = ...,
+    ) -> Any: ...
+    def setbit(self, name: _Key, offset: int, value: _Value) -> Any: ...
+    def setex(self, name: _Key, time: int | timedelta, value: _Value) -> Any: ...
+    def setnx(self, name: _Key, value: _Value) -> Any: ...
+    def setrange(self, name: _Key, offset: int, value: _Value) -> Any: ...
+    def sinter(self, keys: _Key | Iterable[_Key], *args: _Key) -> Any: ...
+    def sinterstore(self, dest: _Key, keys: _Key | Iterable[_Key], *args: _Key) -> Any: ...
+    def sismember(self, name: _Key, value: _Value) -> Any: ...
+    def smembers(self, name: _Key) -> Any: ...
+    def smismember(self, name: _Key, values: _Value | Iterable[_Value], *args: _Value) -> Any: ...
+    def smove(self, src: _Key, dst: _Key, value: _Value) -> Any: ...
+    def sort(
+        self,
+        name: _Key,
+        start: int | None = ...,
+        num: int | None = ...,
+        by: str | None = ...,
+        get: str | Iterable[str] | None = ...,
+        desc: bool = ...,
+        alpha: bool = ...,
+        store: _Key | None = ...,
+        groups: bool = ...,
+    ) -> Any: ...
+    def spop(self, name: _Key, count: int | None = ...) -> Any: ...
+    def srandmember(self, name: _Key, number: int | None = ...) -> Any: ...
+    def srem(self, name: _Key, *values: _Value) -> Any: ...
+    def sscan(
+        self,
+        name: _Key,
+        cursor: int = ...,
+        match: str | None = ...,
+        count: int | None = ...,
+        score_cast_func: Any = ...,
+    ) -> Any: ...
+    def strlen(self, name: _Key) -> Any: ...
+    def substr(self, name: _Key, start: int, end: int = ...) -> Any: ...
+    def sunion(self, keys: _Key | Iterable[_Key], *args: _Key) -> Any: ...
+    def sunionstore(self, dest: _Key, keys: _Key | Iterable[_Key], *args: _Key) -> Any: ...
+    def time(self) -> Any: ...
+    def touch(self, *names: _Key) -> Any: ...
+    def ttl(self, name: _Key) -> Any: ...
+    def type(self, name: _Key) -> Any: ...
+    def unlink(self, *names: _Key) -> Any: ...
+    def zadd(
+        self,
+        name: _Key,
+        mapping: Mapping[Any, float],
+        nx: bool = ...,
+        xx: bool = ...,
+        ch: bool = ...,
+        incr: bool = ...,
+        gt: bool = ...,
+        lt: bool = ...,
+    ) -> Any: ...
+    def zcard(self, name: _Key) -> Any: ...
+    def zcount(self, name: _Key, min: _Value, max: _Value) -> Any: ...
+    def zincrby(self, name: _Key, amount: float, value: _Value) -> Any: ...
+    def zinterstore(
+        self, dest: _Key, keys: Iterable[_Key] | Mapping[str, float], aggregate: str | None = ...
+    ) -> Any: ...
+    def zlexcount(self, name: _Key, min: _Value, max: _Value) -> Any: ...
+    def zmscore(self, key: _Key, members: _Value | Iterable[_Value], *args: _Value) -> Any: ...
+    def zpopmax(self, name: _Key, count: int | None = ...) -> Any: ...
+    def zpopmin(self, name: _Key, count: int | None = ...) -> Any: ...
+    def zrange(
+        self,
+        name: _Key,
+        start: _Value,
+        end: _Value,
+        desc: bool = ...,
+        withscores: bool = ...,
+        score_cast_func: Any = ...,
+        byscore: bool = ...,
+        bylex: bool = ...,
+        offset: int | None = ...,
+        num: int | None = ...,
+    ) -> Any: ...
+    def zrangebylex(
+        self, name: _Key, min: _Value, max: _Value, start: int | None = ..., num: int | None = ...
+    ) -> Any: ...
+    def zrangebyscore(
+        self,
+        name: _Key,
+        min: _Value,
+        max: _Value,
+        start: int | None = ...,
+        num: int | None = ...,
+        withscores: bool = ...,
+        score_cast_func: Any = ...,
+    ) -> Any: ...
+    def zrank(self, name: _Key, value: _Value) -> Any: ...
+    def zrem(self, name: _Key, *values: _Value) -> Any: ...
+    def zremrangebylex(self, name: _Key, min: _Value, max: _Value) -> Any: ...
+    def zremrangebyrank(self, name: _Key, min: _Value, max: _Value) -> Any: ...
+    def zremrangebyscore(self, name: _Key, min: _Value, max: _Value) -> Any: ...
+    def zrevrange(
+        self, name: _Key, start: int, end: int, withscores: bool = ..., score_cast_func: Any = ...
+    ) -> Any: ...
+    def zrevrangebylex(
+        self, name: _Key, max: _Value, min: _Value, start: int | None = ..., num: int | None = ...
+    ) -> Any: ...
+    def zrevrangebyscore(
+        self,
+        name: _Key,
+        max: _Value,
+        min: _Value,
+        start: int | None = ...,
+        num: int | None = ...,
+        withscores: bool = ...,
+        score_cast_func: Any = ...,
+    ) -> Any: ...
+    def zrevrank(self, name: _Key, value: _Value) -> Any: ...
+    def zscan(
+        self,
+        name: _Key,
+        cursor: int = ...,
+        match: str | None = ...,
+        count: int | None = ...,
+        score_cast_func: Any = ...,
+    ) -> Any: ...
+    def zscore(self, name: _Key, value: _Value) -> Any: ...
+    def zunionstore(
+        self, dest: _Key, keys: Iterable[_Key] | Mapping[str, float], aggregate: str | None = ...
+    ) -> Any: ...
+
+class ScanIterator:
+    """Asks Redis for a few more whenever it has run out."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+
+class Script:
+    """A script that can be called like a function: `script(keys=['a'], args=[1])`."""
+
+    @property
+    def sha(self) -> str:
+        """The script's SHA-1, in hexadecimal digits."""
+    @property
+    def script(self) -> str:
+        """Its text."""
+    @property
+    def registered_client(self) -> Redis:
+        """The client that it was made with."""
+    def __call__(
+        self, keys: Iterable[_Key] | None = ..., args: Iterable[_Value] | None = ..., client: Any = ...
+    ) -> Any: ...
+
+def log(level: int, logger: str, message: str) -> None:
+    """Takes one record of Python's `logging`."""
