@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -74,20 +73,24 @@ def running(*wanted: Server) -> Iterator[list[Server]]:
         yield [stack.enter_context(server) for server in wanted]
 
 
-def interleaved(
-    options: Options,
-    wanted: list[Server],
-    path: str,
-    connections: int,
-    body: str = servers.BODY,
-) -> dict[str, measure.Throughput]:
+@dataclass
+class Load:
+    """What wrk sends to one of the servers."""
+
+    server: Server
+    path: str
+    body: str = servers.BODY
+
+
+def interleaved(options: Options, loads: list[Load], connections: int) -> dict[str, measure.Throughput]:
     """Runs wrk on each server in turn, so often as there are rounds, and gives back each one's median run."""
-    runs: dict[str, list[measure.Throughput]] = {server.name: [] for server in wanted}
-    for server in wanted:
-        measure.wrk(server.address, path, connections, 1, body)
+    runs: dict[str, list[measure.Throughput]] = {load.server.name: [] for load in loads}
+    for load in loads:
+        measure.wrk(load.server.address, load.path, connections, 1, load.body)
     for _ in range(options.rounds):
-        for server in wanted:
-            runs[server.name].append(measure.wrk(server.address, path, connections, options.seconds, body))
+        for load in loads:
+            run = measure.wrk(load.server.address, load.path, connections, options.seconds, load.body)
+            runs[load.server.name].append(run)
     return {name: _median_run(found) for name, found in runs.items()}
 
 
@@ -125,7 +128,7 @@ def bare(options: Options) -> list[Row]:
     with running(*wanted):
         for connections in options.connections:
             case = f'{connections} connections'
-            found = interleaved(options, wanted, '/bare', connections)
+            found = interleaved(options, [Load(server, '/bare') for server in wanted], connections)
             limit = found['hyper alone'].rate
             checked = connections == 64
             targets = {'busbar, in process': '>= 0.70', 'busbar, 2 workers': '>= 0.42'} if checked else {}
@@ -156,9 +159,9 @@ def refused(options: Options) -> list[Row]:
                 message = f'{case}: busbar answers {answered}'
                 raise Failure(message)
             # hyper alone answers 200 to what it is compared with: refusing must not cost more than serving
-            base = interleaved(options, [limit], '/bare', 64)
-            run = interleaved(options, [ours], path, 64, body)[ours.name]
-            ratio = run.rate / base[limit.name].rate
+            found = interleaved(options, [Load(limit, '/bare'), Load(ours, path, body)], 64)
+            run = found[ours.name]
+            ratio = run.rate / found[limit.name].rate
             rows.append(
                 Row('refused', case, ours.name, ratio, 'x hyper alone', '>= 0.8', f'{run.rate:,.0f} requests/s')
             )
@@ -176,7 +179,7 @@ def tutorial(options: Options) -> list[Row]:
             servers.flask(backend.address),
         ]
         with running(*wanted):
-            found = interleaved(options, wanted, '/tutorial', 64)
+            found = interleaved(options, [Load(server, '/tutorial') for server in wanted], 64)
     peer = found['Flask, gevent'].rate
     for name, run in found.items():
         target = '>= 3' if name == 'busbar, 2 workers' else ''
@@ -276,8 +279,8 @@ def memory(options: Options) -> list[Row]:
         detail = f'{sizes["proportional"]:.1f} MB proportional'
         rows.append(Row('memory', 'idle', 'hub', sizes['resident'], 'MB resident', '<= 40', detail))
         for child in measure.children(hub):
-            command = Path(f'/proc/{child}/cmdline').read_bytes().split(b'\0')
-            if os.path.basename(command[0]) == os.path.basename(os.fsencode(ours.executable)):
+            # workers are the same executable; the private redis-server is not
+            if Path(f'/proc/{child}/exe').resolve() == options.busbar:
                 sizes = measure.memory_mb(child)
                 detail = f'{sizes["proportional"]:.1f} MB proportional'
                 rows.append(Row('memory', 'idle', 'worker', sizes['resident'], 'MB resident', '<= 40', detail))

@@ -4,7 +4,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=$ROOT/.venv
 # shellcheck disable=SC2034 # for whoever sources this
-BUSBAR=$ROOT/target/release/busbar
+BUSBAR=${BUSBAR:-$ROOT/target/release/busbar}
 
 # rustup puts cargo here, and a shell opened before that does not know yet
 command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
