@@ -226,10 +226,10 @@ fn certificate(directory: &Path) {
 
 #[test]
 fn https_by_config() {
-    // the paths are relative to the server's directory
+    // the paths are relative to the directory of the config
     let mut server = server()
         .service("echo.py", ECHO)
-        .config("[http]\ntls = { certificate = \"config/server.pem\", key = \"config/server.key\" }")
+        .config("[http]\ntls = { certificate = \"server.pem\", key = \"server.key\" }")
         .prepare();
     let config = server.directory().join("config");
     certificate(&config);
@@ -264,7 +264,7 @@ fn https_by_config() {
 #[test]
 fn a_certificate_that_is_missing_is_named() {
     let server = server()
-        .config("[http]\ntls = { certificate = \"config/no.pem\", key = \"config/no.key\" }")
+        .config("[http]\ntls = { certificate = \"no.pem\", key = \"no.key\" }")
         .prepare();
     let output = server.run("start", &[]);
     assert_ne!(output.code, 0);
