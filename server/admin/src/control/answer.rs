@@ -66,16 +66,14 @@ impl Control {
 
     async fn status(&self) -> Result<Status, Failure> {
         let snapshot = self.changes.snapshot();
+        let mut failures = self.parts.deployments.failures();
+        failures.sort_by_key(|failure| std::cmp::Reverse(failure.generation));
         Ok(Status {
             node: self.parts.node.status().await,
             services: self.parts.services.list().len(),
             objects: snapshot.records.len(),
             revision: snapshot.revision,
-            failures: self
-                .store
-                .failures(FAILURES_SHOWN)
-                .await
-                .map_err(|error| failed(&error))?,
+            failures,
         })
     }
 

@@ -167,7 +167,7 @@ pub struct Status {
     pub objects: usize,
     /// Number of the last change of the objects.
     pub revision: u64,
-    /// The last deployments that failed, newest first.
+    /// Files that could not be deployed and have not been since, the last failure first.
     pub failures: Vec<StoredFailure>,
 }
 
@@ -334,6 +334,9 @@ pub trait Services: Send + Sync + 'static {
 pub trait Deployments: Send + Sync + 'static {
     /// Deploys one file and waits until it is what answers, or is refused.
     fn deploy(&self, file_name: String, text: Vec<u8>) -> BoxFuture<'_, Result<Deployed, Failure>>;
+
+    /// Files that could not be deployed, and have not been since.
+    fn failures(&self) -> Vec<StoredFailure>;
 }
 
 /// The parts of a server that [`Control`] asks.

@@ -10,6 +10,7 @@ use busbar_runtime::call::{ChannelFields, Outcome, RequestFields};
 use busbar_runtime::handler::{BoxFuture, Source};
 use busbar_runtime::inbound::{Dispatch, Inbound, builtin};
 use busbar_runtime::{Fault, HeadBuilder};
+use busbar_store::StoredFailure;
 use bytes::Bytes;
 use serde_json::json;
 use tracing::warn;
@@ -168,6 +169,10 @@ impl Services for Running {
 impl Deployments for Running {
     fn deploy(&self, file_name: String, text: Vec<u8>) -> BoxFuture<'_, Result<Deployed, Failure>> {
         Box::pin(self.put(file_name, text))
+    }
+
+    fn failures(&self) -> Vec<StoredFailure> {
+        self.deployer.last_failures()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Import and export, all the way.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use busbar_model::object::{ObjectType, Record};
 use serde_json::{Value, json};
@@ -847,60 +846,6 @@ fn a_document_crosses_the_socket_unchanged() {
     let document = read(FULL).unwrap();
     let line = serde_json::to_string(&document).unwrap();
     assert_eq!(serde_json::from_str::<Document>(&line).unwrap(), document);
-}
-
-/// `tests/golden/enmasse/CASE/input.*` and what comes of it: `export.yaml`, with secrets, or `problems.txt`.
-#[tokio::test]
-async fn golden_files() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/enmasse");
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|it| it.unwrap().path())
-        .filter(|it| it.is_dir())
-        .collect();
-    cases.sort();
-    assert!(cases.len() >= 4);
-    let options = env(&[("Shop_Password", "s3"), ("Orders_Host", "orders.example.com")]);
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    for case in cases {
-        let input = ["input.yaml", "input.json"]
-            .map(|it| case.join(it))
-            .into_iter()
-            .find(|it| it.exists())
-            .unwrap();
-        let bench = Bench::new().await;
-        let outcome = match Document::read(&input, &options) {
-            Ok(document) => import(&bench.changes, document, ImportOptions::default(), "test").await,
-            Err(problems) => Err(problems.into()),
-        };
-        let (name, text) = match outcome {
-            Ok(_) => {
-                let options = ExportOptions {
-                    with_secrets: true,
-                    ..ExportOptions::default()
-                };
-                (
-                    "export.yaml",
-                    export(REGISTRY, &bench.changes.snapshot(), &options).unwrap(),
-                )
-            }
-            Err(error) => (
-                "problems.txt",
-                error.to_string().replace(&format!("{}/", case.display()), "") + "\n",
-            ),
-        };
-        if update {
-            std::fs::write(case.join(name), text).unwrap();
-            continue;
-        }
-        let expected = std::fs::read_to_string(case.join(name)).unwrap_or_default();
-        assert_eq!(
-            text,
-            expected,
-            "{}: run with UPDATE_GOLDEN=1 if this is meant",
-            case.display()
-        );
-    }
 }
 
 #[test]
