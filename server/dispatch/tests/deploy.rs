@@ -1,5 +1,7 @@
 //! Deployments against a handler that "imports" texts of the form `Name Name` and refuses those that begin with `broken`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
