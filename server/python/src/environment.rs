@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use busbar_connectors::http::outgoing::OutgoingConnections;
+use busbar_connectors::redis::{RedisClient, RedisConfig};
 use busbar_model::Error;
 use busbar_model::object::Snapshot;
 use busbar_runtime::{Configure, HubPort};
@@ -21,6 +22,8 @@ pub struct Environment {
     pub services: ArcSwap<ServiceNames>,
     /// Outgoing HTTP connections.
     pub outgoing_http: Arc<OutgoingConnections>,
+    /// The key-value database. `None`: there is none.
+    pub redis: Option<RedisClient>,
     /// What lives in the hub.
     pub hub: Arc<dyn HubPort>,
     /// The runtime on which connectors of this process do their I/O.
@@ -35,10 +38,19 @@ pub struct Environment {
 
 impl Environment {
     /// An environment without services and objects.
-    pub(crate) fn build(config: &HostConfig, hub: Arc<dyn HubPort>, runtime: tokio::runtime::Handle) -> Result<Self, Error> {
+    pub(crate) fn build(
+        config: &HostConfig,
+        hub: Arc<dyn HubPort>,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Self, Error> {
         Ok(Self {
             services: ArcSwap::default(),
             outgoing_http: Arc::new(OutgoingConnections::new(&config.server_name)),
+            redis: config
+                .redis_url
+                .as_ref()
+                .map(|url| RedisClient::new(RedisConfig::new(url)))
+                .transpose()?,
             hub,
             runtime,
             snapshot: ArcSwap::default(),

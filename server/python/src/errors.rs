@@ -27,8 +27,14 @@ pub(crate) fn fault(py: Python<'_>, error: &PyErr, show_details: bool) -> Fault 
     let value = error.value(py);
     if let Some(status) = mapped_status(value) {
         let message = value.getattr_opt(intern!(py, "msg")).ok().flatten();
-        let details = message.filter(|message| !message.is_none()).map(|message| to_value(&message));
-        let mut fault = Fault { status, details, headers: Vec::new() };
+        let details = message
+            .filter(|message| !message.is_none())
+            .map(|message| to_value(&message));
+        let mut fault = Fault {
+            status,
+            details,
+            headers: Vec::new(),
+        };
         let challenge = value.getattr_opt(intern!(py, "challenge")).ok().flatten();
         if let Some(challenge) = challenge.and_then(|challenge| challenge.extract::<String>().ok())
             && !challenge.contains(['\r', '\n'])
@@ -41,17 +47,24 @@ pub(crate) fn fault(py: Python<'_>, error: &PyErr, show_details: bool) -> Fault 
         return Fault::new(504, "The service did not answer in time");
     }
     let details = if show_details {
-        let arguments = value.getattr(intern!(py, "args")).ok().and_then(|args| args.cast_into::<PyTuple>().ok());
+        let arguments = value
+            .getattr(intern!(py, "args"))
+            .ok()
+            .and_then(|args| args.cast_into::<PyTuple>().ok());
         match arguments {
-            Some(arguments) if !arguments.is_empty() => {
-                Some(Value::Array(arguments.iter().map(|argument| to_value(&argument)).collect()))
-            }
+            Some(arguments) if !arguments.is_empty() => Some(Value::Array(
+                arguments.iter().map(|argument| to_value(&argument)).collect(),
+            )),
             _ => None,
         }
     } else {
         Some(Value::String(DEFAULT_MESSAGE.to_owned()))
     };
-    Fault { status: 500, details, headers: Vec::new() }
+    Fault {
+        status: 500,
+        details,
+        headers: Vec::new(),
+    }
 }
 
 /// Logs what came out of a service, once: what callers did wrong in a line, anything else with its traceback.
@@ -78,10 +91,13 @@ pub(crate) fn is_ordinary(py: Python<'_>, error: &PyErr) -> bool {
 /// The traceback as Python prints it; the message alone if there is none.
 pub(crate) fn traceback(py: Python<'_>, error: &PyErr) -> String {
     let formatted = || -> PyResult<String> {
-        let lines = py
-            .import(intern!(py, "traceback"))?
-            .call_method1(intern!(py, "format_exception"), (error.value(py),))?;
-        PyString::new(py, "").call_method1(intern!(py, "join"), (lines,))?.extract()
+        let lines = py.import(intern!(py, "traceback"))?.call_method1(
+            intern!(py, "format_exception"),
+            (error.get_type(py), error.value(py), error.traceback(py)),
+        )?;
+        PyString::new(py, "")
+            .call_method1(intern!(py, "join"), (lines,))?
+            .extract()
     };
     formatted().map_or_else(|_| error.to_string(), |text| text.trim_end().to_owned())
 }
@@ -98,13 +114,19 @@ fn mapped_status<'py>(value: &Bound<'py, PyAny>) -> Option<u16> {
         return None;
     }
     // 500 is also what all the others of the family carry; only those that are about HTTP speak to callers
-    let is_mapped = if status == 500 { attribute(intern!(py, "needs_msg")).is_some() } else { (400..=599).contains(&status) };
+    let is_mapped = if status == 500 {
+        attribute(intern!(py, "needs_msg")).is_some()
+    } else {
+        (400..=599).contains(&status)
+    };
     is_mapped.then_some(status)
 }
 
 fn is_deadline(value: &Bound<'_, PyAny>) -> bool {
     static DEADLINE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    DEADLINE.import(value.py(), "busbar.errors", "DeadlineExceeded").is_ok_and(|class| value.is_instance(class).unwrap_or(false))
+    DEADLINE
+        .import(value.py(), "busbar.errors", "DeadlineExceeded")
+        .is_ok_and(|class| value.is_instance(class).unwrap_or(false))
 }
 
 /// A value as it may be told: JSON if it can be written as such, else its text.
@@ -115,7 +137,14 @@ fn to_value(value: &Bound<'_, PyAny>) -> Value {
     json::write(value)
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())
-        .unwrap_or_else(|| Value::String(value.str().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()))
+        .unwrap_or_else(|| {
+            Value::String(
+                value
+                    .str()
+                    .map(|text| text.to_string_lossy().into_owned())
+                    .unwrap_or_default(),
+            )
+        })
 }
 
 // === errors of busbar -> Python exceptions ===
@@ -129,7 +158,11 @@ pub(crate) struct PythonClass {
 
 impl PythonClass {
     pub(crate) const fn new(module: &'static str, name: &'static str) -> Self {
-        Self { module, name, class: PyOnceLock::new() }
+        Self {
+            module,
+            name,
+            class: PyOnceLock::new(),
+        }
     }
 
     /// The class.
@@ -196,7 +229,8 @@ mod tests {
 
     fn raised(py: Python<'_>, code: &CStr) -> PyErr {
         let scope = PyDict::new(py);
-        let imports = c"from zato.common.exception import *\nfrom zato.common.marshal_.api import *\nimport urllib.error\n";
+        let imports =
+            c"from zato.common.exception import *\nfrom zato.common.marshal_.api import *\nimport urllib.error\n";
         py.run(imports, Some(&scope), None).unwrap();
         py.run(code, Some(&scope), None).unwrap_err()
     }
@@ -205,22 +239,54 @@ mod tests {
     fn exceptions_have_their_statuses_and_details() {
         attach(|py| {
             for (code, status, details) in [
-                (c"raise BadRequest('c', 'no such type')", 400, Some(json!("no such type"))),
-                (c"raise NotFound('c', 'no such customer')", 404, Some(json!("no such customer"))),
+                (
+                    c"raise BadRequest('c', 'no such type')",
+                    400,
+                    Some(json!("no such type")),
+                ),
+                (
+                    c"raise NotFound('c', 'no such customer')",
+                    404,
+                    Some(json!("no such customer")),
+                ),
                 (c"raise NotFound('c')", 404, None),
                 (c"raise Conflict('c', 'twice')", 409, Some(json!("twice"))),
                 (c"raise ServiceUnavailable('c', 'later')", 503, Some(json!("later"))),
-                (c"raise InternalServerError('c')", 500, Some(json!("Internal server error"))),
+                (
+                    c"raise InternalServerError('c')",
+                    500,
+                    Some(json!("Internal server error")),
+                ),
                 (c"raise HTTPException('c', {'a': 1}, 418)", 418, Some(json!({"a": 1}))),
-                (c"raise ElementMissing('cust_id')", 400, Some(json!("Element missing: cust_id"))),
+                (
+                    c"raise ElementMissing('cust_id')",
+                    400,
+                    Some(json!("Element missing: cust_id")),
+                ),
                 (c"raise ParsingException('c', 'bad')", 400, Some(json!("bad"))),
                 (c"raise ZatoException('c', 'broken')", 500, Some(json!(["broken"]))),
-                (c"raise Exception('something broke')", 500, Some(json!(["something broke"]))),
-                (c"raise Exception('a', 1, object)", 500, Some(json!(["a", 1, "<class 'object'>"]))),
+                (
+                    c"raise Exception('something broke')",
+                    500,
+                    Some(json!(["something broke"])),
+                ),
+                (
+                    c"raise Exception('a', 1, object)",
+                    500,
+                    Some(json!(["a", 1, "<class 'object'>"])),
+                ),
                 (c"raise Exception()", 500, None),
                 (c"raise SystemExit(3)", 500, Some(json!([3]))),
-                (c"raise urllib.error.HTTPError('http://x', 404, 'Not Found', {}, None)", 500, None),
-                (c"from busbar.errors import DeadlineExceeded\nraise DeadlineExceeded('x')", 504, Some(json!("The service did not answer in time"))),
+                (
+                    c"raise urllib.error.HTTPError('http://x', 404, 'Not Found', {}, None)",
+                    500,
+                    None,
+                ),
+                (
+                    c"from busbar.errors import DeadlineExceeded\nraise DeadlineExceeded('x')",
+                    504,
+                    Some(json!("The service did not answer in time")),
+                ),
             ] {
                 let fault = fault(py, &raised(py, code), true);
                 assert_eq!(fault.status, status, "{code:?}");
@@ -247,7 +313,10 @@ mod tests {
             let error = raised(py, c"raise Unauthorized('c', 'who are you', 'Basic realm=\"Shop\"')");
             let fault = fault(py, &error, false);
             assert_eq!((fault.status, fault.details), (401, Some(json!("who are you"))));
-            assert_eq!(fault.headers, [("WWW-Authenticate".to_owned(), "Basic realm=\"Shop\"".to_owned())]);
+            assert_eq!(
+                fault.headers,
+                [("WWW-Authenticate".to_owned(), "Basic realm=\"Shop\"".to_owned())]
+            );
         });
     }
 
@@ -255,7 +324,10 @@ mod tests {
     fn tracebacks_are_whole() {
         attach(|py| {
             let text = traceback(py, &raised(py, c"def f():\n    raise ValueError('x')\nf()"));
-            assert!(text.starts_with("Traceback (most recent call last)") && text.ends_with("ValueError: x"), "{text}");
+            assert!(
+                text.starts_with("Traceback (most recent call last)") && text.ends_with("ValueError: x"),
+                "{text}"
+            );
         });
     }
 }

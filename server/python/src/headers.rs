@@ -32,7 +32,10 @@ impl Headers {
 
     /// A header's value, by its name in any case.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// Names and values.
@@ -48,7 +51,8 @@ impl Headers {
     }
 
     fn __contains__(&self, name: &Bound<'_, PyAny>) -> bool {
-        name.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(|name| self.value(name).is_some()))
+        name.cast::<PyString>()
+            .is_ok_and(|name| name.to_str().is_ok_and(|name| self.value(name).is_some()))
     }
 
     fn __len__(&self) -> usize {
@@ -61,15 +65,23 @@ impl Headers {
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
         let lower = |pairs: &[(String, String)]| {
-            let mut pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+            let mut pairs: Vec<_> = pairs
+                .iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+                .collect();
             pairs.sort();
             pairs
         };
         if let Ok(other) = other.cast::<Self>() {
             return Ok(lower(&self.0) == lower(&other.get().0));
         }
-        let Ok(other) = other.cast::<PyDict>() else { return Ok(false) };
-        let pairs = other.iter().map(|(name, value)| Ok((name.extract()?, value.extract()?))).collect::<PyResult<Vec<_>>>();
+        let Ok(other) = other.cast::<PyDict>() else {
+            return Ok(false);
+        };
+        let pairs = other
+            .iter()
+            .map(|(name, value)| Ok((name.extract()?, value.extract()?)))
+            .collect::<PyResult<Vec<_>>>();
         let Ok(pairs) = pairs else { return Ok(false) };
         Ok(lower(&self.0) == lower(&pairs))
     }
@@ -81,7 +93,9 @@ impl Headers {
     /// A header's value, or the default.
     #[pyo3(signature = (name, default = None))]
     fn get<'py>(&self, py: Python<'py>, name: &str, default: Option<Bound<'py, PyAny>>) -> Option<Bound<'py, PyAny>> {
-        self.value(name).map(|value| PyString::new(py, value).into_any()).or(default)
+        self.value(name)
+            .map(|value| PyString::new(py, value).into_any())
+            .or(default)
     }
 
     /// The names.

@@ -41,7 +41,8 @@ pub(crate) fn start(setup: &Setup) -> Result<(), Error> {
     }
     drop(started);
     Python::attach(|py| furnish(py, setup)).map_err(|error| {
-        Error::new(Kind::Config, "cannot set the Python interpreter up").with_source(std::io::Error::other(error.to_string()))
+        Error::new(Kind::Config, "cannot set the Python interpreter up")
+            .with_source(std::io::Error::other(error.to_string()))
     })
 }
 
@@ -57,8 +58,11 @@ fn initialize(setup: &Setup) -> Result<(), Error> {
     let executable = match &setup.venv {
         Some(venv) => venv_executable(venv)?,
         None => base_executable().ok_or_else(|| {
-            Error::new(Kind::Config, "cannot find the Python that belongs to the Python library of this executable")
-                .with_hint("install the `python3` package of the same version")
+            Error::new(
+                Kind::Config,
+                "cannot find the Python that belongs to the Python library of this executable",
+            )
+            .with_hint("install the `python3` package of the same version")
         })?,
     };
     let executable = c_string(executable.as_os_str())?;
@@ -74,7 +78,8 @@ fn initialize(setup: &Setup) -> Result<(), Error> {
 
         let mut config = std::mem::zeroed::<ffi::PyConfig>();
         ffi::PyConfig_InitPythonConfig(&raw mut config);
-        let result = configure(&mut config, &executable).and_then(|()| check(ffi::Py_InitializeFromConfig(&raw const config)));
+        let result =
+            configure(&mut config, &executable).and_then(|()| check(ffi::Py_InitializeFromConfig(&raw const config)));
         ffi::PyConfig_Clear(&raw mut config);
         result?;
     }
@@ -108,18 +113,29 @@ unsafe fn configure(config: &mut ffi::PyConfig, executable: &CStr) -> Result<(),
             check(ffi::PyConfig_SetBytesString(pointer, field, executable.as_ptr()))?;
         }
         let arguments: [*const c_char; 1] = [c"busbar".as_ptr()];
-        check(ffi::PyConfig_SetBytesArgv(pointer, 1, arguments.as_ptr().cast_mut().cast()))
+        check(ffi::PyConfig_SetBytesArgv(
+            pointer,
+            1,
+            arguments.as_ptr().cast_mut().cast(),
+        ))
     }
 }
 
 fn check(status: ffi::PyStatus) -> Result<(), Error> {
     // SAFETY: a status is plain data, its texts are static
     let (failed, message) = unsafe {
-        let message = if status.err_msg.is_null() { "no message".into() } else { CStr::from_ptr(status.err_msg).to_string_lossy() };
+        let message = if status.err_msg.is_null() {
+            "no message".into()
+        } else {
+            CStr::from_ptr(status.err_msg).to_string_lossy()
+        };
         (ffi::PyStatus_Exception(status) != 0, message)
     };
     if failed {
-        return Err(Error::new(Kind::Config, format!("cannot start the Python interpreter: {message}")));
+        return Err(Error::new(
+            Kind::Config,
+            format!("cannot start the Python interpreter: {message}"),
+        ));
     }
     Ok(())
 }
@@ -156,24 +172,34 @@ fn venv_executable(venv: &Path) -> Result<PathBuf, Error> {
         Error::new(Kind::Config, format!("`{shown}` is not a virtual environment: {what}"))
             .with_hint("make one with `python3 -m venv DIRECTORY`, or leave `venv` out")
     };
-    let settings = std::fs::read_to_string(venv.join("pyvenv.cfg")).map_err(|error| missing("it has no `pyvenv.cfg`").with_source(error))?;
+    let settings = std::fs::read_to_string(venv.join("pyvenv.cfg"))
+        .map_err(|error| missing("it has no `pyvenv.cfg`").with_source(error))?;
     let ours = linked_version();
-    let theirs = settings.lines().filter_map(|line| line.split_once('=')).find_map(|(key, value)| {
-        // `python -m venv` and `virtualenv` spell it differently
-        matches!(key.trim(), "version" | "version_info").then(|| value.trim())
-    });
+    let theirs = settings
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .find_map(|(key, value)| {
+            // `python -m venv` and `virtualenv` spell it differently
+            matches!(key.trim(), "version" | "version_info").then(|| value.trim())
+        });
     if let Some(theirs) = theirs
         && theirs != ours
         && !theirs.starts_with(&format!("{ours}."))
     {
         return Err(Error::new(
             Kind::Config,
-            format!("the virtual environment `{shown}` was made for Python {theirs}, this executable runs Python {ours}"),
+            format!(
+                "the virtual environment `{shown}` was made for Python {theirs}, this executable runs Python {ours}"
+            ),
         )
         .with_hint(format!("make it anew with `python{ours} -m venv DIRECTORY`")));
     }
     let executable = venv.join("bin/python");
-    if executable.exists() { Ok(executable) } else { Err(missing("it has no `bin/python`")) }
+    if executable.exists() {
+        Ok(executable)
+    } else {
+        Err(missing("it has no `bin/python`"))
+    }
 }
 
 /// Version of the library: `3.11`.
@@ -186,8 +212,18 @@ fn linked_version() -> String {
 /// The program that belongs to the library which this process has loaded.
 fn base_executable() -> Option<PathBuf> {
     let name = format!("bin/python{}", linked_version());
-    let beside = |library: PathBuf| library.ancestors().skip(1).map(|parent| parent.join(&name)).find(|path| path.exists());
-    library_path().and_then(beside).or_else(|| option_env!("BUSBAR_PYTHON").map(PathBuf::from).filter(|path| path.exists()))
+    let beside = |library: PathBuf| {
+        library
+            .ancestors()
+            .skip(1)
+            .map(|parent| parent.join(&name))
+            .find(|path| path.exists())
+    };
+    library_path().and_then(beside).or_else(|| {
+        option_env!("BUSBAR_PYTHON")
+            .map(PathBuf::from)
+            .filter(|path| path.exists())
+    })
 }
 
 /// The file that Python's functions were loaded from.

@@ -4,7 +4,8 @@ use jiter::{JsonError, PythonParse, StringCacheMode};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDate, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTime, PyTuple, PyType,
+    PyBool, PyByteArray, PyBytes, PyDate, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTime,
+    PyTuple, PyType,
 };
 use pyo3::{ffi, intern};
 
@@ -28,8 +29,14 @@ pub(crate) fn read_lenient<'py>(py: Python<'py>, body: &[u8]) -> Result<Bound<'p
 fn parse<'py>(py: Python<'py>, body: &[u8], allow_inf_nan: bool) -> Result<Bound<'py, PyAny>, String> {
     let body = without_bom(body);
     // keys repeat from request to request, values do not
-    let options = PythonParse { allow_inf_nan, cache_mode: StringCacheMode::Keys, ..PythonParse::default() };
-    options.python_parse(py, body).map_err(|error: JsonError| error.description(body))
+    let options = PythonParse {
+        allow_inf_nan,
+        cache_mode: StringCacheMode::Keys,
+        ..PythonParse::default()
+    };
+    options
+        .python_parse(py, body)
+        .map_err(|error: JsonError| error.description(body))
 }
 
 /// Writes a value as compact JSON in UTF-8.
@@ -105,7 +112,8 @@ impl Writer<'_> {
             } else if exact == &raw mut ffi::PyList_Type {
                 return self.nested(|writer| writer.list(value.cast_unchecked()));
             } else if exact == &raw mut ffi::PyBool_Type {
-                self.text.extend_from_slice(if value.is_truthy()? { b"true" } else { b"false" });
+                self.text
+                    .extend_from_slice(if value.is_truthy()? { b"true" } else { b"false" });
                 return Ok(());
             } else if exact == &raw mut ffi::PyFloat_Type {
                 return self.float(value.cast_unchecked());
@@ -137,11 +145,16 @@ impl Writer<'_> {
 
     fn int(&mut self, value: &Bound<'_, PyInt>) -> PyResult<()> {
         match value.extract::<i64>() {
-            Ok(number) => serde_json::to_writer(&mut *self.text, &number).map_err(|error| PyValueError::new_err(error.to_string())),
+            Ok(number) => serde_json::to_writer(&mut *self.text, &number)
+                .map_err(|error| PyValueError::new_err(error.to_string())),
             // `int.__repr__`, because subclasses such as enumerations have another one
             Err(_) => {
-                let digits = value.py().get_type::<PyInt>().call_method1(intern!(value.py(), "__repr__"), (value,))?;
-                self.text.extend_from_slice(digits.cast::<PyString>()?.to_str()?.as_bytes());
+                let digits = value
+                    .py()
+                    .get_type::<PyInt>()
+                    .call_method1(intern!(value.py(), "__repr__"), (value,))?;
+                self.text
+                    .extend_from_slice(digits.cast::<PyString>()?.to_str()?.as_bytes());
                 Ok(())
             }
         }
@@ -150,7 +163,9 @@ impl Writer<'_> {
     fn float(&mut self, value: &Bound<'_, PyFloat>) -> PyResult<()> {
         let number = value.value();
         if !number.is_finite() {
-            return Err(PyValueError::new_err(format!("cannot write JSON: {number} is not a number that JSON knows")));
+            return Err(PyValueError::new_err(format!(
+                "cannot write JSON: {number} is not a number that JSON knows"
+            )));
         }
         serde_json::to_writer(&mut *self.text, &number).map_err(|error| PyValueError::new_err(error.to_string()))
     }
@@ -191,7 +206,11 @@ impl Writer<'_> {
         if let Ok(key) = key.cast::<PyString>() {
             return self.string(key);
         }
-        if key.is_none() || key.is_instance_of::<PyBool>() || key.is_instance_of::<PyInt>() || key.is_instance_of::<PyFloat>() {
+        if key.is_none()
+            || key.is_instance_of::<PyBool>()
+            || key.is_instance_of::<PyInt>()
+            || key.is_instance_of::<PyFloat>()
+        {
             self.text.push(b'"');
             self.value(key)?;
             self.text.push(b'"');
@@ -292,7 +311,10 @@ impl Writer<'_> {
             let items = value.call_method0(intern!(py, "items"))?;
             return self.pairs(&items);
         }
-        Err(PyTypeError::new_err(format!("cannot write JSON: {} is not a type that JSON knows", type_name(value))))
+        Err(PyTypeError::new_err(format!(
+            "cannot write JSON: {} is not a type that JSON knows",
+            type_name(value)
+        )))
     }
 
     fn pairs(&mut self, items: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -326,13 +348,17 @@ impl Writer<'_> {
                 append_text(text, self.text);
                 Ok(())
             }
-            Err(_) => Err(PyTypeError::new_err(format!("cannot write JSON: {} that are not UTF-8", type_name(value)))),
+            Err(_) => Err(PyTypeError::new_err(format!(
+                "cannot write JSON: {} that are not UTF-8",
+                type_name(value)
+            ))),
         }
     }
 
     fn raw(&mut self, json: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        busbar_sio::check_json(None, json.as_bytes(), &|_| true)
-            .map_err(|error| PyValueError::new_err(format!("cannot write JSON: to_json() of {}: {error}", type_name(value))))?;
+        busbar_sio::check_json(None, json.as_bytes(), &|_| true).map_err(|error| {
+            PyValueError::new_err(format!("cannot write JSON: to_json() of {}: {error}", type_name(value)))
+        })?;
         self.text.extend_from_slice(json.as_bytes());
         Ok(())
     }
@@ -347,7 +373,10 @@ fn own_method<'py>(value: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> Py
 }
 
 fn type_name(value: &Bound<'_, PyAny>) -> String {
-    value.get_type().name().map_or_else(|_| "an object".to_owned(), |name| format!("{name}"))
+    value
+        .get_type()
+        .name()
+        .map_or_else(|_| "an object".to_owned(), |name| format!("{name}"))
 }
 
 /// Classes that are written by what they are, looked up once.
@@ -384,7 +413,8 @@ mod tests {
 
     fn eval<'py>(py: Python<'py>, code: &CStr) -> Bound<'py, PyAny> {
         let scope = PyDict::new(py);
-        let imports = c"import collections, dataclasses, datetime, decimal, enum, uuid\nfrom bunch import Bunch, bunchify\n";
+        let imports =
+            c"import collections, dataclasses, datetime, decimal, enum, uuid\nfrom bunch import Bunch, bunchify\n";
         py.run(imports, Some(&scope), None).unwrap();
         py.eval(code, Some(&scope), None).unwrap()
     }
@@ -401,9 +431,18 @@ mod tests {
     fn plain_values_are_written() {
         attach(|py| {
             for (code, json) in [
-                (c"{'a': 1, 'b': [True, False, None], 'c': {'d': 1.0}}", r#"{"a":1,"b":[true,false,null],"c":{"d":1.0}}"#),
-                (c"'\"\\\\ \\n\\r\\t\\x00\\x1f/ \u{e9} \\U0001f600'", "\"\\\"\\\\ \\n\\r\\t\\u0000\\u001f/ \u{e9} \u{1f600}\""),
-                (c"[-1, 0, 2**63, -2**64, 10**30]", "[-1,0,9223372036854775808,-18446744073709551616,1000000000000000000000000000000]"),
+                (
+                    c"{'a': 1, 'b': [True, False, None], 'c': {'d': 1.0}}",
+                    r#"{"a":1,"b":[true,false,null],"c":{"d":1.0}}"#,
+                ),
+                (
+                    c"'\"\\\\ \\n\\r\\t\\x00\\x1f/ \u{e9} \\U0001f600'",
+                    "\"\\\"\\\\ \\n\\r\\t\\u0000\\u001f/ \u{e9} \u{1f600}\"",
+                ),
+                (
+                    c"[-1, 0, 2**63, -2**64, 10**30]",
+                    "[-1,0,9223372036854775808,-18446744073709551616,1000000000000000000000000000000]",
+                ),
                 (c"[0.1, -0.0, 1e300, 1e-7]", "[0.1,-0.0,1e+300,1e-7]"),
                 (c"{}", "{}"),
                 (c"[]", "[]"),
@@ -436,9 +475,15 @@ mod tests {
                 (c"enum.Enum('E', 'A B').B", "2"),
                 (c"enum.IntEnum('E', 'A B').B", "2"),
                 (c"b'abc'", "\"abc\""),
-                (c"dataclasses.make_dataclass('D', ['x', ('y', list)])(1, [2])", r#"{"x":1,"y":[2]}"#),
+                (
+                    c"dataclasses.make_dataclass('D', ['x', ('y', list)])(1, [2])",
+                    r#"{"x":1,"y":[2]}"#,
+                ),
                 (c"type('T', (), {'to_dict': lambda self: {'a': 1}})()", r#"{"a":1}"#),
-                (c"[type('T', (), {'to_json': lambda self: '{\"a\": 1}'})()]", r#"[{"a": 1}]"#),
+                (
+                    c"[type('T', (), {'to_json': lambda self: '{\"a\": 1}'})()]",
+                    r#"[{"a": 1}]"#,
+                ),
                 (c"type('S', (str,), {})('x')", "\"x\""),
                 (c"collections.UserDict(a=1)", r#"{"a":1}"#),
             ] {
@@ -476,7 +521,10 @@ mod tests {
                 assert!(value.eq(eval(py, code)).unwrap(), "{value}");
             };
             same(b"{\"a\":1,\"a\":2}", c"{'a': 2}");
-            same(b"\xef\xbb\xbf[1e2, 12345678901234567890123]", c"[100.0, 12345678901234567890123]");
+            same(
+                b"\xef\xbb\xbf[1e2, 12345678901234567890123]",
+                c"[100.0, 12345678901234567890123]",
+            );
             same("\"\u{e9}\\ud83d\\ude00\"".as_bytes(), c"'\u{e9}\\U0001f600'");
             for body in [&b"{"[..], b"[1]x", b"NaN", b"\"\\ud800\"", b"\"\xff\"", b""] {
                 assert!(read(py, body).is_err(), "{body:?}");

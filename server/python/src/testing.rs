@@ -1,10 +1,10 @@
 //! What unit tests of this crate need of an interpreter and of a server.
 
 use std::ffi::CString;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use busbar_model::{ChannelType, Cid, DataFormat, Error};
 use busbar_runtime::call::{ChannelFields, RequestFields};
 use busbar_runtime::handler::BoxFuture;
@@ -15,6 +15,7 @@ use pyo3::types::PyList;
 use serde_json::Value;
 
 use crate::environment::{Environment, ServiceNames};
+use crate::host::HostConfig;
 use crate::service::{ServiceClass, deployable, run};
 
 /// Runs a test with the interpreter attached, the project's Python packages on the path, and `_busbar` installed.
@@ -22,7 +23,12 @@ pub(crate) fn attach<R>(test: impl for<'py> FnOnce(Python<'py>) -> R) -> R {
     crate::interpreter::start(&crate::interpreter::Setup::default()).unwrap();
     Python::attach(|py| {
         let packages = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python");
-        let path = py.import("sys").and_then(|sys| sys.getattr("path")).unwrap().cast_into::<PyList>().unwrap();
+        let path = py
+            .import("sys")
+            .and_then(|sys| sys.getattr("path"))
+            .unwrap()
+            .cast_into::<PyList>()
+            .unwrap();
         if !path.contains(packages).unwrap() {
             path.insert(0, packages).unwrap();
         }
@@ -45,23 +51,44 @@ impl HubPort for Hub {
 /// An environment with the services of one source text, whose file would be called `my_service.py`.
 pub(crate) struct Deployed {
     pub(crate) environment: Arc<Environment>,
-    pub(crate) runtime: tokio::runtime::Runtime,
+    _runtime: tokio::runtime::Runtime,
     pub(crate) hub: Arc<Hub>,
 }
 
 pub(crate) fn deploy(py: Python<'_>, code: &str) -> Deployed {
     let code = format!("from zato.server.service import *\nfrom zato.common.exception import *\n{code}");
-    let module = PyModule::from_code(py, &CString::new(code).unwrap(), c"my_service.py", c"my_service").unwrap();
+    // a name of its own, because a module that is there already would keep the classes of another test
+    static MODULES: AtomicUsize = AtomicUsize::new(0);
+    let name = CString::new(format!("my_service_{}", MODULES.fetch_add(1, Ordering::Relaxed))).unwrap();
+    let module = PyModule::from_code(py, &CString::new(code).unwrap(), c"my_service.py", &name).unwrap();
     let mut services = ServiceNames::new();
     for class in deployable(py, &module).unwrap() {
         let class = ServiceClass::read(py, &class, "my_service").unwrap();
         services.insert(class.info().name.clone(), class);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
     let hub = Arc::new(Hub::default());
-    let environment = Environment::for_tests(runtime.handle().clone(), hub.clone());
+    let config = HostConfig {
+        return_tracebacks: true,
+        redis_url: redis_url(),
+        ..HostConfig::default()
+    };
+    let environment = Environment::build(&config, hub.clone(), runtime.handle().clone()).unwrap();
     environment.services.store(Arc::new(services));
-    Deployed { environment: Arc::new(environment), runtime, hub }
+    Deployed {
+        environment: Arc::from(environment),
+        _runtime: runtime,
+        hub,
+    }
+}
+
+/// The Redis that tests use; they keep to keys of their own.
+fn redis_url() -> Option<String> {
+    Some(std::env::var("BUSBAR_TEST_REDIS").unwrap_or_else(|_| "redis://127.0.0.1:6379/0".to_owned()))
 }
 
 /// A request, as a channel hands it over.
@@ -94,7 +121,12 @@ impl Default for Request<'_> {
 
 impl Deployed {
     pub(crate) fn class(&self, name: &str) -> Arc<ServiceClass> {
-        self.environment.services.load().get(&format!("my-service.{name}")).expect("the service is deployed").clone()
+        self.environment
+            .services
+            .load()
+            .get(&format!("my-service.{name}"))
+            .expect("the service is deployed")
+            .clone()
     }
 
     pub(crate) fn call(&self, py: Python<'_>, name: &str, request: &Request<'_>) -> Outcome {
@@ -117,7 +149,14 @@ impl Deployed {
 
     /// The body that JSON is answered with.
     pub(crate) fn text(&self, py: Python<'_>, name: &str, body: &str) -> String {
-        let reply = self.reply(py, name, &Request { body: body.as_bytes(), ..Request::default() });
+        let reply = self.reply(
+            py,
+            name,
+            &Request {
+                body: body.as_bytes(),
+                ..Request::default()
+            },
+        );
         String::from_utf8(reply.body.to_vec()).unwrap()
     }
 
@@ -140,12 +179,18 @@ pub(crate) fn packed(request: &Request<'_>) -> Call {
         username: "ann",
         ..ChannelFields::default()
     });
-    let fields = RequestFields { method: request.method, path: request.path, query: request.query, remote: "127.0.0.1:9" };
+    let fields = RequestFields {
+        method: request.method,
+        path: request.path,
+        query: request.query,
+        remote: "127.0.0.1:9",
+    };
     Call {
         cid: Cid::new(),
         service: ServiceHandle(1),
         deadline: Instant::now() + Duration::from_secs(60),
-        head: HeadBuilder::request(&channel, fields).finish(request.params.iter().copied(), request.headers.iter().copied()),
+        head: HeadBuilder::request(&channel, fields)
+            .finish(request.params.iter().copied(), request.headers.iter().copied()),
         body: Bytes::copy_from_slice(request.body),
     }
 }

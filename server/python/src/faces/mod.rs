@@ -1,9 +1,19 @@
 //! The module `_busbar`, and the faces that connectors have for services.
+//!
+//! * [`outgoing`] - `self.outgoing`
+//! * [`http`] - `.plain_http`, `.rest`
+//! * [`zmq`] - `.zmq`
+//! * [`redis`] - `self.kvdb`
+//! * [`server`] - `self.server`
+//! * [`log`] - Python's log records
 
+mod http;
 mod log;
+mod outgoing;
+mod redis;
 mod server;
+mod zmq;
 
-use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -16,10 +26,17 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     MODULE.get_or_try_init(py, || {
         let module = PyModule::new(py, "_busbar")?;
-        module.setattr("__doc__", "The native side of busbar. Its classes are what services see of the server.")?;
+        module.setattr(
+            "__doc__",
+            "The native side of busbar. Its classes are what services see of the server.",
+        )?;
         module.add_class::<Headers>()?;
         module.add_class::<ServiceInput>()?;
         crate::service::register(&module)?;
+        module.add_class::<outgoing::Outgoing>()?;
+        http::register(&module)?;
+        redis::register(&module)?;
+        zmq::register(&module)?;
         server::register(&module)?;
         log::register(&module)?;
         py.import("sys")?.getattr("modules")?.set_item("_busbar", &module)?;
@@ -29,13 +46,15 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
 }
 
 /// `self.outgoing`
-pub(crate) fn outgoing<'py>(_service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
-    Err(PyAttributeError::new_err("`self.outgoing` is not available"))
+pub(crate) fn outgoing<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
+    let environment = service.get().invocation()?.environment.clone();
+    Ok(Bound::new(service.py(), outgoing::Outgoing(environment))?.into_any())
 }
 
 /// `self.kvdb`
-pub(crate) fn kvdb<'py>(_service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
-    Err(PyAttributeError::new_err("`self.kvdb` is not available"))
+pub(crate) fn kvdb<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
+    let environment = service.get().invocation()?.environment.clone();
+    Ok(Bound::new(service.py(), redis::Kvdb(environment))?.into_any())
 }
 
 /// `self.server`

@@ -38,7 +38,11 @@ impl Handles {
 
     /// Adds `services` (handle, stem of the module, what to call). Those that the modules `stems` had before count as replaced, and are
     /// forgotten some generations later: calls that run keep theirs as long as they need it.
-    pub fn commit(&self, stems: &HashSet<&str>, services: impl Iterator<Item = (ServiceHandle, String, Arc<dyn Work>)>) {
+    pub fn commit(
+        &self,
+        stems: &HashSet<&str>,
+        services: impl Iterator<Item = (ServiceHandle, String, Arc<dyn Work>)>,
+    ) {
         let mut commits = lock(&self.writing);
         *commits += 1;
         let now = Instant::now();
@@ -48,8 +52,21 @@ impl Handles {
                 entry.replaced = Some((*commits, now));
             }
         }
-        entries.retain(|_, entry| entry.replaced.is_none_or(|(commit, when)| *commits - commit < GENERATIONS || now - when < KEEP));
-        entries.extend(services.map(|(handle, module, work)| (handle, Entry { module, work, replaced: None })));
+        entries.retain(|_, entry| {
+            entry
+                .replaced
+                .is_none_or(|(commit, when)| *commits - commit < GENERATIONS || now - when < KEEP)
+        });
+        entries.extend(services.map(|(handle, module, work)| {
+            (
+                handle,
+                Entry {
+                    module,
+                    work,
+                    replaced: None,
+                },
+            )
+        }));
         self.live.store(Arc::new(entries));
     }
 

@@ -67,9 +67,13 @@ impl Work for Target {
 impl Host {
     /// Starts the interpreter, unless this process has one, and everything around it. Handler threads start with the first calls.
     pub fn start(config: HostConfig, hub: Arc<dyn HubPort>) -> Result<Arc<Self>, Error> {
-        let setup = Setup { venv: config.venv.clone(), package_dir: config.package_dir.clone() };
+        let setup = Setup {
+            venv: config.venv.clone(),
+            package_dir: config.package_dir.clone(),
+        };
         interpreter::start(&setup)?;
-        let internal = |what: &'static str| move |error: std::io::Error| Error::new(Kind::Internal, what).with_source(error);
+        let internal =
+            |what: &'static str| move |error: std::io::Error| Error::new(Kind::Internal, what).with_source(error);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.io_threads.max(1))
             .thread_name("busbar-io")
@@ -93,7 +97,8 @@ impl Host {
             stack_size: config.stack_size,
             idle: Duration::from_secs(config.idle_secs.max(1)),
         };
-        let turns = Turns::start(limits, exception).map_err(internal("cannot start the threads that watch over calls"))?;
+        let turns =
+            Turns::start(limits, exception).map_err(internal("cannot start the threads that watch over calls"))?;
         Ok(Arc::new(Self {
             environment,
             turns,
@@ -125,7 +130,9 @@ impl Host {
     pub fn unsupported(&self, source: &[u8]) -> Vec<(usize, String)> {
         let found = Python::attach(|py| {
             let arguments = (PyBytes::new(py, source), service::instance::LATER.to_vec());
-            py.import("busbar.check")?.call_method1("unsupported", arguments)?.extract()
+            py.import("busbar.check")?
+                .call_method1("unsupported", arguments)?
+                .extract()
         });
         found.unwrap_or_else(|error: PyErr| {
             tracing::error!(%error, "cannot look through a source file");
@@ -142,8 +149,15 @@ impl Host {
         let _one = self.deploying.lock().await;
         let generation = deployment.generation;
         let transaction = Arc::new(Transaction::default());
-        let about_all = |message: String| DeployError { module: String::new(), message, traceback: String::new() };
-        let own = Own { what: "import", limit: self.import_limit };
+        let about_all = |message: String| DeployError {
+            module: String::new(),
+            message,
+            traceback: String::new(),
+        };
+        let own = Own {
+            what: "import",
+            limit: self.import_limit,
+        };
         let receiver = own
             .start(&self.turns, {
                 let (loader, transaction) = (self.loader.clone(), transaction.clone());
@@ -156,8 +170,15 @@ impl Host {
             Err(_) => {
                 self.abandon(transaction.clone()).await;
                 let module = transaction.loading().unwrap_or_default();
-                let message = format!("importing took longer than {} s and could not be stopped", self.import_limit.as_secs());
-                return Err(DeployError { module, message, traceback: String::new() });
+                let message = format!(
+                    "importing took longer than {} s and could not be stopped",
+                    self.import_limit.as_secs()
+                );
+                return Err(DeployError {
+                    module,
+                    message,
+                    traceback: String::new(),
+                });
             }
         };
         let services = prepared.services.iter().map(|service| service.info().clone()).collect();
@@ -167,8 +188,15 @@ impl Host {
 
     /// Undoes what an import has done that cannot be stopped.
     async fn abandon(&self, transaction: Arc<Transaction>) {
-        let own = Own { what: "import-abandon", limit: HOOKS_LIMIT };
-        let result = self.run_own(own, move |py| transaction.abandon(py).map_err(|error| error.to_string())).await;
+        let own = Own {
+            what: "import-abandon",
+            limit: HOOKS_LIMIT,
+        };
+        let result = self
+            .run_own(own, move |py| {
+                transaction.abandon(py).map_err(|error| error.to_string())
+            })
+            .await;
         if let Err(error) | Ok(Err(error)) = result.map_err(|error| error.chain()) {
             tracing::error!(error, "cannot undo an import that could not be stopped");
         }
@@ -177,53 +205,84 @@ impl Host {
     async fn install(&self, commit: &Commit) -> Result<(), Error> {
         let _one = self.deploying.lock().await;
         let generation = commit.generation;
-        let prepared = lock(&self.prepared)
-            .remove(&generation)
-            .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no prepared deployment of generation `{generation}`")))?;
+        let prepared = lock(&self.prepared).remove(&generation).ok_or_else(|| {
+            Error::new(
+                Kind::NotFound,
+                format!("there is no prepared deployment of generation `{generation}`"),
+            )
+        })?;
         let mut targets = Vec::with_capacity(commit.services.len());
         for (name, handle) in &commit.services {
             // left out: a name that another deployment's service has taken
             if let Some(class) = prepared.services.iter().find(|service| service.info().name == *name) {
-                let target = Target { environment: self.environment.clone(), class: class.clone() };
+                let target = Target {
+                    environment: self.environment.clone(),
+                    class: class.clone(),
+                };
                 targets.push((*handle, Arc::new(target) as Arc<dyn Work>, class.clone()));
             }
         }
-        let own = Own { what: "commit", limit: HOOKS_LIMIT };
+        let own = Own {
+            what: "commit",
+            limit: HOOKS_LIMIT,
+        };
         let (loader, shared) = (self.loader.clone(), prepared.clone());
-        self.run_own(own, move |py| loader.install(py, &shared).map_err(|error| error.to_string()))
-            .await?
-            .map_err(|error| {
-                Error::new(Kind::Internal, format!("cannot install generation `{generation}`")).with_source(std::io::Error::other(error))
-            })?;
+        self.run_own(own, move |py| {
+            loader.install(py, &shared).map_err(|error| error.to_string())
+        })
+        .await?
+        .map_err(|error| {
+            Error::new(Kind::Internal, format!("cannot install generation `{generation}`"))
+                .with_source(std::io::Error::other(error))
+        })?;
 
         let stems = prepared.stems();
         let mut names: ServiceNames = (**self.environment.services.load()).clone();
         names.retain(|_, service| !stems.contains(service.info().module.as_str()));
-        names.extend(targets.iter().map(|(_, _, class)| (class.info().name.clone(), class.clone())));
+        names.extend(
+            targets
+                .iter()
+                .map(|(_, _, class)| (class.info().name.clone(), class.clone())),
+        );
         let count = targets.len();
-        self.handles.commit(&stems, targets.into_iter().map(|(handle, target, class)| {
-            (handle, class.info().module.clone(), target)
-        }));
+        self.handles.commit(
+            &stems,
+            targets
+                .into_iter()
+                .map(|(handle, target, class)| (handle, class.info().module.clone(), target)),
+        );
         self.environment.services.store(Arc::new(names));
         tracing::debug!(generation, services = count, "generation `{generation}` is current");
 
         // the services can be called by now: a hook that hangs delays nothing but the answer
-        let own = Own { what: "after_add_to_store", limit: HOOKS_LIMIT };
+        let own = Own {
+            what: "after_add_to_store",
+            limit: HOOKS_LIMIT,
+        };
         let hooks = self.run_own(own, move |py| {
             for service in &prepared.services {
                 service.added(py);
             }
         });
         if tokio::time::timeout(HOOKS_LIMIT, hooks).await.is_err() {
-            tracing::warn!(generation, "a hook `after_add_to_store` of generation `{generation}` has not ended yet");
+            tracing::warn!(
+                generation,
+                "a hook `after_add_to_store` of generation `{generation}` has not ended yet"
+            );
         }
         Ok(())
     }
 
-    async fn run_own<T: Send + 'static>(&self, own: Own, work: impl FnOnce(Python<'_>) -> T + Send + 'static) -> Result<T, Error> {
+    async fn run_own<T: Send + 'static>(
+        &self,
+        own: Own,
+        work: impl FnOnce(Python<'_>) -> T + Send + 'static,
+    ) -> Result<T, Error> {
         let what = own.what;
         let receiver = own.start(&self.turns, work)?;
-        receiver.await.map_err(|_| Error::new(Kind::Internal, format!("`{what}` failed inside of busbar, see the log")))
+        receiver
+            .await
+            .map_err(|_| Error::new(Kind::Internal, format!("`{what}` failed inside of busbar, see the log")))
     }
 }
 
@@ -263,10 +322,16 @@ impl Handler for Host {
         Box::pin(async {
             let start = Instant::now();
             self.turns.drain().await;
-            let own = Own { what: "atexit", limit: HOOKS_LIMIT };
+            let own = Own {
+                what: "atexit",
+                limit: HOOKS_LIMIT,
+            };
             let hooks = self.run_own(own, |py| {
                 // the interpreter is never finalised, so what services registered to run at the end runs here
-                py.import("atexit").and_then(|atexit| atexit.call_method0("_run_exitfuncs")).map(drop).map_err(|error| error.to_string())
+                py.import("atexit")
+                    .and_then(|atexit| atexit.call_method0("_run_exitfuncs"))
+                    .map(drop)
+                    .map_err(|error| error.to_string())
             });
             match tokio::time::timeout(HOOKS_LIMIT, hooks).await {
                 Ok(Ok(Ok(()))) => {}
@@ -275,7 +340,10 @@ impl Handler for Host {
                 Err(_) => tracing::warn!("functions registered with `atexit` have not ended"),
             }
             self.turns.stop();
-            tracing::debug!(duration_ms = start.elapsed().as_millis() as u64, "the Python host has drained");
+            tracing::debug!(
+                duration_ms = start.elapsed().as_millis() as u64,
+                "the Python host has drained"
+            );
         })
     }
 }

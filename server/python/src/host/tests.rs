@@ -26,21 +26,36 @@ fn server() -> Server {
 fn server_with(config: HostConfig) -> Server {
     let package_dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python").into();
     let host = Host::start(HostConfig { package_dir, ..config }, Arc::new(Hub::default())).unwrap();
-    Server { host, generation: AtomicU64::new(0), handles: AtomicU32::new(1), table: Mutex::default(), modules: Mutex::default() }
+    Server {
+        host,
+        generation: AtomicU64::new(0),
+        handles: AtomicU32::new(1),
+        table: Mutex::default(),
+        modules: Mutex::default(),
+    }
 }
 
 fn source(module: &str, text: &str) -> Source {
-    Source { module: module.to_owned(), path: format!("/pickup-dir/{module}.py"), text: text.as_bytes().to_vec() }
+    Source {
+        module: module.to_owned(),
+        path: format!("/pickup-dir/{module}.py"),
+        text: text.as_bytes().to_vec(),
+    }
 }
 
 /// A service file whose class `Get` answers with the value of `expression`.
 fn answers(expression: &str) -> String {
-    format!("from zato.server.service import Service\nclass Get(Service):\n    def handle(self):\n        self.response.payload = {{'answer': {expression}}}\n")
+    format!(
+        "from zato.server.service import Service\nclass Get(Service):\n    def handle(self):\n        self.response.payload = {{'answer': {expression}}}\n"
+    )
 }
 
 impl Server {
     fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async { tokio::time::timeout(LONG * 2, future).await.expect("it ends in time") })
     }
 
@@ -57,9 +72,18 @@ impl Server {
     fn commit(&self, generation: u64, services: &[ServiceInfo], removed: &[&str]) {
         let services: Vec<_> = services
             .iter()
-            .map(|service| (service.name.clone(), ServiceHandle(self.handles.fetch_add(1, Ordering::Relaxed))))
+            .map(|service| {
+                (
+                    service.name.clone(),
+                    ServiceHandle(self.handles.fetch_add(1, Ordering::Relaxed)),
+                )
+            })
             .collect();
-        self.wait(self.host.commit(Arc::new(Commit { generation, services: services.clone() }))).unwrap();
+        self.wait(self.host.commit(Arc::new(Commit {
+            generation,
+            services: services.clone(),
+        })))
+        .unwrap();
         lock(&self.modules).retain(|_, module| !removed.contains(&module.as_str()));
         lock(&self.table).extend(services);
     }
@@ -79,17 +103,39 @@ impl Server {
     }
 
     fn handle(&self, service: &str) -> ServiceHandle {
-        *lock(&self.table).get(service).unwrap_or_else(|| panic!("there is no `{service}`"))
+        *lock(&self.table)
+            .get(service)
+            .unwrap_or_else(|| panic!("there is no `{service}`"))
     }
 
     fn submit(&self, handle: ServiceHandle) -> (Cid, tokio::sync::oneshot::Receiver<Outcome>) {
-        let fields = ChannelFields { data_format: busbar_model::DataFormat::Json, channel: "test", ..ChannelFields::default() };
+        let fields = ChannelFields {
+            data_format: busbar_model::DataFormat::Json,
+            channel: "test",
+            ..ChannelFields::default()
+        };
         let channel = HeadBuilder::channel(&fields);
-        let head = HeadBuilder::request(&channel, RequestFields { method: "POST", path: "/", ..RequestFields::default() })
-            .finish([].into_iter(), [].into_iter());
+        let head = HeadBuilder::request(
+            &channel,
+            RequestFields {
+                method: "POST",
+                path: "/",
+                ..RequestFields::default()
+            },
+        )
+        .finish([].into_iter(), [].into_iter());
         let cid = Cid::new();
         let (reply, receiver) = ReplyTo::task();
-        self.host.submit(Call { cid, service: handle, deadline: Instant::now() + LONG, head, body: Bytes::from("{}") }, reply);
+        self.host.submit(
+            Call {
+                cid,
+                service: handle,
+                deadline: Instant::now() + LONG,
+                head,
+                body: Bytes::from("{}"),
+            },
+            reply,
+        );
         (cid, receiver)
     }
 
@@ -106,7 +152,12 @@ impl Server {
 }
 
 fn python<T: for<'a> FromPyObject<'a, 'a, Error = PyErr>>(expression: &str) -> T {
-    Python::attach(|py| py.eval(&std::ffi::CString::new(expression).unwrap(), None, None).unwrap().extract().unwrap())
+    Python::attach(|py| {
+        py.eval(&std::ffi::CString::new(expression).unwrap(), None, None)
+            .unwrap()
+            .extract()
+            .unwrap()
+    })
 }
 
 #[test]
@@ -128,7 +179,9 @@ fn new_code_answers_while_old_calls_end_on_the_old() {
     assert_eq!(server.call("swap-me.get"), r#"{"answer":"new"}"#);
     // the hub may have routed a call just before
     assert_eq!(server.call_handle(old), r#"{"answer":"old"}"#);
-    let Outcome::Reply(reply) = running.blocking_recv().unwrap() else { panic!("it failed") };
+    let Outcome::Reply(reply) = running.blocking_recv().unwrap() else {
+        panic!("it failed")
+    };
     assert_eq!(&reply.body[..], br#"{"answer":"old"}"#);
 }
 
@@ -141,7 +194,10 @@ fn nothing_changes_when_a_file_is_broken() {
     for (text, expected) in [
         ("class A(:\n", "SyntaxError: invalid syntax in line 1: `class A(:`"),
         (half, "SyntaxError: "),
-        ("import no_such_module_anywhere", "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
+        (
+            "import no_such_module_anywhere",
+            "ModuleNotFoundError: No module named 'no_such_module_anywhere'",
+        ),
         ("raise ValueError('first\\nsecond')", "ValueError: first"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("import sys; sys.exit()", "SystemExit"),
@@ -160,7 +216,10 @@ fn nothing_changes_when_a_file_is_broken() {
         };
         assert_eq!(error.module, "breaks", "{text}");
         assert!(error.message.contains(expected), "{text}: {error}");
-        assert!(!error.message.contains('\n') && !error.traceback.is_empty(), "{text}: {error:?}");
+        assert!(
+            !error.message.contains('\n') && !error.traceback.is_empty(),
+            "{text}: {error:?}"
+        );
         assert_eq!(server.call("breaks.get"), r#"{"answer":"good"}"#);
         assert_eq!(server.call("beside.get"), r#"{"answer":"good"}"#);
         assert!(python::<bool>("'breaks' in __import__('sys').modules"));
@@ -172,22 +231,42 @@ fn nothing_changes_when_a_file_is_broken() {
 #[test]
 fn a_new_module_that_fails_leaves_nothing() {
     let server = server();
-    server.deploy(&[("fails_anew", "x = 1\nraise ValueError(x)")]).unwrap_err();
+    server
+        .deploy(&[("fails_anew", "x = 1\nraise ValueError(x)")])
+        .unwrap_err();
     assert!(!python::<bool>("'fails_anew' in __import__('sys').modules"));
-    assert!(!python::<bool>("'/pickup-dir/fails_anew.py' in __import__('linecache').cache"));
+    assert!(!python::<bool>(
+        "'/pickup-dir/fails_anew.py' in __import__('linecache').cache"
+    ));
 }
 
 #[test]
 fn tracebacks_show_the_lines_that_were_loaded() {
     let server = server();
-    let error = server.deploy(&[("shows_lines", "x = 1\nx.this_is_not_there()\n")]).unwrap_err();
-    assert!(error.traceback.contains("File \"/pickup-dir/shows_lines.py\", line 2"), "{}", error.traceback);
+    let error = server
+        .deploy(&[("shows_lines", "x = 1\nx.this_is_not_there()\n")])
+        .unwrap_err();
+    assert!(
+        error.traceback.contains("File \"/pickup-dir/shows_lines.py\", line 2"),
+        "{}",
+        error.traceback
+    );
     assert!(error.traceback.contains("x.this_is_not_there()"), "{}", error.traceback);
     let text = answers("__import__('traceback').format_list(__import__('traceback').extract_stack())[-1]");
     server.deploy(&[("shows_lines", &text)]).unwrap();
-    assert!(server.call("shows-lines.get").contains("extract_stack())[-1]}"), "{}", server.call("shows-lines.get"));
-    assert_eq!(python::<String>("__import__('inspect').getsource(__import__('shows_lines'))"), text);
-    assert_eq!(python::<String>("__import__('shows_lines').__file__"), "/pickup-dir/shows_lines.py");
+    assert!(
+        server.call("shows-lines.get").contains("extract_stack())[-1]}"),
+        "{}",
+        server.call("shows-lines.get")
+    );
+    assert_eq!(
+        python::<String>("__import__('inspect').getsource(__import__('shows_lines'))"),
+        text
+    );
+    assert_eq!(
+        python::<String>("__import__('shows_lines').__file__"),
+        "/pickup-dir/shows_lines.py"
+    );
 }
 
 #[test]
@@ -196,16 +275,30 @@ fn a_changed_helper_reloads_its_dependants() {
     let middle = "import chain_base\ndef value(): return chain_base.VALUE * 10\n";
     let top = answers("value()").replace("from zato", "from chain_middle import value\nfrom zato");
     // dependants first, to see that order does not matter
-    server.deploy(&[("chain_top", &top), ("chain_middle", middle), ("chain_base", "VALUE = 1")]).unwrap();
+    server
+        .deploy(&[
+            ("chain_top", &top),
+            ("chain_middle", middle),
+            ("chain_base", "VALUE = 1"),
+        ])
+        .unwrap();
     assert_eq!(server.call("chain-top.get"), r#"{"answer":10}"#);
-    assert_eq!(server.deploy(&[("chain_base", "VALUE = 2")]).unwrap(), ["chain-top.get"]);
+    assert_eq!(
+        server.deploy(&[("chain_base", "VALUE = 2")]).unwrap(),
+        ["chain-top.get"]
+    );
     assert_eq!(server.call("chain-top.get"), r#"{"answer":20}"#);
 
     let error = server.deploy(&[("chain_base", "OTHER = 2")]).unwrap();
     assert_eq!(error, ["chain-top.get"], "the name is only missed when it is used");
     let error = server.deploy(&[("chain_middle", "def values(): pass")]).unwrap_err();
     assert_eq!(error.module, "chain_top");
-    assert!(error.message.starts_with("ImportError: cannot import name 'value' from 'chain_middle'"), "{error}");
+    assert!(
+        error
+            .message
+            .starts_with("ImportError: cannot import name 'value' from 'chain_middle'"),
+        "{error}"
+    );
     assert!(python::<bool>("hasattr(__import__('chain_middle'), 'value')"));
 }
 
@@ -214,8 +307,13 @@ fn a_helper_that_fails_is_named_and_not_its_dependant() {
     let server = server();
     let top = answers("1").replace("from zato", "import inner_helper\nfrom zato");
     server.deploy(&[("inner_helper", ""), ("outer_user", &top)]).unwrap();
-    let error = server.deploy(&[("outer_user", &top), ("inner_helper", "1 / 0")]).unwrap_err();
-    assert_eq!((error.module.as_str(), error.message.as_str()), ("inner_helper", "ZeroDivisionError: division by zero"));
+    let error = server
+        .deploy(&[("outer_user", &top), ("inner_helper", "1 / 0")])
+        .unwrap_err();
+    assert_eq!(
+        (error.module.as_str(), error.message.as_str()),
+        ("inner_helper", "ZeroDivisionError: division by zero")
+    );
 }
 
 #[test]
@@ -223,10 +321,14 @@ fn old_code_keeps_its_helper_even_if_it_imports_it_late() {
     let server = server();
     let user = answers("self.late()")
         + "    def late(self):\n        import time; time.sleep(0.4)\n        import late_helper\n        from late_helper import VALUE\n        return [late_helper.VALUE, VALUE]\n";
-    server.deploy(&[("late_helper", "VALUE = 'old'"), ("late_user", &user)]).unwrap();
+    server
+        .deploy(&[("late_helper", "VALUE = 'old'"), ("late_user", &user)])
+        .unwrap();
     let (_, running) = server.submit(server.handle("late-user.get"));
     server.deploy(&[("late_helper", "VALUE = 'new'")]).unwrap();
-    let Outcome::Reply(reply) = running.blocking_recv().unwrap() else { panic!("it failed") };
+    let Outcome::Reply(reply) = running.blocking_recv().unwrap() else {
+        panic!("it failed")
+    };
     assert_eq!(&reply.body[..], br#"{"answer":["old","old"]}"#);
     assert_eq!(server.call("late-user.get"), r#"{"answer":["new","new"]}"#);
 }
@@ -245,9 +347,15 @@ fn modules_may_import_each_other() {
 #[test]
 fn files_named_like_other_modules_do_not_shadow_them() {
     let server = server();
-    let user = answers("[json.dumps([1]), hasattr(bunch, 'Bunch')]").replace("from zato", "import json, bunch\nfrom zato");
+    let user =
+        answers("[json.dumps([1]), hasattr(bunch, 'Bunch')]").replace("from zato", "import json, bunch\nfrom zato");
     server
-        .deploy(&[("json", &answers("__import__('json').dumps({})")), ("bunch", &answers("2")), ("zato", &answers("3")), ("uses_json", &user)])
+        .deploy(&[
+            ("json", &answers("__import__('json').dumps({})")),
+            ("bunch", &answers("2")),
+            ("zato", &answers("3")),
+            ("uses_json", &user),
+        ])
         .unwrap();
     assert_eq!(server.call("json.get"), r#"{"answer":"{}"}"#);
     assert_eq!(server.call("zato.get"), r#"{"answer":3}"#);
@@ -259,10 +367,20 @@ fn files_named_like_other_modules_do_not_shadow_them() {
 #[test]
 fn any_file_name_can_be_deployed() {
     let server = server();
-    let user = answers("importlib.import_module('My-Mod').VALUE").replace("from zato", "import importlib\nimportlib.import_module('My-Mod')\nfrom zato");
+    let user = answers("importlib.import_module('My-Mod').VALUE").replace(
+        "from zato",
+        "import importlib\nimportlib.import_module('My-Mod')\nfrom zato",
+    );
     let odd = format!("VALUE = 5\n{}", answers("VALUE"));
     let names = server
-        .deploy(&[("uses_odd", &user), ("My-Mod", &odd), ("with space", &odd), ("v1.2", &odd), ("__main__", &odd), ("klasse_\u{e4}", &odd)])
+        .deploy(&[
+            ("uses_odd", &user),
+            ("My-Mod", &odd),
+            ("with space", &odd),
+            ("v1.2", &odd),
+            ("__main__", &odd),
+            ("klasse_\u{e4}", &odd),
+        ])
         .unwrap();
     assert!(names.contains(&"my--mod.get".to_owned()), "{names:?}");
     for name in names {
@@ -286,7 +404,9 @@ fn dataclasses_and_pickle_find_their_module() {
 #[test]
 fn removed_modules_are_forgotten() {
     let server = server();
-    server.deploy(&[("goes_away", &answers("1")), ("stays_here", &answers("2"))]).unwrap();
+    server
+        .deploy(&[("goes_away", &answers("1")), ("stays_here", &answers("2"))])
+        .unwrap();
     assert!(server.host.environment().services.load().contains_key("goes-away.get"));
     server.change(&[], &["goes_away"]).unwrap();
     let services = server.host.environment().services.load();
@@ -295,9 +415,23 @@ fn removed_modules_are_forgotten() {
     // and a class that is no longer in its file
     let both = format!("{}class Other(Get): pass\n", answers("3"));
     server.deploy(&[("stays_here", &both)]).unwrap();
-    assert!(server.host.environment().services.load().contains_key("stays-here.other"));
+    assert!(
+        server
+            .host
+            .environment()
+            .services
+            .load()
+            .contains_key("stays-here.other")
+    );
     server.deploy(&[("stays_here", &answers("3"))]).unwrap();
-    assert!(!server.host.environment().services.load().contains_key("stays-here.other"));
+    assert!(
+        !server
+            .host
+            .environment()
+            .services
+            .load()
+            .contains_key("stays-here.other")
+    );
 }
 
 #[test]
@@ -308,7 +442,12 @@ fn an_aborted_deployment_is_not_seen() {
     result.unwrap();
     assert_eq!(server.call("on-hold.get"), r#"{"answer":1}"#);
     server.wait(server.host.abort(generation));
-    let error = server.wait(server.host.commit(Arc::new(Commit { generation, services: Vec::new() }))).unwrap_err();
+    let error = server
+        .wait(server.host.commit(Arc::new(Commit {
+            generation,
+            services: Vec::new(),
+        })))
+        .unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
     assert_eq!(server.call("on-hold.get"), r#"{"answer":1}"#);
 }
@@ -332,7 +471,10 @@ fn hooks_decide_and_are_told() {
 
 #[test]
 fn an_import_that_hangs_is_given_up() {
-    let server = server_with(HostConfig { import_secs: 1, ..HostConfig::default() });
+    let server = server_with(HostConfig {
+        import_secs: 1,
+        ..HostConfig::default()
+    });
     server.deploy(&[("hangs", &answers("1"))]).unwrap();
     let start = Instant::now();
     let error = server.deploy(&[("hangs", "while True: pass")]).unwrap_err();
@@ -340,7 +482,12 @@ fn an_import_that_hangs_is_given_up() {
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     assert!(error.traceback.contains("while True: pass"), "{}", error.traceback);
     // one that does not even hear the exception
-    let error = server.deploy(&[("hangs", "import time\ntime.sleep(8)\nimport sys\nsys.modules['hangs'] = 5")]).unwrap_err();
+    let error = server
+        .deploy(&[(
+            "hangs",
+            "import time\ntime.sleep(8)\nimport sys\nsys.modules['hangs'] = 5",
+        )])
+        .unwrap_err();
     assert_eq!(error.module, "hangs");
     assert_eq!(server.call("hangs.get"), r#"{"answer":1}"#);
     server.deploy(&[("hangs", &answers("2"))]).unwrap();
@@ -351,7 +498,10 @@ fn an_import_that_hangs_is_given_up() {
 fn calls_are_served_while_a_deployment_is_imported() {
     let server = server();
     server.deploy(&[("serves_on", &answers("1"))]).unwrap();
-    let slow = format!("import time\nend = time.monotonic() + 1\nwhile time.monotonic() < end: pass\n{}", answers("2"));
+    let slow = format!(
+        "import time\nend = time.monotonic() + 1\nwhile time.monotonic() < end: pass\n{}",
+        answers("2")
+    );
     std::thread::scope(|scope| {
         let deploying = scope.spawn(|| server.deploy(&[("imports_long", &slow)]).unwrap());
         let mut slowest = Duration::ZERO;
@@ -367,23 +517,43 @@ fn calls_are_served_while_a_deployment_is_imported() {
 #[test]
 fn deployments_leave_nothing_behind() {
     let server = server();
-    let text = |n: u32| format!("import leaks_helper\nclass Marker_leaks: pass\n{}", answers(&n.to_string()));
-    let count = || {
-        python::<usize>("(__import__('gc').collect(), sum(1 for o in __import__('gc').get_objects() if isinstance(o, type) and o.__name__ == 'Marker_leaks'))[1]")
+    let text = |n: u32| {
+        format!(
+            "import leaks_helper\nclass Marker_leaks: pass\n{}",
+            answers(&n.to_string())
+        )
     };
-    server.deploy(&[("leaks_helper", "import sys"), ("leaks", &text(0))]).unwrap();
-    let modules = python::<usize>("sum(1 for m in __import__('sys').modules.values() if '/pickup-dir/leaks' in str(getattr(m, '__file__', '')))");
+    let count = || {
+        python::<usize>(
+            "(__import__('gc').collect(), sum(1 for o in __import__('gc').get_objects() if isinstance(o, type) and o.__name__ == 'Marker_leaks'))[1]",
+        )
+    };
+    server
+        .deploy(&[("leaks_helper", "import sys"), ("leaks", &text(0))])
+        .unwrap();
+    let modules = python::<usize>(
+        "sum(1 for m in __import__('sys').modules.values() if '/pickup-dir/leaks' in str(getattr(m, '__file__', '')))",
+    );
     for n in 1..=10 {
         server.deploy(&[("leaks", &text(n))]).unwrap();
-        server.deploy(&[("leaks", "import leaks_helper\nclass Marker_leaks: pass\n1 / 0")]).unwrap_err();
-        server.deploy(&[("leaks_helper", &format!("import leaks\nN = {n}"))]).unwrap();
+        server
+            .deploy(&[("leaks", "import leaks_helper\nclass Marker_leaks: pass\n1 / 0")])
+            .unwrap_err();
+        server
+            .deploy(&[("leaks_helper", &format!("import leaks\nN = {n}"))])
+            .unwrap();
         assert_eq!(server.call("leaks.get"), format!("{{\"answer\":{n}}}"));
     }
     // handles are kept for a while after they were replaced
     server.host.handles.forget_old();
     assert_eq!(count(), 1);
     assert_eq!(server.host.handles.len(), 1);
-    assert_eq!(python::<usize>("sum(1 for m in __import__('sys').modules.values() if '/pickup-dir/leaks' in str(getattr(m, '__file__', '')))"), modules);
+    assert_eq!(
+        python::<usize>(
+            "sum(1 for m in __import__('sys').modules.values() if '/pickup-dir/leaks' in str(getattr(m, '__file__', '')))"
+        ),
+        modules
+    );
 }
 
 #[test]
@@ -395,23 +565,31 @@ fn an_unknown_handle_is_a_503() {
 #[test]
 fn draining_waits_for_calls() {
     let server = server();
-    server.deploy(&[("drains", &answers("__import__('time').sleep(0.3)"))]).unwrap();
+    server
+        .deploy(&[("drains", &answers("__import__('time').sleep(0.3)"))])
+        .unwrap();
     let (_, running) = server.submit(server.handle("drains.get"));
     server.wait(server.host.drain());
     let mut running = running;
-    assert!(running.try_recv().is_ok(), "it was answered before the host said that it had drained");
+    assert!(
+        running.try_recv().is_ok(),
+        "it was answered before the host said that it had drained"
+    );
 }
 
 #[test]
 fn a_call_past_its_deadline_is_stopped() {
     let server = server();
-    let text = answers("self.spin()") + "    def spin(self):\n        while True:\n            try: pass\n            except Exception: pass\n";
+    let text = answers("self.spin()")
+        + "    def spin(self):\n        while True:\n            try: pass\n            except Exception: pass\n";
     server.deploy(&[("spins", &text)]).unwrap();
     let (cid, running) = server.submit(server.handle("spins.get"));
     while server.host.health().running == 0 {
         std::thread::yield_now();
     }
     server.host.cancel(cid);
-    let Outcome::Fault(fault) = running.blocking_recv().unwrap() else { panic!("it ended") };
+    let Outcome::Fault(fault) = running.blocking_recv().unwrap() else {
+        panic!("it ended")
+    };
     assert_eq!(fault.status, 504);
 }

@@ -36,18 +36,26 @@ pub(super) fn install(py: Python<'_>) -> PyResult<()> {
 
 /// `sys.modules`.
 pub(super) fn modules(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let modules = MODULES.get_or_try_init(py, || -> PyResult<_> { Ok(py.import("sys")?.getattr("modules")?.cast_into()?.unbind()) })?;
+    let modules = MODULES.get_or_try_init(py, || -> PyResult<_> {
+        Ok(py.import("sys")?.getattr("modules")?.cast_into()?.unbind())
+    })?;
     Ok(modules.bind(py).clone())
 }
 
 /// The table of a module of the user's.
 pub(super) fn links<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyDict>> {
-    Ok(module.dict().as_any().get_item(intern!(module.py(), LINKS))?.cast_into()?)
+    Ok(module
+        .dict()
+        .as_any()
+        .get_item(intern!(module.py(), LINKS))?
+        .cast_into()?)
 }
 
 /// Whether it is a module of the user's.
 pub(super) fn is_ours(module: &Bound<'_, PyAny>) -> bool {
-    module.cast::<PyModule>().is_ok_and(|module| module.dict().contains(intern!(module.py(), LINKS)).unwrap_or(false))
+    module
+        .cast::<PyModule>()
+        .is_ok_and(|module| module.dict().contains(intern!(module.py(), LINKS)).unwrap_or(false))
 }
 
 /// `__import__`.
@@ -61,14 +69,23 @@ fn import<'py>(
     fromlist: Option<&Bound<'py, PyAny>>,
     level: i32,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let original = ORIGINAL.get(py).expect("this function is installed after the original was kept").bind(py);
+    let original = ORIGINAL
+        .get(py)
+        .expect("this function is installed after the original was kept")
+        .bind(py);
     let plain = || original.call1((name, globals, locals, fromlist, level));
     if level != 0 {
         return plain();
     }
-    let Some(globals) = globals.and_then(|globals| globals.cast_exact::<PyDict>().ok()) else { return plain() };
-    let Some(links) = globals.get_item(intern!(py, LINKS))? else { return plain() };
-    let Ok(links) = links.cast_into::<PyDict>() else { return plain() };
+    let Some(globals) = globals.and_then(|globals| globals.cast_exact::<PyDict>().ok()) else {
+        return plain();
+    };
+    let Some(links) = globals.get_item(intern!(py, LINKS))? else {
+        return plain();
+    };
+    let Ok(links) = links.cast_into::<PyDict>() else {
+        return plain();
+    };
     if let Some(module) = links.get_item(name)? {
         return Ok(module);
     }
@@ -101,11 +118,16 @@ impl Finder {
         target: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let (_, _) = (path, target);
-        let Some(transaction) = transaction::current() else { return Ok(None) };
+        let Some(transaction) = transaction::current() else {
+            return Ok(None);
+        };
         let name = fullname.extract::<String>()?;
-        let Some(module) = transaction.find(py, &name)? else { return Ok(None) };
+        let Some(module) = transaction.find(py, &name)? else {
+            return Ok(None);
+        };
         let spec = py.import("importlib.machinery")?.getattr("ModuleSpec")?;
-        spec.call1((fullname, Bound::new(py, Loaded(module.unbind()))?)).map(Some)
+        spec.call1((fullname, Bound::new(py, Loaded(module.unbind()))?))
+            .map(Some)
     }
 }
 
@@ -121,6 +143,10 @@ impl Loaded {
     }
 
     fn exec_module(&self, module: &Bound<'_, PyAny>) -> PyResult<()> {
-        if is_ours(module) { Ok(()) } else { Err(PyModuleNotFoundError::new_err("the module was loaded by a deployment")) }
+        if is_ours(module) {
+            Ok(())
+        } else {
+            Err(PyModuleNotFoundError::new_err("the module was loaded by a deployment"))
+        }
     }
 }

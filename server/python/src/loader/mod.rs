@@ -14,8 +14,6 @@ mod hook;
 mod source;
 mod transaction;
 
-
-
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
@@ -60,7 +58,12 @@ impl Loader {
     }
 
     /// Imports a deployment. Nothing of it is visible to anybody else afterwards, whether it worked or not.
-    pub fn prepare(&self, py: Python<'_>, deployment: &Deployment, transaction: &Arc<Transaction>) -> Result<Prepared, DeployError> {
+    pub fn prepare(
+        &self,
+        py: Python<'_>,
+        deployment: &Deployment,
+        transaction: &Arc<Transaction>,
+    ) -> Result<Prepared, DeployError> {
         let result = self.import(py, deployment, transaction);
         if let Err(error) = transaction.put_back(py) {
             tracing::error!(error = %error, "cannot put `sys.modules` back after importing generation {}", deployment.generation);
@@ -68,11 +71,20 @@ impl Loader {
         result
     }
 
-    fn import(&self, py: Python<'_>, deployment: &Deployment, transaction: &Arc<Transaction>) -> Result<Prepared, DeployError> {
+    fn import(
+        &self,
+        py: Python<'_>,
+        deployment: &Deployment,
+        transaction: &Arc<Transaction>,
+    ) -> Result<Prepared, DeployError> {
         let mut pending = BTreeMap::new();
         for source in &deployment.sources {
-            let known = lock(&self.modules).values().find(|module| module.stem == source.module).map(|module| module.name.clone());
-            let module = Module::read(py, source, known).map_err(|error| failure::describe(py, &source.module, &error))?;
+            let known = lock(&self.modules)
+                .values()
+                .find(|module| module.stem == source.module)
+                .map(|module| module.name.clone());
+            let module =
+                Module::read(py, source, known).map_err(|error| failure::describe(py, &source.module, &error))?;
             pending.insert(module.name.clone(), Arc::new(module));
         }
         self.add_dependants(py, deployment, &mut pending)?;
@@ -82,23 +94,29 @@ impl Loader {
         let modules = transaction::within(transaction, || -> Result<Vec<_>, DeployError> {
             let mut modules = Vec::new();
             for module in order {
-                let loaded = transaction
-                    .load(py, &module.name)
-                    .map_err(|error| failure::describe(py, &transaction.failed().unwrap_or_else(|| module.stem.clone()), &error))?;
+                let loaded = transaction.load(py, &module.name).map_err(|error| {
+                    failure::describe(py, &transaction.failed().unwrap_or_else(|| module.stem.clone()), &error)
+                })?;
                 modules.push((module, loaded));
             }
             Ok(modules)
         })?;
         for (module, loaded) in &modules {
-            self.link(py, module, loaded.bind(py), transaction).map_err(|error| failure::describe(py, &module.stem, &error))?;
+            self.link(py, module, loaded.bind(py), transaction)
+                .map_err(|error| failure::describe(py, &module.stem, &error))?;
         }
 
         let mut services = Vec::new();
         for (module, loaded) in &modules {
             let loaded = loaded.bind(py);
-            read_services(py, module, loaded, &mut services).map_err(|error| failure::describe(py, &module.stem, &error))?;
+            read_services(py, module, loaded, &mut services)
+                .map_err(|error| failure::describe(py, &module.stem, &error))?;
         }
-        Ok(Prepared { modules, removed: deployment.removed.clone(), services: last_of_each_name(services) })
+        Ok(Prepared {
+            modules,
+            removed: deployment.removed.clone(),
+            services: last_of_each_name(services),
+        })
     }
 
     /// Adds every module that imports one which is about to change, directly or through others. They are read anew from the text they
@@ -120,7 +138,9 @@ impl Loader {
                 return Ok(());
             }
             for module in dependants {
-                let again = module.again(py).map_err(|error| failure::describe(py, &module.stem, &error))?;
+                let again = module
+                    .again(py)
+                    .map_err(|error| failure::describe(py, &module.stem, &error))?;
                 pending.insert(again.name.clone(), Arc::new(again));
             }
         }
@@ -128,7 +148,13 @@ impl Loader {
 
     /// Ties a module to those that it imports, so that an `import` inside one of its functions finds the generation that it was loaded
     /// with.
-    fn link(&self, py: Python<'_>, module: &Module, loaded: &Bound<'_, PyModule>, transaction: &Transaction) -> PyResult<()> {
+    fn link(
+        &self,
+        py: Python<'_>,
+        module: &Module,
+        loaded: &Bound<'_, PyModule>,
+        transaction: &Transaction,
+    ) -> PyResult<()> {
         let links = hook::links(loaded)?;
         for name in &module.imports {
             if links.contains(name)? {
@@ -150,8 +176,11 @@ impl Loader {
         let sys_modules = hook::modules(py)?;
         let mut modules = lock(&self.modules).clone();
         for stem in &prepared.removed {
-            let names: Vec<String> =
-                modules.values().filter(|module| module.stem == *stem).map(|module| module.name.clone()).collect();
+            let names: Vec<String> = modules
+                .values()
+                .filter(|module| module.stem == *stem)
+                .map(|module| module.name.clone())
+                .collect();
             for name in names {
                 if let Some(module) = modules.remove(&name) {
                     forget(py, &sys_modules, &module)?;
@@ -189,7 +218,14 @@ fn order(pending: &BTreeMap<String, Arc<Module>>) -> Vec<Arc<Module>> {
                 ordered.push(module.clone());
             } else if seen.insert(&module.name) {
                 stack.push((module, true));
-                stack.extend(module.imports.iter().rev().filter_map(|name| pending.get(name)).map(|module| (module, false)));
+                stack.extend(
+                    module
+                        .imports
+                        .iter()
+                        .rev()
+                        .filter_map(|name| pending.get(name))
+                        .map(|module| (module, false)),
+                );
             }
         }
     }

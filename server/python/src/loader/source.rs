@@ -36,7 +36,13 @@ impl Module {
             Some(name) => name,
             None => name_of(py, source)?,
         };
-        Self::compile(py, source.module.clone(), name, source.path.clone(), source.text.as_slice().into())
+        Self::compile(
+            py,
+            source.module.clone(),
+            name,
+            source.path.clone(),
+            source.text.as_slice().into(),
+        )
     }
 
     /// The same module, to be loaded once more.
@@ -57,18 +63,40 @@ impl Module {
         let bytes = PyBytes::new(py, &text);
         let tree = builtins.call_method1("compile", (&bytes, &path, "exec", ONLY_AST, true))?;
         let imports = imports(py, &tree)?;
-        let code = builtins.call_method1("compile", (&bytes, &path, "exec", 0, true))?.unbind();
-        let decoded = py.import("importlib.util")?.call_method1("decode_source", (&bytes,))?.extract()?;
-        Ok(Self { stem, name, imports, path, text, decoded, code })
+        let code = builtins
+            .call_method1("compile", (&bytes, &path, "exec", 0, true))?
+            .unbind();
+        let decoded = py
+            .import("importlib.util")?
+            .call_method1("decode_source", (&bytes,))?
+            .extract()?;
+        Ok(Self {
+            stem,
+            name,
+            imports,
+            path,
+            text,
+            decoded,
+            code,
+        })
     }
 
     /// A module object that is ready to run, with everything that the import system would have set.
     pub fn create<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyModule>> {
         let module = PyModule::new(py, &self.name)?;
-        let loader = Bound::new(py, SourceLoader { name: self.name.clone(), path: self.path.clone(), text: self.decoded.clone() })?;
+        let loader = Bound::new(
+            py,
+            SourceLoader {
+                name: self.name.clone(),
+                path: self.path.clone(),
+                text: self.decoded.clone(),
+            },
+        )?;
         let options = PyDict::new(py);
         options.set_item("origin", &self.path)?;
-        let spec = py.import("importlib.machinery")?.call_method("ModuleSpec", (&self.name, &loader), Some(&options))?;
+        let spec =
+            py.import("importlib.machinery")?
+                .call_method("ModuleSpec", (&self.name, &loader), Some(&options))?;
         spec.setattr("has_location", true)?;
         let globals = module.dict();
         globals.set_item("__file__", &self.path)?;
@@ -83,7 +111,8 @@ impl Module {
     /// Runs the module's code.
     pub fn run(&self, module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
-        py.import("builtins")?.call_method1("exec", (&self.code, module.dict()))?;
+        py.import("builtins")?
+            .call_method1("exec", (&self.code, module.dict()))?;
         Ok(())
     }
 
@@ -120,7 +149,11 @@ fn linecache(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 
 fn name_of(py: Python<'_>, source: &Source) -> PyResult<String> {
     let stem = &source.module;
-    Ok(if belongs_to_others(py, stem, &source.path)? { format!("{stem}{APART}") } else { stem.clone() })
+    Ok(if belongs_to_others(py, stem, &source.path)? {
+        format!("{stem}{APART}")
+    } else {
+        stem.clone()
+    })
 }
 
 fn belongs_to_others(py: Python<'_>, stem: &str, path: &str) -> PyResult<bool> {
@@ -134,9 +167,17 @@ fn belongs_to_others(py: Python<'_>, stem: &str, path: &str) -> PyResult<bool> {
     if stem.contains('.') {
         return Ok(false);
     }
-    let spec = py.import("importlib.machinery")?.getattr("PathFinder")?.call_method1("find_spec", (stem,))?;
+    let spec = py
+        .import("importlib.machinery")?
+        .getattr("PathFinder")?
+        .call_method1("find_spec", (stem,))?;
     // a directory without `__init__.py` is no module that anybody misses, and the pickup directory itself may have been put on the path
-    Ok(!spec.is_none() && !spec.getattr("loader")?.is_none() && spec.getattr("origin")?.extract::<&str>().is_ok_and(|origin| origin != path))
+    Ok(!spec.is_none()
+        && !spec.getattr("loader")?.is_none()
+        && spec
+            .getattr("origin")?
+            .extract::<&str>()
+            .is_ok_and(|origin| origin != path))
 }
 
 /// Every name that a module imports: statements wherever they stand, and `import_module('name')`.
@@ -171,12 +212,17 @@ fn imported_by_call(call: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
         Some(name) => Some(name),
         None => function.getattr_opt("attr")?,
     };
-    let is_import = name.is_some_and(|name| name.extract::<&str>().is_ok_and(|name| matches!(name, "import_module" | "__import__")));
+    let is_import = name.is_some_and(|name| {
+        name.extract::<&str>()
+            .is_ok_and(|name| matches!(name, "import_module" | "__import__"))
+    });
     if !is_import {
         return Ok(None);
     }
     let arguments = call.getattr("args")?.cast_into::<PyList>()?;
-    let Ok(first) = arguments.get_item(0) else { return Ok(None) };
+    let Ok(first) = arguments.get_item(0) else {
+        return Ok(None);
+    };
     Ok(first.getattr_opt("value")?.and_then(|value| value.extract().ok()))
 }
 

@@ -80,7 +80,8 @@ impl Transaction {
             }
             state.pending.get(name).cloned()
         };
-        let module = module.ok_or_else(|| pyo3::exceptions::PyModuleNotFoundError::new_err(format!("No module named '{name}'")))?;
+        let module = module
+            .ok_or_else(|| pyo3::exceptions::PyModuleNotFoundError::new_err(format!("No module named '{name}'")))?;
         let loaded = module.create(py)?;
         self.show(py, &module, &loaded)?;
         {

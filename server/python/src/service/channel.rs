@@ -32,7 +32,11 @@ impl ChannelInfo {
     /// Name of the channel; of the service if it was called without one.
     #[getter]
     fn name(&self) -> String {
-        if self.0.is_from_channel() { self.0.head().channel.to_owned() } else { self.0.class.info().name.clone() }
+        if self.0.is_from_channel() {
+            self.0.head().channel.to_owned()
+        } else {
+            self.0.class.info().name.clone()
+        }
     }
 
     /// `http-soap`, `invoke`...
@@ -91,7 +95,9 @@ impl ChannelInfo {
         if let Ok(text) = other.cast::<PyString>() {
             return text.to_str().is_ok_and(|text| text == self.type_name());
         }
-        other.cast::<Self>().is_ok_and(|other| other.get().name() == self.name() && other.get().type_name() == self.type_name())
+        other
+            .cast::<Self>()
+            .is_ok_and(|other| other.get().name() == self.name() && other.get().type_name() == self.type_name())
     }
 
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
@@ -160,6 +166,10 @@ impl ChannelSecurityInfo {
     }
 
     fn __repr__(&self) -> String {
-        format!("<ChannelSecurityInfo name:`{}` type:`{}`>", self.name().unwrap_or_default(), self.kind().unwrap_or_default())
+        format!(
+            "<ChannelSecurityInfo name:`{}` type:`{}`>",
+            self.name().unwrap_or_default(),
+            self.kind().unwrap_or_default()
+        )
     }
 }

@@ -50,12 +50,18 @@ pub fn deployable<'py>(py: Python<'py>, module: &Bound<'py, PyModule>) -> PyResu
     let mut found: Vec<Bound<'py, PyType>> = Vec::new();
     // sorted, as `dir()` gives it
     for name in module.dir()? {
-        let Some(value) = module.getattr_opt(name.cast::<PyString>()?)? else { continue };
-        let Ok(class) = value.cast_into::<PyType>() else { continue };
+        let Some(value) = module.getattr_opt(name.cast::<PyString>()?)? else {
+            continue;
+        };
+        let Ok(class) = value.cast_into::<PyType>() else {
+            continue;
+        };
         if !class.is_subclass(&base)? || found.iter().any(|known| known.is(&class)) {
             continue;
         }
-        if !class.getattr(intern!(py, "__module__"))?.eq(&own_name)? || class.hasattr(intern!(py, "zato_dont_import"))? {
+        if !class.getattr(intern!(py, "__module__"))?.eq(&own_name)?
+            || class.hasattr(intern!(py, "zato_dont_import"))?
+        {
             continue;
         }
         if wants_to_be_added(&class)? {
@@ -72,11 +78,17 @@ fn wants_to_be_added(class: &Bound<'_, PyType>) -> PyResult<bool> {
         return Ok(true);
     }
     let logger = logger_of(py, &class.name()?.to_string())?;
-    match class.call_method1(intern!(py, "before_add_to_store"), (logger,)).and_then(|answer| answer.is_truthy()) {
+    match class
+        .call_method1(intern!(py, "before_add_to_store"), (logger,))
+        .and_then(|answer| answer.is_truthy())
+    {
         Ok(answer) => Ok(answer),
         Err(error) => {
             let traceback = crate::errors::traceback(py, &error);
-            tracing::warn!("cannot deploy class `{}`: exception in before_add_to_store()\n{traceback}", class.name()?);
+            tracing::warn!(
+                "cannot deploy class `{}`: exception in before_add_to_store()\n{traceback}",
+                class.name()?
+            );
             Ok(false)
         }
     }
@@ -101,7 +113,9 @@ impl ServiceClass {
             }
         }
         let sio = Sio::read(class)?;
-        let calls_hooks = class.getattr_opt(intern!(py, "call_hooks"))?.map_or(Ok(true), |flag| flag.is_truthy())?;
+        let calls_hooks = class
+            .getattr_opt(intern!(py, "call_hooks"))?
+            .map_or(Ok(true), |flag| flag.is_truthy())?;
         let hooks = Hooks {
             accept: is_own(class, c"accept")?,
             before_handle: calls_hooks && is_own(class, c"before_handle")?,
@@ -121,7 +135,10 @@ impl ServiceClass {
         };
         // what services of older versions look at
         class.setattr(intern!(py, "has_sio"), sio.is_some())?;
-        class.setattr(intern!(py, "http_method_handlers"), PyList::new(py, &info.http_methods)?)?;
+        class.setattr(
+            intern!(py, "http_method_handlers"),
+            PyList::new(py, &info.http_methods)?,
+        )?;
         class.setattr(intern!(py, OWN_NAME), &name)?;
         Ok(Arc::new(Self {
             logger: logger_of(py, &name)?.unbind(),
@@ -155,7 +172,10 @@ impl ServiceClass {
         if let Err(error) = class.call_method1(intern!(py, "after_add_to_store"), (&self.logger,)) {
             let service = &self.info.name;
             let traceback = crate::errors::traceback(py, &error);
-            tracing::warn!(service, "exception in after_add_to_store() of service `{service}`\n{traceback}");
+            tracing::warn!(
+                service,
+                "exception in after_add_to_store() of service `{service}`\n{traceback}"
+            );
         }
     }
 
@@ -164,7 +184,10 @@ impl ServiceClass {
         if self.verbs.is_empty() {
             return Some(intern!(py, "handle").clone().unbind());
         }
-        self.verbs.iter().find(|(known, _)| known == verb).map(|(_, method)| method.clone_ref(py))
+        self.verbs
+            .iter()
+            .find(|(known, _)| known == verb)
+            .map(|(_, method)| method.clone_ref(py))
     }
 
     /// Whether the class has methods for verbs.
@@ -239,26 +262,33 @@ fn is_own(class: &Bound<'_, PyType>, name: &CStr) -> PyResult<bool> {
 
 fn summary_of(class: &Bound<'_, PyType>) -> PyResult<String> {
     // only its own docstring: that of a base class would describe something else
-    let doc = class.getattr(intern!(class.py(), "__dict__"))?.call_method1(intern!(class.py(), "get"), ("__doc__",))?;
+    let doc = class
+        .getattr(intern!(class.py(), "__dict__"))?
+        .call_method1(intern!(class.py(), "get"), ("__doc__",))?;
     let doc: Option<String> = doc.extract().ok();
-    Ok(doc.and_then(|doc| doc.trim().lines().next().map(|line| line.trim().to_owned())).unwrap_or_default())
+    Ok(doc
+        .and_then(|doc| doc.trim().lines().next().map(|line| line.trim().to_owned()))
+        .unwrap_or_default())
 }
 
 fn deadline_of(class: &Bound<'_, PyType>) -> PyResult<Option<u32>> {
     let py = class.py();
-    let Some(timeout) = class.getattr_opt(intern!(py, "timeout"))? else { return Ok(None) };
+    let Some(timeout) = class.getattr_opt(intern!(py, "timeout"))? else {
+        return Ok(None);
+    };
     if !timeout.is_instance_of::<PyInt>() {
         // a method or property of that name is the user's own affair
         return Ok(None);
     }
     match timeout.extract::<u32>() {
-        Ok(0) | Err(_) => {
-            Err(PyTypeError::new_err("the class attribute `timeout` must be a number of seconds, 1 or more"))
-        }
+        Ok(0) | Err(_) => Err(PyTypeError::new_err(
+            "the class attribute `timeout` must be a number of seconds, 1 or more",
+        )),
         Ok(seconds) => Ok(Some(seconds)),
     }
 }
 
 fn logger_of<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), (name,))
+    py.import(intern!(py, "logging"))?
+        .call_method1(intern!(py, "getLogger"), (name,))
 }

@@ -53,17 +53,23 @@ impl Service {
     /// The invocation that this instance is for. Without one, an error that says so.
     pub(crate) fn invocation(&self) -> PyResult<&Arc<Invocation>> {
         self.invocation.as_ref().ok_or_else(|| {
-            PyAttributeError::new_err("this service was not invoked: objects made in code have no request, response or connections")
+            PyAttributeError::new_err(
+                "this service was not invoked: objects made in code have no request, response or connections",
+            )
         })
     }
 
     pub(crate) fn request<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, Request>> {
-        let request = self.request.get_or_try_init(py, || Py::new(py, Request::new(self.invocation()?.clone())))?;
+        let request = self
+            .request
+            .get_or_try_init(py, || Py::new(py, Request::new(self.invocation()?.clone())))?;
         Ok(request.bind(py))
     }
 
     pub(crate) fn response<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, Response>> {
-        let response = self.response.get_or_try_init(py, || Py::new(py, Response::new(self.invocation()?.clone())))?;
+        let response = self
+            .response
+            .get_or_try_init(py, || Py::new(py, Response::new(self.invocation()?.clone())))?;
         Ok(response.bind(py))
     }
 
@@ -75,9 +81,10 @@ impl Service {
     /// What the caller gave as `environ=`, or a new dictionary.
     pub(crate) fn environ<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.environ.get_or_try_init(py, || match &self.invocation()?.source {
-            Source::Service(local) if local.environ.is_some() => {
-                Ok(local.environ.as_ref().map_or_else(|| py.None().into_bound(py), |environ| environ.bind(py).clone()))
-            }
+            Source::Service(local) if local.environ.is_some() => Ok(local
+                .environ
+                .as_ref()
+                .map_or_else(|| py.None().into_bound(py), |environ| environ.bind(py).clone())),
             _ => bunch(py)?.call0(),
         })
     }
@@ -86,9 +93,10 @@ impl Service {
         self.wsgi_environ.get_or_try_init(py, || {
             let invocation = self.invocation()?;
             match &invocation.source {
-                Source::Service(local) if local.wsgi_environ.is_some() => {
-                    Ok(local.wsgi_environ.as_ref().map_or_else(|| py.None().into_bound(py), |environ| environ.bind(py).clone().into_any()))
-                }
+                Source::Service(local) if local.wsgi_environ.is_some() => Ok(local.wsgi_environ.as_ref().map_or_else(
+                    || py.None().into_bound(py),
+                    |environ| environ.bind(py).clone().into_any(),
+                )),
                 _ => wsgi::environ(py, invocation).map(Bound::into_any),
             }
         })
@@ -111,7 +119,10 @@ impl Service {
 
     /// What the service does. The one method that must be written, unless there are `handle_GET` and the like.
     fn handle(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Err(PyNotImplementedError::new_err(format!("{} has no method handle()", slf.get_type().name()?)))
+        Err(PyNotImplementedError::new_err(format!(
+            "{} has no method handle()",
+            slf.get_type().name()?
+        )))
     }
 
     /// Return something false to turn the request away before anything else runs.
@@ -220,7 +231,10 @@ impl Attribute {
         let attribute = slf.get();
         match attribute.get {
             Some(get) => get(instance.cast::<Service>()?),
-            None => Err(PyAttributeError::new_err(format!("`self.{}` is not available yet in this version of busbar", attribute.name))),
+            None => Err(PyAttributeError::new_err(format!(
+                "`self.{}` is not available yet in this version of busbar",
+                attribute.name
+            ))),
         }
     }
 
@@ -251,8 +265,12 @@ pub(crate) fn add_attributes(py: Python<'_>) -> PyResult<()> {
 }
 
 const ATTRIBUTES: &[(&str, &str, Get)] = &[
-    ("request", "What the service was called with.", |service| Ok(service.get().request(service.py())?.clone().into_any())),
-    ("response", "What the service answers.", |service| Ok(service.get().response(service.py())?.clone().into_any())),
+    ("request", "What the service was called with.", |service| {
+        Ok(service.get().request(service.py())?.clone().into_any())
+    }),
+    ("response", "What the service answers.", |service| {
+        Ok(service.get().response(service.py())?.clone().into_any())
+    }),
     ("logger", "Logger of the service's name.", |service| {
         Ok(service.get().invocation()?.class.logger.bind(service.py()).clone())
     }),
@@ -261,18 +279,36 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
         Ok(PyString::new(service.py(), invocation.shown_cid()).into_any())
     }),
     ("name", "Name of the service.", |service| {
-        Ok(service.get().invocation()?.class.name.bind(service.py()).clone().into_any())
+        Ok(service
+            .get()
+            .invocation()?
+            .class
+            .name
+            .bind(service.py())
+            .clone()
+            .into_any())
     }),
     ("impl_name", "Module and class.", |service| {
-        Ok(service.get().invocation()?.class.impl_name.bind(service.py()).clone().into_any())
+        Ok(service
+            .get()
+            .invocation()?
+            .class
+            .impl_name
+            .bind(service.py())
+            .clone()
+            .into_any())
     }),
     ("outgoing", "Outgoing connections.", faces::outgoing),
     ("out", "Outgoing connections.", faces::outgoing),
     ("kvdb", "The key/value database.", faces::kvdb),
     ("channel", "The channel through which the service was called.", channel),
     ("chan", "The channel through which the service was called.", channel),
-    ("environ", "What the caller gave as `environ=`.", |service| service.get().environ(service.py())),
-    ("wsgi_environ", "The HTTP request as WSGI describes it.", |service| service.get().wsgi_environ(service.py())),
+    ("environ", "What the caller gave as `environ=`.", |service| {
+        service.get().environ(service.py())
+    }),
+    ("wsgi_environ", "The HTTP request as WSGI describes it.", |service| {
+        service.get().wsgi_environ(service.py())
+    }),
     ("data_format", "The channel's data format.", |service| {
         Ok(PyString::new(service.py(), service.get().invocation()?.shown_data_format()).into_any())
     }),
@@ -286,36 +322,62 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
         }
         .unwrap_or_else(|| service.py().None().into_bound(service.py())))
     }),
-    ("job_type", "Type of the scheduler's job; empty, since no job runs this service.", |service| {
-        service.get().invocation()?;
-        Ok(intern!(service.py(), "").clone().into_any())
-    }),
-    ("usage", "How many times the service was called in this process.", |service| {
-        Ok(service.get().invocation()?.class.usage().into_pyobject(service.py())?.into_any())
-    }),
+    (
+        "job_type",
+        "Type of the scheduler's job; empty, since no job runs this service.",
+        |service| {
+            service.get().invocation()?;
+            Ok(intern!(service.py(), "").clone().into_any())
+        },
+    ),
+    (
+        "usage",
+        "How many times the service was called in this process.",
+        |service| {
+            Ok(service
+                .get()
+                .invocation()?
+                .class
+                .usage()
+                .into_pyobject(service.py())?
+                .into_any())
+        },
+    ),
     ("invocation_time", "When the invocation began, UTC.", |service| {
         datetime(service.py(), service.get().invocation()?.started_at)
     }),
-    ("handle_return_time", "When `handle()` returned, UTC; `None` before.", |service| {
-        let py = service.py();
-        match service.get().invocation()?.finished() {
-            Some((at, _)) => datetime(py, at),
-            None => Ok(py.None().into_bound(py)),
-        }
-    }),
-    ("processing_time_raw", "How long the invocation took until `handle()` returned; `None` before.", |service| {
-        let py = service.py();
-        match service.get().invocation()?.finished() {
-            Some((_, took)) => {
-                let days = i32::try_from(took.as_secs() / 86_400).unwrap_or(i32::MAX);
-                let seconds = (took.as_secs() % 86_400) as i32;
-                Ok(PyDelta::new(py, days, seconds, took.subsec_micros() as i32, false)?.into_any())
+    (
+        "handle_return_time",
+        "When `handle()` returned, UTC; `None` before.",
+        |service| {
+            let py = service.py();
+            match service.get().invocation()?.finished() {
+                Some((at, _)) => datetime(py, at),
+                None => Ok(py.None().into_bound(py)),
             }
-            None => Ok(py.None().into_bound(py)),
-        }
-    }),
+        },
+    ),
+    (
+        "processing_time_raw",
+        "How long the invocation took until `handle()` returned; `None` before.",
+        |service| {
+            let py = service.py();
+            match service.get().invocation()?.finished() {
+                Some((_, took)) => {
+                    let days = i32::try_from(took.as_secs() / 86_400).unwrap_or(i32::MAX);
+                    let seconds = (took.as_secs() % 86_400) as i32;
+                    Ok(PyDelta::new(py, days, seconds, took.subsec_micros() as i32, false)?.into_any())
+                }
+                None => Ok(py.None().into_bound(py)),
+            }
+        },
+    ),
     ("processing_time", "The same in milliseconds.", |service| {
-        let took = service.get().invocation()?.finished().map(|(_, took)| took.as_millis() as u64);
+        let took = service
+            .get()
+            .invocation()?
+            .finished()
+            .map(|(_, took)| took.as_millis() as u64);
         Ok(took.into_pyobject(service.py())?.into_any())
     }),
     ("server", "The server.", faces::server),
@@ -323,10 +385,46 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
 
 /// What services of later versions of busbar have. Asking for it says so, rather than that there is no such thing.
 pub(crate) const LATER: &[&str] = &[
-    "rest", "amqp", "wsx", "cache", "odb", "pubsub", "patterns", "schedule", "time", "crypto", "commands", "security", "email", "search",
-    "cassandra_conn", "cassandra_query", "cloud", "im", "definition", "sso", "keysight", "audit_pii", "config", "user_config",
-    "static_config", "msg", "broker_client", "worker_store", "invoke_async", "invoke_by_id", "lock", "sleep", "run_in_thread", "spawn",
-    "translate", "log_input", "log_output", "extract_target", "new_instance", "publish",
+    "rest",
+    "amqp",
+    "wsx",
+    "cache",
+    "odb",
+    "pubsub",
+    "patterns",
+    "schedule",
+    "time",
+    "crypto",
+    "commands",
+    "security",
+    "email",
+    "search",
+    "cassandra_conn",
+    "cassandra_query",
+    "cloud",
+    "im",
+    "definition",
+    "sso",
+    "keysight",
+    "audit_pii",
+    "config",
+    "user_config",
+    "static_config",
+    "msg",
+    "broker_client",
+    "worker_store",
+    "invoke_async",
+    "invoke_by_id",
+    "lock",
+    "sleep",
+    "run_in_thread",
+    "spawn",
+    "translate",
+    "log_input",
+    "log_output",
+    "extract_target",
+    "new_instance",
+    "publish",
 ];
 
 fn channel<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {

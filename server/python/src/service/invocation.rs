@@ -108,7 +108,9 @@ impl Invocation {
     /// The correlation id that services see.
     pub(crate) fn shown_cid(&self) -> &str {
         match &self.source {
-            Source::Service(Local { given_cid: Some(cid), .. }) => cid,
+            Source::Service(Local {
+                given_cid: Some(cid), ..
+            }) => cid,
             _ => self.cid.as_str(),
         }
     }

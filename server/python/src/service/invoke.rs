@@ -23,13 +23,29 @@ use crate::sio::convert::bunchify;
 const MAX_DEPTH: usize = 64;
 
 /// Positional arguments after the service.
-const POSITIONAL: [&str; 8] =
-    ["payload", "channel", "data_format", "transport", "serialize", "as_bunch", "timeout", "raise_timeout"];
+const POSITIONAL: [&str; 8] = [
+    "payload",
+    "channel",
+    "data_format",
+    "transport",
+    "serialize",
+    "as_bunch",
+    "timeout",
+    "raise_timeout",
+];
 
 /// Keyword arguments that never become part of the payload.
 const RESERVED: [&str; 10] = [
-    "target", "set_response_func", "cid", "skip_response_elem", "wsgi_environ", "zato_response_headers_container", "environ", "channel_info",
-    "in_reply_to", "zato_ctx",
+    "target",
+    "set_response_func",
+    "cid",
+    "skip_response_elem",
+    "wsgi_environ",
+    "zato_response_headers_container",
+    "environ",
+    "channel_info",
+    "in_reply_to",
+    "zato_ctx",
 ];
 
 /// `self.invoke(name_or_class, ...)`
@@ -102,20 +118,33 @@ impl<'py> Arguments<'py> {
             None if rest.is_empty() => intern!(py, "").clone().into_any(),
             _ => rest.into_any(),
         };
-        Ok(Self { target, payload, options })
+        Ok(Self {
+            target,
+            payload,
+            options,
+        })
     }
 
     fn text(&self, name: &str) -> PyResult<Option<String>> {
         let value = self.options.get_item(name)?.filter(|value| !value.is_none());
-        Ok(value.map(|value| value.extract()).transpose()?.filter(|text: &String| !text.is_empty()))
+        Ok(value
+            .map(|value| value.extract())
+            .transpose()?
+            .filter(|text: &String| !text.is_empty()))
     }
 
     fn flag(&self, name: &str) -> PyResult<bool> {
-        self.options.get_item(name)?.map_or(Ok(false), |value| value.is_truthy())
+        self.options
+            .get_item(name)?
+            .map_or(Ok(false), |value| value.is_truthy())
     }
 
     fn object(&self, name: &str) -> PyResult<Option<Py<PyAny>>> {
-        Ok(self.options.get_item(name)?.filter(|value| !value.is_none()).map(Bound::unbind))
+        Ok(self
+            .options
+            .get_item(name)?
+            .filter(|value| !value.is_none())
+            .map(Bound::unbind))
     }
 }
 
@@ -138,7 +167,10 @@ fn call<'py>(
     }
     let data_format = arguments.text("data_format")?.unwrap_or_else(|| "dict".to_owned());
     let given_cid = arguments.text("cid")?;
-    let cid = given_cid.as_deref().and_then(|cid| cid.parse::<Cid>().ok()).unwrap_or(outer.cid);
+    let cid = given_cid
+        .as_deref()
+        .and_then(|cid| cid.parse::<Cid>().ok())
+        .unwrap_or(outer.cid);
     let local = Local {
         payload: arguments.payload.clone().unbind(),
         environ: arguments.object("environ")?,
@@ -169,7 +201,11 @@ fn call<'py>(
     if arguments.flag("skip_response_elem")? {
         answer = without_response_elem(answer)?;
     }
-    if arguments.flag("as_bunch")? { bunchify(&answer) } else { Ok(answer) }
+    if arguments.flag("as_bunch")? {
+        bunchify(&answer)
+    } else {
+        Ok(answer)
+    }
 }
 
 /// What the caller gets: objects, or JSON text if it asked for that.
@@ -185,9 +221,11 @@ fn answer<'py>(
         Answer::Free(value) => value,
         // odd, but gateways rely on it: without the wrapper, and not converted
         Answer::Declared(payload) if is_json && !serialize => return payload.get().unconverted(py),
-        Answer::Declared(payload) => {
-            wrapped(py, invocation.class.sio.as_ref(), payload.get().convert(py)?.as_any().clone())?
-        }
+        Answer::Declared(payload) => wrapped(
+            py,
+            invocation.class.sio.as_ref(),
+            payload.get().convert(py)?.as_any().clone(),
+        )?,
     };
     if is_json && serialize && !value.is_instance_of::<PyString>() {
         return PyString::from_bytes(py, &json::write(&value)?).map(Bound::into_any);

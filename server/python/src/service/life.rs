@@ -110,20 +110,23 @@ fn call_quietly(
     }
 }
 
-fn reply(
-    py: Python<'_>,
-    invocation: &Invocation,
-    service: &Bound<'_, Service>,
-    ending: Ending,
-) -> PyResult<Reply> {
+fn reply(py: Python<'_>, invocation: &Invocation, service: &Bound<'_, Service>, ending: Ending) -> PyResult<Reply> {
     match ending {
         Ending::Handled => {}
         Ending::NotAccepted => {
-            return Ok(Reply { status: 400, content_type: "text/plain".to_owned(), ..Reply::default() });
+            return Ok(Reply {
+                status: 400,
+                content_type: "text/plain".to_owned(),
+                ..Reply::default()
+            });
         }
         Ending::NoMethod => {
             let allowed = invocation.class.info().http_methods.join(", ");
-            return Ok(Reply { status: 405, headers: vec![("Allow".to_owned(), allowed)], ..Reply::default() });
+            return Ok(Reply {
+                status: 405,
+                headers: vec![("Allow".to_owned(), allowed)],
+                ..Reply::default()
+            });
         }
     }
     let response = service.get().response(py)?.get();
@@ -134,7 +137,12 @@ fn reply(
         body = write::gzip(py, &body)?;
         headers.push(("Content-Encoding".to_owned(), encoding));
     }
-    Ok(Reply { status, content_type, headers, body })
+    Ok(Reply {
+        status,
+        content_type,
+        headers,
+        body,
+    })
 }
 
 /// Logs what came out of a service, and says what its caller is told. Headers that the service had set are sent all the same.

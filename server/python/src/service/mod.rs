@@ -30,6 +30,7 @@ mod tests;
 
 pub use class::{ServiceClass, deployable};
 pub use life::run;
+pub(crate) use slot::Slot;
 
 use pyo3::prelude::*;
 

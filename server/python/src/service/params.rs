@@ -56,7 +56,10 @@ fn decode(text: &[u8]) -> Cow<'_, str> {
     if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return String::from_utf8_lossy(text);
     }
-    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
     let decoded: Vec<u8> = percent_decode(&spaced).collect();
     Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
 }
@@ -77,7 +80,11 @@ mod tests {
                 ("a=b=c", "{'a': 'b=c'}"),
                 ("", "{}"),
             ] {
-                assert_eq!(parse_query(py, query.as_bytes()).unwrap().to_string(), expected, "{query}");
+                assert_eq!(
+                    parse_query(py, query.as_bytes()).unwrap().to_string(),
+                    expected,
+                    "{query}"
+                );
             }
         });
     }

@@ -61,13 +61,18 @@ impl SimpleIOPayload {
         own.clear();
         own.update(values.as_mapping())?;
         self.items.bind(py).del_slice(0, isize::MAX as usize)?;
-        self.is_list.store(self.sio().is_some_and(|sio| sio.declaration.output_repeated), Ordering::Relaxed);
+        self.is_list.store(
+            self.sio().is_some_and(|sio| sio.declaration.output_repeated),
+            Ordering::Relaxed,
+        );
         Ok(())
     }
 
     /// What was set, with the conversions of the declaration. Fails with what is missing or cannot be converted.
     pub(crate) fn convert<'py>(&self, py: Python<'py>) -> PyResult<Converted<'py>> {
-        let Some(sio) = self.sio() else { return Ok(Converted::One(self.values.bind(py).copy()?)) };
+        let Some(sio) = self.sio() else {
+            return Ok(Converted::One(self.values.bind(py).copy()?));
+        };
         if !self.is_list() {
             return output::convert(sio, self.fields(), self.values.bind(py).as_any()).map(Converted::One);
         }
@@ -134,7 +139,9 @@ impl SimpleIOPayload {
         if self.fields().iter().any(|field| field.text == text) {
             return Err(PyKeyError::new_err(format!("`{text}` has not been set in the payload")));
         }
-        Err(PyAttributeError::new_err(format!("`{text}` is not declared in the output")))
+        Err(PyAttributeError::new_err(format!(
+            "`{text}` is not declared in the output"
+        )))
     }
 
     fn __setattr__(&self, py: Python<'_>, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -176,7 +183,11 @@ impl SimpleIOPayload {
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
-        if self.is_list() { self.items.bind(py).len() } else { self.values.bind(py).len() }
+        if self.is_list() {
+            self.items.bind(py).len()
+        } else {
+            self.values.bind(py).len()
+        }
     }
 
     fn __bool__(&self, py: Python<'_>) -> bool {
@@ -184,7 +195,11 @@ impl SimpleIOPayload {
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        if self.is_list() { self.items.bind(py).try_iter() } else { self.values.bind(py).try_iter() }
+        if self.is_list() {
+            self.items.bind(py).try_iter()
+        } else {
+            self.values.bind(py).try_iter()
+        }
     }
 
     fn __contains__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -195,7 +210,11 @@ impl SimpleIOPayload {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let held = if self.is_list() { self.items.bind(py).repr()? } else { self.values.bind(py).repr()? };
+        let held = if self.is_list() {
+            self.items.bind(py).repr()?
+        } else {
+            self.values.bind(py).repr()?
+        };
         Ok(format!("<SimpleIOPayload {held}>"))
     }
 
@@ -249,7 +268,9 @@ pub(crate) fn wrapped<'py>(
     sio: Option<&Sio>,
     value: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let Some(element) = sio.and_then(|sio| sio.response_elem.as_ref()) else { return Ok(value) };
+    let Some(element) = sio.and_then(|sio| sio.response_elem.as_ref()) else {
+        return Ok(value);
+    };
     let outer = PyDict::new(py);
     outer.set_item(element, value)?;
     Ok(outer.into_any())

@@ -48,12 +48,21 @@ impl Request {
 
     /// Reads declared input, so that what is wrong with it is known before any code of the service runs.
     pub(crate) fn read_declared_input(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(sio) = &self.invocation.class.sio else { return Ok(()) };
+        let Some(sio) = &self.invocation.class.sio else {
+            return Ok(());
+        };
         let Some(fields) = &sio.input else { return Ok(()) };
         let params = self.merged_params(py)?;
-        let body = if sio.declaration.use_channel_params_only { None } else { self.declared_body(py)? };
-        let sources =
-            Sources { body: body.as_ref(), params: params.as_ref(), body_first: self.invocation.body_over_params };
+        let body = if sio.declaration.use_channel_params_only {
+            None
+        } else {
+            self.declared_body(py)?
+        };
+        let sources = Sources {
+            body: body.as_ref(),
+            params: params.as_ref(),
+            body_first: self.invocation.body_over_params,
+        };
         self.input.set(declared(py, fields, &sources)?.into_any());
         Ok(())
     }
@@ -124,7 +133,9 @@ impl Request {
     /// The root as an object whose children are attributes. Entities are not resolved, DOCTYPEs were refused at the door.
     fn parse_xml<'py>(&self, py: Python<'py>, body: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         let objectify = py.import(intern!(py, "lxml.objectify")).map_err(|_| {
-            PyImportError::new_err("cannot read an XML request as an object: install the package `lxml`, or use self.request.raw_request")
+            PyImportError::new_err(
+                "cannot read an XML request as an object: install the package `lxml`, or use self.request.raw_request",
+            )
         })?;
         busbar_sio::check_xml(None, body, &|_| true)
             .map_err(|error| VALIDATION.error(py, (self.cid(), error.message)))?;
@@ -191,8 +202,11 @@ impl Request {
                 return Ok(payload);
             }
             let body = payload.cast_into::<PyDict>().ok();
-            let sources =
-                Sources { body: body.as_ref(), params: params.as_ref(), body_first: self.invocation.body_over_params };
+            let sources = Sources {
+                body: body.as_ref(),
+                params: params.as_ref(),
+                body_first: self.invocation.body_over_params,
+            };
             undeclared(py, &sources).map(Bound::into_any)
         })
     }
@@ -224,7 +238,11 @@ impl Request {
     #[getter]
     fn channel_params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.params.get_or_try_init(py, || {
-            let params = if self.invocation.is_from_channel() { channel_params(py, &self.invocation.head())? } else { None };
+            let params = if self.invocation.is_from_channel() {
+                channel_params(py, &self.invocation.head())?
+            } else {
+                None
+            };
             Ok(params.unwrap_or_else(|| PyDict::new(py)).into_any())
         })
     }
@@ -238,14 +256,19 @@ impl Request {
     /// Which wins where body and parameters have the same name.
     #[getter]
     fn params_priority(&self) -> &'static str {
-        if self.invocation.body_over_params { "msg-over-channel-params" } else { "channel-params-over-msg" }
+        if self.invocation.body_over_params {
+            "msg-over-channel-params"
+        } else {
+            "channel-params-over-msg"
+        }
     }
 
     /// Headers of the HTTP request; names are found in any case.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.headers
-            .get_or_try_init(py, || Ok(Bound::new(py, Headers::new(self.invocation.head().headers()))?.into_any()))
+        self.headers.get_or_try_init(py, || {
+            Ok(Bound::new(py, Headers::new(self.invocation.head().headers()))?.into_any())
+        })
     }
 
     /// What is about HTTP.
@@ -293,14 +316,28 @@ impl Request {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        for slot in [&self.payload, &self.raw, &self.input, &self.params, &self.headers, &self.http] {
+        for slot in [
+            &self.payload,
+            &self.raw,
+            &self.input,
+            &self.params,
+            &self.headers,
+            &self.http,
+        ] {
             slot.traverse(&visit)?;
         }
         Ok(())
     }
 
     fn __clear__(&self) {
-        for slot in [&self.payload, &self.raw, &self.input, &self.params, &self.headers, &self.http] {
+        for slot in [
+            &self.payload,
+            &self.raw,
+            &self.input,
+            &self.params,
+            &self.headers,
+            &self.http,
+        ] {
             slot.clear();
         }
     }
@@ -333,20 +370,26 @@ impl HttpRequest {
     /// The client's `User-Agent`, or an empty text.
     #[getter]
     fn user_agent(&self) -> String {
-        Headers::new(self.invocation.head().headers()).value("user-agent").unwrap_or_default().to_owned()
+        Headers::new(self.invocation.head().headers())
+            .value("user-agent")
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Headers; names are found in any case.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.headers
-            .get_or_try_init(py, || Ok(Bound::new(py, Headers::new(self.invocation.head().headers()))?.into_any()))
+        self.headers.get_or_try_init(py, || {
+            Ok(Bound::new(py, Headers::new(self.invocation.head().headers()))?.into_any())
+        })
     }
 
     /// The query string as a dictionary; a repeated key is a list.
     #[getter(GET)]
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.get.get_or_try_init(py, || parse_query(py, self.invocation.head().query.as_bytes()).map(Bound::into_any))
+        self.get.get_or_try_init(py, || {
+            parse_query(py, self.invocation.head().query.as_bytes()).map(Bound::into_any)
+        })
     }
 
     /// The form in the body as a dictionary, on channels without a data format; else empty.
@@ -355,7 +398,10 @@ impl HttpRequest {
         self.post.get_or_try_init(py, || {
             let head = self.invocation.head();
             let is_form = head.headers().any(|(name, value)| {
-                name == "content-type" && value.to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded")
+                name == "content-type"
+                    && value
+                        .to_ascii_lowercase()
+                        .starts_with(b"application/x-www-form-urlencoded")
             });
             match &self.invocation.source {
                 Source::Channel(body) if is_form && self.invocation.data_format == DataFormat::None => {
@@ -383,5 +429,9 @@ impl HttpRequest {
 
 /// `plain_http` if the request came over HTTP, else an empty text.
 pub(crate) fn transport(invocation: &Invocation) -> &'static str {
-    if invocation.is_from_channel() && !invocation.head().method.is_empty() { "plain_http" } else { "" }
+    if invocation.is_from_channel() && !invocation.head().method.is_empty() {
+        "plain_http"
+    } else {
+        ""
+    }
 }

@@ -66,13 +66,19 @@ impl Response {
         if let Some(value) = self.payload.get(py) {
             return Ok(Answer::Free(value));
         }
-        Ok(self.declared(py)?.map_or(Answer::Nothing, |payload| Answer::Declared(payload.clone())))
+        Ok(self
+            .declared(py)?
+            .map_or(Answer::Nothing, |payload| Answer::Declared(payload.clone())))
     }
 
     /// Status, content type and encoding. An empty content type: the service left it to the channel.
     pub(crate) fn chosen(&self) -> (u16, String, String) {
         let plain = lock(&self.plain);
-        (plain.status.unwrap_or(200), plain.content_type.clone().unwrap_or_default(), plain.content_encoding.clone())
+        (
+            plain.status.unwrap_or(200),
+            plain.content_type.clone().unwrap_or_default(),
+            plain.content_encoding.clone(),
+        )
     }
 
     /// Sets the status on the service's behalf.
@@ -82,7 +88,9 @@ impl Response {
 
     /// The headers that the service set, as they are sent. Fails on names and values that would break the response.
     pub(crate) fn header_pairs(&self, py: Python<'_>) -> PyResult<Vec<(String, String)>> {
-        let Some(headers) = self.headers.get(py) else { return Ok(Vec::new()) };
+        let Some(headers) = self.headers.get(py) else {
+            return Ok(Vec::new());
+        };
         let mut pairs = Vec::new();
         for (name, value) in headers.bind(py) {
             let name = name.str()?.to_str()?.to_owned();
@@ -107,12 +115,18 @@ impl Response {
 
     /// Declared output; `None` if none is declared.
     fn declared<'py>(&self, py: Python<'py>) -> PyResult<Option<&Bound<'py, SimpleIOPayload>>> {
-        if self.invocation.class.sio.as_ref().is_none_or(|sio| sio.output.is_none()) {
+        if self
+            .invocation
+            .class
+            .sio
+            .as_ref()
+            .is_none_or(|sio| sio.output.is_none())
+        {
             return Ok(None);
         }
-        let payload = self
-            .declared
-            .get_or_try_init(py, || Py::new(py, SimpleIOPayload::new(py, self.invocation.class.clone())))?;
+        let payload = self.declared.get_or_try_init(py, || {
+            Py::new(py, SimpleIOPayload::new(py, self.invocation.class.clone()))
+        })?;
         Ok(Some(payload.bind(py)))
     }
 }
@@ -154,7 +168,10 @@ impl Response {
     /// The content type; assigning it keeps the channel's own from being used.
     #[getter]
     fn content_type(&self) -> String {
-        lock(&self.plain).content_type.clone().unwrap_or_else(|| "text/plain".to_owned())
+        lock(&self.plain)
+            .content_type
+            .clone()
+            .unwrap_or_else(|| "text/plain".to_owned())
     }
 
     #[setter]
@@ -169,7 +186,10 @@ impl Response {
     /// Headers to send along, a dictionary. A value that is a list sends its header several times.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> Bound<'py, PyDict> {
-        self.headers.get_or_init(py, || PyDict::new(py).unbind()).bind(py).clone()
+        self.headers
+            .get_or_init(py, || PyDict::new(py).unbind())
+            .bind(py)
+            .clone()
     }
 
     #[setter]
@@ -199,14 +219,20 @@ impl Response {
                 lock(&self.plain).status = Some(status);
                 Ok(())
             }
-            _ => Err(PyValueError::new_err(format!("status_code must be a number from 100 to 599, not {}", value.repr()?))),
+            _ => Err(PyValueError::new_err(format!(
+                "status_code must be a number from 100 to 599, not {}",
+                value.repr()?
+            ))),
         }
     }
 
     /// The status in words.
     #[getter]
     fn status_message(&self) -> String {
-        lock(&self.plain).status_message.clone().unwrap_or_else(|| "OK".to_owned())
+        lock(&self.plain)
+            .status_message
+            .clone()
+            .unwrap_or_else(|| "OK".to_owned())
     }
 
     #[setter]
@@ -224,7 +250,9 @@ impl Response {
     fn set_content_encoding(&self, value: Option<String>) -> PyResult<()> {
         let value = value.unwrap_or_default();
         if !matches!(value.as_str(), "" | "gzip" | "identity") {
-            return Err(PyValueError::new_err(format!("cannot encode responses with `{value}`: only `gzip` is supported")));
+            return Err(PyValueError::new_err(format!(
+                "cannot encode responses with `{value}`: only `gzip` is supported"
+            )));
         }
         lock(&self.plain).content_encoding = value;
         Ok(())
@@ -233,7 +261,10 @@ impl Response {
     /// The channel's data format.
     #[getter]
     fn data_format(&self) -> String {
-        lock(&self.plain).data_format.clone().unwrap_or_else(|| self.invocation.data_format.as_str().to_owned())
+        lock(&self.plain)
+            .data_format
+            .clone()
+            .unwrap_or_else(|| self.invocation.data_format.as_str().to_owned())
     }
 
     #[setter]
@@ -295,7 +326,9 @@ fn bypasses_declaration(value: &Bound<'_, PyAny>) -> PyResult<bool> {
         return Ok(true);
     }
     // a named tuple is an item, any other one a list
-    Ok(value.is_instance_of::<PyTuple>() && !value.hasattr(intern!(py, "_fields"))? && !value.hasattr(intern!(py, "_mapping"))?)
+    Ok(value.is_instance_of::<PyTuple>()
+        && !value.hasattr(intern!(py, "_fields"))?
+        && !value.hasattr(intern!(py, "_mapping"))?)
 }
 
 fn is_token(byte: u8) -> bool {
@@ -304,6 +337,9 @@ fn is_token(byte: u8) -> bool {
 
 /// An error about a payload that cannot be written.
 pub(crate) fn cannot_write(value: &Bound<'_, PyAny>) -> PyErr {
-    let name = value.get_type().name().map_or_else(|_| "an object".to_owned(), |name| name.to_string());
+    let name = value
+        .get_type()
+        .name()
+        .map_or_else(|_| "an object".to_owned(), |name| name.to_string());
     PyTypeError::new_err(format!("cannot send a payload of type {name}"))
 }

@@ -14,7 +14,10 @@ fn with(code: &str, test: impl FnOnce(Python<'_>, Deployed)) {
 }
 
 fn body(text: &str) -> Request<'_> {
-    Request { body: text.as_bytes(), ..Request::default() }
+    Request {
+        body: text.as_bytes(),
+        ..Request::default()
+    }
 }
 
 #[test]
@@ -53,10 +56,21 @@ alias = GetClientDetails
             let services = deployed.environment.services.load();
             let mut names: Vec<_> = services.keys().map(String::as_str).collect();
             names.sort_unstable();
-            assert_eq!(names, ["crm.get", "my-service.get-client-details", "my-service.mixed", "own.name"]);
+            assert_eq!(
+                names,
+                [
+                    "crm.get",
+                    "my-service.get-client-details",
+                    "my-service.mixed",
+                    "own.name"
+                ]
+            );
             let info = services["my-service.get-client-details"].info();
             assert_eq!(info.impl_name, "my_service.GetClientDetails");
-            assert_eq!((info.summary.as_str(), info.deadline_secs), ("Finds a client.", Some(7)));
+            assert_eq!(
+                (info.summary.as_str(), info.deadline_secs),
+                ("Finds a client.", Some(7))
+            );
             assert_eq!(info.http_methods, ["GET", "POST"]);
             assert_eq!(services["crm.get"].info().impl_name, "my_service.Named");
             assert_eq!(deployed.json(py, "mixed", ""), json!(1));
@@ -120,7 +134,15 @@ class S(Service):
                 ..Request::default()
             };
             assert_eq!(deployed.reply(py, "s", &request).body, "ok");
-            assert!(deployed.class("s").class(py).getattr("finalized").unwrap().is_truthy().unwrap());
+            assert!(
+                deployed
+                    .class("s")
+                    .class(py)
+                    .getattr("finalized")
+                    .unwrap()
+                    .is_truthy()
+                    .unwrap()
+            );
         },
     );
 }
@@ -185,7 +207,10 @@ class NoHandle(Service): pass
                 ("1.5", "1.5"),
                 ("None", ""),
                 ("''", ""),
-                ("{'d': datetime.date(2021, 2, 3), 'x': decimal.Decimal('1.10')}", "{\"d\":\"2021-02-03\",\"x\":\"1.10\"}"),
+                (
+                    "{'d': datetime.date(2021, 2, 3), 'x': decimal.Decimal('1.10')}",
+                    "{\"d\":\"2021-02-03\",\"x\":\"1.10\"}",
+                ),
                 ("dataclasses.make_dataclass('D', ['a'])(1)", "{\"a\":1}"),
                 ("type('T', (), {'to_json': lambda s: '{\"a\": 1}'})()", "{\"a\": 1}"),
                 ("type('T', (), {'to_dict': lambda s: {'a': 1}})()", "{\"a\":1}"),
@@ -198,8 +223,21 @@ class NoHandle(Service): pass
             assert_eq!(deployed.text(py, "nothing", ""), "");
             let fault = deployed.fault(py, "s", &body("{\"code\": \"object()\"}"));
             assert_eq!(fault.status, 500);
-            assert!(fault.details.unwrap().to_string().contains("object is not a type that JSON knows"));
-            assert!(deployed.fault(py, "no-handle", &body("")).details.unwrap().to_string().contains("NoHandle has no method handle"));
+            assert!(
+                fault
+                    .details
+                    .unwrap()
+                    .to_string()
+                    .contains("object is not a type that JSON knows")
+            );
+            assert!(
+                deployed
+                    .fault(py, "no-handle", &body(""))
+                    .details
+                    .unwrap()
+                    .to_string()
+                    .contains("NoHandle has no method handle")
+            );
         },
     );
 }
@@ -282,11 +320,24 @@ class Exits(Service):
         |py, deployed| {
             assert_eq!(
                 deployed.json(py, "s", ""),
-                json!(["before", "validate_input", "handle", "validate_output", "after", "finalize"])
+                json!([
+                    "before",
+                    "validate_input",
+                    "handle",
+                    "validate_output",
+                    "after",
+                    "finalize"
+                ])
             );
-            assert_eq!(deployed.json(py, "quiet", ""), json!(["validate_input", "handle", "validate_output", "finalize"]));
+            assert_eq!(
+                deployed.json(py, "quiet", ""),
+                json!(["validate_input", "handle", "validate_output", "finalize"])
+            );
             let reply = deployed.reply(py, "refuses", &Request::default());
-            assert_eq!((reply.status, reply.content_type.as_str(), reply.body.len()), (400, "text/plain", 0));
+            assert_eq!(
+                (reply.status, reply.content_type.as_str(), reply.body.len()),
+                (400, "text/plain", 0)
+            );
             let fault = deployed.fault(py, "invalid", &Request::default());
             assert_eq!((fault.status, fault.details), (400, Some(json!("no"))));
             assert_eq!(deployed.fault(py, "exits", &Request::default()).status, 500);
@@ -401,7 +452,15 @@ class Input(Service):
 ",
         |py, deployed| {
             let seen = |name: &str, format: DataFormat, body: &[u8]| {
-                let reply = deployed.reply(py, name, &Request { format, body, ..Request::default() });
+                let reply = deployed.reply(
+                    py,
+                    name,
+                    &Request {
+                        format,
+                        body,
+                        ..Request::default()
+                    },
+                );
                 String::from_utf8(reply.body.to_vec()).unwrap()
             };
             assert_eq!(seen("s", DataFormat::Json, b" {\"a\": 1}"), "{'a': 1}");
@@ -433,40 +492,95 @@ class Pay(Service):
 #[test]
 fn worked_example_one() {
     with(PAY, |py, deployed| {
-        let seen = || deployed.class("pay").class(py).getattr("seen").unwrap().repr().unwrap().to_string();
-        let text = deployed.text(py, "pay", r#"{"user_id":"7","is_new":"yes","amount":"2.5","tags":["a"]}"#);
-        assert_eq!(text, r#"{"response":{"amount":2.5,"is_new":true,"user_id":7,"note":""}}"#);
-        assert_eq!(seen(), "ServiceInput({'amount': 2.5, 'is_new': True, 'user_id': 7, 'note': '', 'tags': ['a']})");
+        let seen = || {
+            deployed
+                .class("pay")
+                .class(py)
+                .getattr("seen")
+                .unwrap()
+                .repr()
+                .unwrap()
+                .to_string()
+        };
+        let text = deployed.text(
+            py,
+            "pay",
+            r#"{"user_id":"7","is_new":"yes","amount":"2.5","tags":["a"]}"#,
+        );
+        assert_eq!(
+            text,
+            r#"{"response":{"amount":2.5,"is_new":true,"user_id":7,"note":""}}"#
+        );
+        assert_eq!(
+            seen(),
+            "ServiceInput({'amount': 2.5, 'is_new': True, 'user_id': 7, 'note': '', 'tags': ['a']})"
+        );
 
-        let request = Request { query: "user_id=99", ..body(r#"{"user_id":1,"is_new":true,"amount":1}"#) };
+        let request = Request {
+            query: "user_id=99",
+            ..body(r#"{"user_id":1,"is_new":true,"amount":1}"#)
+        };
         let value: Value = serde_json::from_slice(&deployed.reply(py, "pay", &request).body).unwrap();
         assert_eq!(value["response"]["user_id"], 99);
-        let request = Request { body_over_params: true, ..request };
+        let request = Request {
+            body_over_params: true,
+            ..request
+        };
         let value: Value = serde_json::from_slice(&deployed.reply(py, "pay", &request).body).unwrap();
         assert_eq!(value["response"]["user_id"], 1);
 
-        let request = Request { method: "GET", query: "user_id=5&is_new=0&amount=1.25", ..Request::default() };
+        let request = Request {
+            method: "GET",
+            query: "user_id=5&is_new=0&amount=1.25",
+            ..Request::default()
+        };
         let value: Value = serde_json::from_slice(&deployed.reply(py, "pay", &request).body).unwrap();
-        assert_eq!(value, json!({"response": {"amount": 1.25, "is_new": false, "user_id": 5, "note": ""}}));
+        assert_eq!(
+            value,
+            json!({"response": {"amount": 1.25, "is_new": false, "user_id": 5, "note": ""}})
+        );
 
         let fault = deployed.fault(py, "pay", &body(r#"{"user_id":1}"#));
-        assert_eq!((fault.status, fault.details), (400, Some(json!("Element missing: amount"))));
+        assert_eq!(
+            (fault.status, fault.details),
+            (400, Some(json!("Element missing: amount")))
+        );
         let fault = deployed.fault(py, "pay", &body(r#"{"user_id":"x","is_new":1,"amount":1}"#));
-        assert_eq!((fault.status, fault.details), (400, Some(json!("element `user_id`: 'x' is not an integer"))));
+        assert_eq!(
+            (fault.status, fault.details),
+            (400, Some(json!("element `user_id`: 'x' is not an integer")))
+        );
         let fault = deployed.fault(py, "pay", &body(r#"{"user_id":"x"}"#));
         assert_eq!(fault.details, Some(json!("Element missing: amount")));
 
         deployed.text(py, "pay", r#"{"user_id":"","is_new":"","amount":""}"#);
-        assert_eq!(seen(), "ServiceInput({'amount': '', 'is_new': False, 'user_id': '', 'note': '', 'tags': ''})");
-        deployed.text(py, "pay", r#"{"user_id":null,"is_new":null,"amount":null,"tags":"x","note":5}"#);
-        assert_eq!(seen(), "ServiceInput({'amount': 0.0, 'is_new': False, 'user_id': None, 'note': '5', 'tags': ['x']})");
+        assert_eq!(
+            seen(),
+            "ServiceInput({'amount': '', 'is_new': False, 'user_id': '', 'note': '', 'tags': ''})"
+        );
+        deployed.text(
+            py,
+            "pay",
+            r#"{"user_id":null,"is_new":null,"amount":null,"tags":"x","note":5}"#,
+        );
+        assert_eq!(
+            seen(),
+            "ServiceInput({'amount': 0.0, 'is_new': False, 'user_id': None, 'note': '5', 'tags': ['x']})"
+        );
 
         for bad in ["[1]", ""] {
-            assert_eq!(deployed.fault(py, "pay", &body(bad)).details, Some(json!("Element missing: amount")), "{bad}");
+            assert_eq!(
+                deployed.fault(py, "pay", &body(bad)).details,
+                Some(json!("Element missing: amount")),
+                "{bad}"
+            );
         }
         for bad in ["nope", "7", "\"x\"", "{"] {
             let fault = deployed.fault(py, "pay", &body(bad));
-            assert!(fault.status == 400 && fault.details.unwrap().as_str().unwrap().contains("JSON"), "{bad}");
+            assert!(
+                fault.status == 400 && fault.details.unwrap().as_str().unwrap().contains("JSON"),
+                "{bad}"
+            );
         }
     });
 }
@@ -668,7 +782,11 @@ class Free(Service):
 ",
         |py, deployed| {
             let xml = |name: &str, body: &str| {
-                let request = Request { format: DataFormat::Xml, body: body.as_bytes(), ..Request::default() };
+                let request = Request {
+                    format: DataFormat::Xml,
+                    body: body.as_bytes(),
+                    ..Request::default()
+                };
                 let reply = deployed.reply(py, name, &request);
                 String::from_utf8(reply.body.to_vec()).unwrap()
             };
@@ -680,12 +798,31 @@ class Free(Service):
             ), "{text}");
             let json = deployed.json(py, "get-market-cap", r#"{"symbol":"GOOG"}"#);
             assert_eq!(json["market_cap"][1], json!({"provider": "B & C", "value": "GOOG"}));
-            let text = xml("one", "<x><user_id>5</user_id><tags><item>a</item><item>b</item></tags></x>");
-            assert!(text.contains("<item><is_x xsi:nil=\"true\"></is_x><tags>a</tags><tags>b</tags><user_id>5</user_id></item>"), "{text}");
+            let text = xml(
+                "one",
+                "<x><user_id>5</user_id><tags><item>a</item><item>b</item></tags></x>",
+            );
+            assert!(
+                text.contains(
+                    "<item><is_x xsi:nil=\"true\"></is_x><tags>a</tags><tags>b</tags><user_id>5</user_id></item>"
+                ),
+                "{text}"
+            );
             assert_eq!(xml("free", ""), "<response><a>1</a></response>");
-            let request = Request { format: DataFormat::Xml, body: b"<request><a/></request>", ..Request::default() };
-            assert_eq!(deployed.fault(py, "get-market-cap", &request).details, Some(json!("Element missing: symbol")));
-            let request = Request { format: DataFormat::Xml, body: b"<request>", ..Request::default() };
+            let request = Request {
+                format: DataFormat::Xml,
+                body: b"<request><a/></request>",
+                ..Request::default()
+            };
+            assert_eq!(
+                deployed.fault(py, "get-market-cap", &request).details,
+                Some(json!("Element missing: symbol"))
+            );
+            let request = Request {
+                format: DataFormat::Xml,
+                body: b"<request>",
+                ..Request::default()
+            };
             assert_eq!(deployed.fault(py, "get-market-cap", &request).status, 400);
         },
     );
@@ -751,8 +888,14 @@ class Defaults(Service):
         self.response.payload = self.request.input
 ",
         |py, deployed| {
-            assert_eq!(deployed.json(py, "s", r#"{"a":"","b":"","c":""}"#), json!({"a": ["a", "c"], "b": ""}));
-            assert_eq!(deployed.json(py, "defaults", "{}"), json!({"a": "x", "b": "7", "d": "y"}));
+            assert_eq!(
+                deployed.json(py, "s", r#"{"a":"","b":"","c":""}"#),
+                json!({"a": ["a", "c"], "b": ""})
+            );
+            assert_eq!(
+                deployed.json(py, "defaults", "{}"),
+                json!({"a": "x", "b": "7", "d": "y"})
+            );
         },
     );
 }

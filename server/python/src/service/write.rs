@@ -31,12 +31,22 @@ fn declared(py: Python<'_>, invocation: &Invocation, converted: &Converted<'_>) 
     {
         let output = match (converted, tree(converted.as_any())?) {
             (Converted::One(_), Value::Object(item)) => Output::One(item),
-            (Converted::Many(_), Value::Array(items)) => {
-                Output::Many(items.into_iter().filter_map(|item| if let Value::Object(item) = item { Some(item) } else { None }).collect())
-            }
+            (Converted::Many(_), Value::Array(items)) => Output::Many(
+                items
+                    .into_iter()
+                    .filter_map(|item| {
+                        if let Value::Object(item) = item {
+                            Some(item)
+                        } else {
+                            None
+                        }
+                    })
+                    .collect(),
+            ),
             (_, _) => unreachable!("an item is written as an object, a list as an array"),
         };
-        let text = write_output(declaration, invocation.cid.as_str(), &output).map_err(|error| xml_error(py, &error))?;
+        let text =
+            write_output(declaration, invocation.cid.as_str(), &output).map_err(|error| xml_error(py, &error))?;
         return Ok(text.into());
     }
     let mut text = Vec::with_capacity(256);
@@ -67,8 +77,13 @@ fn free(py: Python<'_>, invocation: &Invocation, value: &Bound<'_, PyAny>) -> Py
         return Ok(body);
     }
     let class = value.get_type();
-    if class.module().is_ok_and(|module| module.to_str().is_ok_and(|module| module.starts_with("lxml."))) {
-        let text = py.import(intern!(py, "lxml.etree"))?.call_method1(intern!(py, "tostring"), (value,))?;
+    if class
+        .module()
+        .is_ok_and(|module| module.to_str().is_ok_and(|module| module.starts_with("lxml.")))
+    {
+        let text = py
+            .import(intern!(py, "lxml.etree"))?
+            .call_method1(intern!(py, "tostring"), (value,))?;
         return bytes_of(&text)?.ok_or_else(|| cannot_write(value));
     }
     let is_json = |value: &Bound<'_, PyAny>| value.is_instance_of::<PyDict>() || value.is_instance_of::<PyTuple>();

@@ -20,7 +20,11 @@ pub(crate) fn environ<'py>(py: Python<'py>, invocation: &Invocation) -> PyResult
     let address = address.trim_start_matches('[').trim_end_matches(']');
     let host = headers.value("host").unwrap_or_default();
     let (server_name, server_port) = host.rsplit_once(':').unwrap_or((host, "80"));
-    let uri = if head.query.is_empty() { head.path.to_owned() } else { format!("{}?{}", head.path, head.query) };
+    let uri = if head.query.is_empty() {
+        head.path.to_owned()
+    } else {
+        format!("{}?{}", head.path, head.query)
+    };
     for (name, value) in [
         ("REQUEST_METHOD", head.method),
         ("PATH_INFO", head.path),
@@ -43,8 +47,12 @@ pub(crate) fn environ<'py>(py: Python<'py>, invocation: &Invocation) -> PyResult
             _ => environ.set_item(format!("HTTP_{name}"), value)?,
         }
     }
-    let forwarded = headers.value("x-zato-forwarded-for").or_else(|| headers.value("x-forwarded-for"));
-    let client = forwarded.and_then(|list| list.split(',').next()).map_or(address, str::trim);
+    let forwarded = headers
+        .value("x-zato-forwarded-for")
+        .or_else(|| headers.value("x-forwarded-for"));
+    let client = forwarded
+        .and_then(|list| list.split(',').next())
+        .map_or(address, str::trim);
     environ.set_item("zato.http.remote_addr", client)?;
     environ.set_item("zato.http.GET", parse_query(py, head.query.as_bytes())?)?;
     environ.set_item("zato.http.path_params", path_params(py, &head)?)?;
@@ -54,7 +62,11 @@ pub(crate) fn environ<'py>(py: Python<'py>, invocation: &Invocation) -> PyResult
     environ.set_item("zato.channel_item", channel)?;
     if let Source::Channel(body) = &invocation.source {
         let bytes = PyBytes::new(py, body);
-        environ.set_item("wsgi.input", py.import(intern!(py, "io"))?.call_method1(intern!(py, "BytesIO"), (bytes,))?)?;
+        environ.set_item(
+            "wsgi.input",
+            py.import(intern!(py, "io"))?
+                .call_method1(intern!(py, "BytesIO"), (bytes,))?,
+        )?;
     }
     Ok(environ)
 }

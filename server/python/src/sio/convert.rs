@@ -30,9 +30,9 @@ pub(crate) fn read_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResu
         ElementKind::Text | ElementKind::Secret => read_text(value),
         ElementKind::AsIs => Ok(value),
         ElementKind::Opaque => bunchify(&value),
-        ElementKind::Bool => read_bool(&value).map(|flag| PyBool::new(py, flag).to_owned().into_any()).map_err(|error| {
-            invalid(field, &value, "true or false", &error)
-        }),
+        ElementKind::Bool => read_bool(&value)
+            .map(|flag| PyBool::new(py, flag).to_owned().into_any())
+            .map_err(|error| invalid(field, &value, "true or false", &error)),
         ElementKind::List => Ok(match () {
             () if value.is_instance_of::<PyList>() => value,
             () if value.is_instance_of::<PyTuple>() => value.cast::<PyTuple>()?.to_list().into_any(),
@@ -42,12 +42,20 @@ pub(crate) fn read_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResu
         ElementKind::DictList => read_dict_list(field, &value),
         ElementKind::Custom => read_custom(field, &value),
         // of these, nothing is nothing: an empty text gets through as it is
-        _ if is_empty_text(&value) => Ok(if field.kind == ElementKind::Csv { PyList::empty(py).into_any() } else { value }),
+        _ if is_empty_text(&value) => Ok(if field.kind == ElementKind::Csv {
+            PyList::empty(py).into_any()
+        } else {
+            value
+        }),
         ElementKind::Int => read_int(&value).map_err(|error| invalid(field, &value, "an integer", &error)),
         ElementKind::Float => read_float(&value).map_err(|error| invalid(field, &value, "a number", &error)),
-        ElementKind::Decimal => read_decimal(&value).map_err(|error| invalid(field, &value, "a decimal number", &error)),
+        ElementKind::Decimal => {
+            read_decimal(&value).map_err(|error| invalid(field, &value, "a decimal number", &error))
+        }
         ElementKind::Date => read_date(&value).map_err(|error| invalid(field, &value, "a date", &error)),
-        ElementKind::DateTime => read_datetime(&value).map_err(|error| invalid(field, &value, "a date and time", &error)),
+        ElementKind::DateTime => {
+            read_datetime(&value).map_err(|error| invalid(field, &value, "a date and time", &error))
+        }
         ElementKind::Utc => without_utc_offset(&value),
         ElementKind::Uuid => read_uuid(&value).map_err(|error| invalid(field, &value, "a UUID", &error)),
         ElementKind::Csv => read_csv(&value).map_err(|error| invalid(field, &value, "comma-separated text", &error)),
@@ -64,7 +72,11 @@ pub(crate) fn missing_value<'py>(py: Python<'py>, field: &Field) -> Bound<'py, P
 }
 
 pub(crate) fn read_text(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
-    if value.is_exact_instance_of::<PyString>() { Ok(value) } else { Ok(value.str()?.into_any()) }
+    if value.is_exact_instance_of::<PyString>() {
+        Ok(value)
+    } else {
+        Ok(value.str()?.into_any())
+    }
 }
 
 pub(crate) fn read_int<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -72,7 +84,12 @@ pub(crate) fn read_int<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
     if value.is_exact_instance_of::<PyInt>() {
         return Ok(value.clone());
     }
-    if let Some(number) = value.cast::<PyString>().ok().and_then(|text| text.to_str().ok()).and_then(plain_int) {
+    if let Some(number) = value
+        .cast::<PyString>()
+        .ok()
+        .and_then(|text| text.to_str().ok())
+        .and_then(plain_int)
+    {
         return Ok(number.into_pyobject(py)?.into_any());
     }
     // signs, blanks, big numbers: as Python reads them
@@ -82,7 +99,8 @@ pub(crate) fn read_int<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
 /// Text that is a few digits, with or without a minus.
 fn plain_int(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    (!digits.is_empty() && digits.len() <= 18 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+    (!digits.is_empty() && digits.len() <= 18 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| text.parse().ok())?
 }
 
 pub(crate) fn read_bool(value: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -121,7 +139,11 @@ pub(crate) fn read_decimal<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py
 pub(crate) fn read_uuid<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static UUID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let class = UUID.import(value.py(), "uuid", "UUID")?;
-    if value.is_instance(class)? { Ok(value.clone()) } else { class.call1((value.str()?,)) }
+    if value.is_instance(class)? {
+        Ok(value.clone())
+    } else {
+        class.call1((value.str()?,))
+    }
 }
 
 pub(crate) fn without_utc_offset<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -183,7 +205,9 @@ fn read_dict_list<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bou
 /// Elements of the user's own: today `from_json(value)`, in older services `convert(value)` or `from_(value)`.
 fn read_custom<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = value.py();
-    let Some(element) = field.element.as_ref().map(|element| element.bind(py)) else { return Ok(value.clone()) };
+    let Some(element) = field.element.as_ref().map(|element| element.bind(py)) else {
+        return Ok(value.clone());
+    };
     for name in [intern!(py, "from_json"), intern!(py, "convert"), intern!(py, "from_")] {
         if let Some(method) = element.getattr_opt(name)? {
             return method.call1((value,)).map_err(|error| {
@@ -191,7 +215,11 @@ fn read_custom<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<
                     || error.is_instance_of::<PyTypeError>(py)
                     || error.is_instance_of::<PyArithmeticError>(py)
                     || error.is_instance_of::<PyLookupError>(py);
-                if about_the_value { invalid(field, value, "what its element reads", &error) } else { error }
+                if about_the_value {
+                    invalid(field, value, "what its element reads", &error)
+                } else {
+                    error
+                }
             });
         }
     }
@@ -203,7 +231,10 @@ fn read_custom<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<
 fn invalid(field: &Field, value: &Bound<'_, PyAny>, expected: &str, reason: &PyErr) -> PyErr {
     let py = value.py();
     let mut message = format!("element `{}`: {} is not {expected}", field.text, shown(value));
-    if matches!(field.kind, ElementKind::Date | ElementKind::DateTime | ElementKind::Custom) {
+    if matches!(
+        field.kind,
+        ElementKind::Date | ElementKind::DateTime | ElementKind::Custom
+    ) {
         let reason = reason.value(py).to_string();
         if !reason.is_empty() {
             message.push_str(": ");
@@ -216,7 +247,9 @@ fn invalid(field: &Field, value: &Bound<'_, PyAny>, expected: &str, reason: &PyE
 }
 
 fn shown(value: &Bound<'_, PyAny>) -> String {
-    let text = value.repr().map_or_else(|_| "the value".to_owned(), |text| text.to_string_lossy().into_owned());
+    let text = value
+        .repr()
+        .map_or_else(|_| "the value".to_owned(), |text| text.to_string_lossy().into_owned());
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
@@ -224,7 +257,9 @@ fn shown(value: &Bound<'_, PyAny>) -> String {
 }
 
 fn is_empty_text(value: &Bound<'_, PyAny>) -> bool {
-    value.cast::<PyString>().is_ok_and(|text| text.len().is_ok_and(|length| length == 0))
+    value
+        .cast::<PyString>()
+        .is_ok_and(|text| text.len().is_ok_and(|length| length == 0))
 }
 
 /// The class `bunch.Bunch`.

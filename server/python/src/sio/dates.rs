@@ -12,7 +12,9 @@ pub(crate) fn read_datetime<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'p
         return Ok(value.clone());
     }
     if let Ok(date) = value.cast::<PyDate>() {
-        return Ok(PyDateTime::new(py, date.get_year(), date.get_month(), date.get_day(), 0, 0, 0, 0, None)?.into_any());
+        return Ok(
+            PyDateTime::new(py, date.get_year(), date.get_month(), date.get_day(), 0, 0, 0, 0, None)?.into_any(),
+        );
     }
     let Ok(text) = value.cast::<PyString>() else {
         return Err(PyValueError::new_err("text is expected"));
@@ -21,7 +23,9 @@ pub(crate) fn read_datetime<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'p
         Some(iso) => iso.to_python(py),
         None => match py.import(intern!(py, "dateutil.parser")) {
             Ok(parser) => parser.call_method1(intern!(py, "parse"), (text,)),
-            Err(_) => Err(PyValueError::new_err("ISO 8601 is expected, other spellings need the package `python-dateutil`")),
+            Err(_) => Err(PyValueError::new_err(
+                "ISO 8601 is expected, other spellings need the package `python-dateutil`",
+            )),
         },
     }
 }
@@ -56,7 +60,16 @@ impl Iso {
         let month = digits(&mut rest, 2)? as u8;
         literal(&mut rest, b'-')?;
         let day = digits(&mut rest, 2)? as u8;
-        let mut iso = Self { year, month, day, hour: 0, minute: 0, second: 0, microsecond: 0, offset: None };
+        let mut iso = Self {
+            year,
+            month,
+            day,
+            hour: 0,
+            minute: 0,
+            second: 0,
+            microsecond: 0,
+            offset: None,
+        };
         if rest.is_empty() {
             return Some(iso);
         }
@@ -88,8 +101,12 @@ impl Iso {
                 rest = &rest[1..];
                 let hours = digits(&mut rest, 2)? as i32;
                 let _ = literal(&mut rest, b':');
-                let minutes = if rest.is_empty() { 0 } else { digits(&mut rest, 2)? as i32 };
-                if !rest.is_empty() || hours > 23 || minutes > 59 {
+                let minutes = if rest.is_empty() {
+                    0
+                } else {
+                    digits(&mut rest, 2)? as i32
+                };
+                if !rest.is_empty() || minutes > 59 {
                     return None;
                 }
                 Some(sign * (hours * 3600 + minutes * 60))
@@ -123,7 +140,9 @@ impl Iso {
 
 fn digits(rest: &mut &[u8], count: usize) -> Option<u32> {
     let (head, tail) = rest.split_at_checked(count)?;
-    let number = head.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')))?;
+    let number = head.iter().try_fold(0, |sum, digit| {
+        digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'))
+    })?;
     *rest = tail;
     Some(number)
 }
@@ -157,14 +176,24 @@ mod tests {
                 assert_eq!(time.call_method0("isoformat").unwrap().to_string(), iso, "{text}");
             }
             let date = read_date(PyString::new(py, "2021-02-03T04:05:06Z").as_any()).unwrap();
-            assert_eq!(date.call_method0("isoformat").unwrap().to_string(), "2021-02-03T00:00:00");
+            assert_eq!(
+                date.call_method0("isoformat").unwrap().to_string(),
+                "2021-02-03T00:00:00"
+            );
         });
     }
 
     #[test]
     fn impossible_dates_are_refused() {
         attach(|py| {
-            for text in ["2021-13-03", "2021-02-30", "2021-02-03T25:00:00", "soon", "", "2021-02-03T04:05:06+99:00"] {
+            for text in [
+                "2021-13-03",
+                "2021-02-30",
+                "2021-02-03T25:00:00",
+                "soon",
+                "",
+                "2021-02-03T04:05:06+99:00",
+            ] {
                 assert!(read_datetime(PyString::new(py, text).as_any()).is_err(), "{text}");
             }
         });

@@ -42,8 +42,6 @@ pub(crate) struct Field {
     pub(crate) nested: Vec<Field>,
     /// The element object, for elements of the user's own.
     pub(crate) element: Option<Py<PyAny>>,
-    /// It was declared by its name alone, not as an element object.
-    pub(crate) is_plain: bool,
     /// Leave it out when it is optional and empty.
     pub(crate) skip_empty: bool,
 }
@@ -75,11 +73,20 @@ impl Sio {
         let output = side(holder, "output")?;
         let option = |name: &Bound<'py, PyString>| -> PyResult<Option<Bound<'py, PyAny>>> {
             // on the service itself these would be attributes of some other meaning
-            if is_inner { holder.getattr_opt(name.clone()) } else { Ok(None) }
+            if is_inner {
+                holder.getattr_opt(name.clone())
+            } else {
+                Ok(None)
+            }
         };
-        let flag = |name: &Bound<'py, PyString>| -> PyResult<bool> { option(name)?.map_or(Ok(false), |value| value.is_truthy()) };
+        let flag = |name: &Bound<'py, PyString>| -> PyResult<bool> {
+            option(name)?.map_or(Ok(false), |value| value.is_truthy())
+        };
         let text = |name: &Bound<'py, PyString>| -> PyResult<Option<String>> {
-            option(name)?.filter(|value| !value.is_none()).map(|value| value.extract()).transpose()
+            option(name)?
+                .filter(|value| !value.is_none())
+                .map(|value| value.extract())
+                .transpose()
         };
         let given = |value: Option<Bound<'py, PyAny>>| value.filter(is_given).map(Bound::unbind);
 
@@ -100,11 +107,19 @@ impl Sio {
             }
         }
         let empty_output = if is_inner {
-            skip_empty(holder, input.as_deref_mut().unwrap_or_default(), output.as_deref_mut().unwrap_or_default())?
+            skip_empty(
+                holder,
+                input.as_deref_mut().unwrap_or_default(),
+                output.as_deref_mut().unwrap_or_default(),
+            )?
         } else {
             None
         };
-        let elements = |fields: &Option<Vec<Field>>| fields.as_ref().map(|fields| fields.iter().map(Field::to_element).collect());
+        let elements = |fields: &Option<Vec<Field>>| {
+            fields
+                .as_ref()
+                .map(|fields| fields.iter().map(Field::to_element).collect())
+        };
         let declaration = Declaration {
             input: elements(&input),
             output: elements(&output),
@@ -152,12 +167,15 @@ impl Field {
                 default: None,
                 nested: Vec::new(),
                 element: None,
-                is_plain: true,
                 skip_empty: false,
             });
         }
-        let kind = item.getattr_opt(intern!(py, "kind"))?.and_then(|kind| kind.extract::<String>().ok());
-        let name = item.getattr_opt(intern!(py, "name"))?.and_then(|name| name.extract::<String>().ok());
+        let kind = item
+            .getattr_opt(intern!(py, "kind"))?
+            .and_then(|kind| kind.extract::<String>().ok());
+        let name = item
+            .getattr_opt(intern!(py, "name"))?
+            .and_then(|name| name.extract::<String>().ok());
         let (Some(kind), Some(name)) = (kind, name) else {
             if item.is_instance_of::<PyType>() {
                 return Err(PyTypeError::new_err(format!(
@@ -165,24 +183,34 @@ impl Field {
                     item.cast::<PyType>()?.name()?
                 )));
             }
-            return Err(PyTypeError::new_err(format!("cannot declare {} as an element of SimpleIO", item.repr()?)));
+            return Err(PyTypeError::new_err(format!(
+                "cannot declare {} as an element of SimpleIO",
+                item.repr()?
+            )));
         };
         let kind: ElementKind = serde_json::from_value(serde_json::Value::String(kind.clone()))
             .map_err(|_| PyValueError::new_err(format!("element `{name}` of SimpleIO has an unknown kind `{kind}`")))?;
         let nested = match item.getattr_opt(intern!(py, "nested"))? {
-            Some(nested) => nested.try_iter()?.map(|item| Self::read(&item?, true)).collect::<PyResult<Vec<_>>>()?,
+            Some(nested) => nested
+                .try_iter()?
+                .map(|item| Self::read(&item?, true))
+                .collect::<PyResult<Vec<_>>>()?,
             None => Vec::new(),
         };
-        let is_required = item.getattr_opt(intern!(py, "is_required"))?.map_or(Ok(true), |flag| flag.is_truthy())?;
+        let is_required = item
+            .getattr_opt(intern!(py, "is_required"))?
+            .map_or(Ok(true), |flag| flag.is_truthy())?;
         Ok(Self {
             name: PyString::intern(py, &name).unbind(),
             text: name,
             required: required && is_required,
             kind,
-            default: item.getattr_opt(intern!(py, "default"))?.filter(is_given).map(Bound::unbind),
+            default: item
+                .getattr_opt(intern!(py, "default"))?
+                .filter(is_given)
+                .map(Bound::unbind),
             nested,
             element: (kind == ElementKind::Custom).then(|| item.clone().unbind()),
-            is_plain: false,
             skip_empty: false,
         })
     }
@@ -211,7 +239,9 @@ impl Side<'_> {
 /// Reads `input`, or `input_required` and `input_optional`; the same for output. `None` if there is none of them.
 fn side<'py>(holder: &Bound<'py, PyAny>, name: &str) -> PyResult<Option<Side<'py>>> {
     let attribute = |name: String| -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(holder.getattr_opt(name)?.filter(|value| !value.is_none() && is_declaration(value)))
+        Ok(holder
+            .getattr_opt(name)?
+            .filter(|value| !value.is_none() && is_declaration(value)))
     };
     let both = attribute(name.to_owned())?;
     let required = attribute(format!("{name}_required"))?;
@@ -237,7 +267,11 @@ fn side<'py>(holder: &Bound<'py, PyAny>, name: &str) -> PyResult<Option<Side<'py
 
 /// A text or an element on its own is a list of one; a forgotten comma must not make letters of a name.
 fn list_of<'py>(value: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    if is_container(value) { value.try_iter()?.collect() } else { Ok(vec![value.clone()]) }
+    if is_container(value) {
+        value.try_iter()?.collect()
+    } else {
+        Ok(vec![value.clone()])
+    }
 }
 
 fn is_container(value: &Bound<'_, PyAny>) -> bool {
@@ -252,12 +286,15 @@ fn is_declaration(value: &Bound<'_, PyAny>) -> bool {
     value.is_instance_of::<PyString>()
         || is_container(value)
         || value.is_instance_of::<PyType>()
-        || value.getattr_opt(intern!(value.py(), "kind")).is_ok_and(|kind| kind.is_some())
+        || value
+            .getattr_opt(intern!(value.py(), "kind"))
+            .is_ok_and(|kind| kind.is_some())
 }
 
 /// Not one of the markers for "no default".
 fn is_given(value: &Bound<'_, PyAny>) -> bool {
-    value.get_type().name().is_ok_and(|name| name != "NotGiven") && value.extract::<&str>().map_or(true, |text| text != "NO_DEFAULT_VALUE")
+    value.get_type().name().is_ok_and(|name| name != "NotGiven")
+        && value.extract::<&str>().map_or(true, |text| text != "NO_DEFAULT_VALUE")
 }
 
 /// Reads `class SkipEmpty`, or its shorthand `skip_empty_keys` and `force_empty_keys`; marks the fields, and gives back the value for
@@ -274,13 +311,20 @@ fn skip_empty(holder: &Bound<'_, PyAny>, input: &mut [Field], output: &mut [Fiel
         return Ok(None);
     };
     let names = |name| Names::of(class.getattr_opt(name)?);
-    mark(input, &names(intern!(py, "input"))?, &names(intern!(py, "force_empty_input"))?)?;
+    mark(
+        input,
+        &names(intern!(py, "input"))?,
+        &names(intern!(py, "force_empty_input"))?,
+    )?;
     let output_names = match names(intern!(py, "output_def"))? {
         Names::None => names(intern!(py, "output"))?,
         names => names,
     };
     mark(output, &output_names, &names(intern!(py, "force_empty_output"))?)?;
-    Ok(class.getattr_opt(intern!(py, "empty_output_value"))?.filter(is_given).map(Bound::unbind))
+    Ok(class
+        .getattr_opt(intern!(py, "empty_output_value"))?
+        .filter(is_given)
+        .map(Bound::unbind))
 }
 
 /// Names that a setting speaks of.
@@ -292,11 +336,16 @@ enum Names {
 
 impl Names {
     fn of(value: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
-        let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(Self::None) };
+        let Some(value) = value.filter(|value| !value.is_none()) else {
+            return Ok(Self::None);
+        };
         if value.is_instance_of::<PyBool>() {
             return Ok(if value.is_truthy()? { Self::All } else { Self::None });
         }
-        let names = list_of(&value)?.iter().map(|name| name.extract()).collect::<PyResult<Vec<String>>>()?;
+        let names = list_of(&value)?
+            .iter()
+            .map(|name| name.extract())
+            .collect::<PyResult<Vec<String>>>()?;
         if names.len() > 1 && names.iter().any(|name| name == "all") {
             return Err(PyValueError::new_err("SkipEmpty names both `all` and single elements"));
         }
@@ -318,7 +367,9 @@ impl Names {
 
 fn mark(fields: &mut [Field], skipped: &Names, forced: &Names) -> PyResult<()> {
     if matches!((skipped, forced), (Names::Some(_), Names::All)) {
-        return Err(PyValueError::new_err("SkipEmpty both skips elements by name and forces all of them"));
+        return Err(PyValueError::new_err(
+            "SkipEmpty both skips elements by name and forces all of them",
+        ));
     }
     for field in fields.iter_mut().filter(|field| !field.required) {
         field.skip_empty = skipped.contains(&field.text) && !forced.contains(&field.text);
@@ -337,14 +388,26 @@ mod tests {
 
     fn read(py: Python<'_>, body: &str) -> PyResult<Option<Sio>> {
         let scope = PyDict::new(py);
-        let code = format!("from zato.server.service import *\nclass Base:\n    class SimpleIO:\n        input = 'base'\nclass S:\n{body}\n");
+        let code = format!(
+            "from zato.server.service import *\nclass Base:\n    class SimpleIO:\n        input = 'base'\nclass S:\n{body}\n"
+        );
         py.run(&CString::new(code).unwrap(), Some(&scope), None)?;
         Sio::read(scope.get_item("S").unwrap().unwrap().cast::<PyType>().unwrap())
     }
 
     fn names(fields: &Option<Vec<Field>>) -> Vec<String> {
-        let name = |field: &Field| format!("{}{}:{:?}", if field.required { "" } else { "-" }, field.text, field.kind);
-        fields.as_ref().map(|fields| fields.iter().map(name).collect()).unwrap_or_default()
+        let name = |field: &Field| {
+            format!(
+                "{}{}:{:?}",
+                if field.required { "" } else { "-" },
+                field.text,
+                field.kind
+            )
+        };
+        fields
+            .as_ref()
+            .map(|fields| fields.iter().map(name).collect())
+            .unwrap_or_default()
     }
 
     #[test]
@@ -359,9 +422,17 @@ mod tests {
                 "    class SimpleIO:\n        input = Float('amount'), 'user_id', Text('-note')",
             ] {
                 let sio = read(py, body).unwrap().unwrap();
-                assert_eq!(names(&sio.input), ["amount:Float", "user_id:Int", "-note:Text"], "{body}");
+                assert_eq!(
+                    names(&sio.input),
+                    ["amount:Float", "user_id:Int", "-note:Text"],
+                    "{body}"
+                );
                 assert!(sio.output.is_none());
-                assert_eq!(sio.declaration.response_elem.is_some(), body.contains("class"), "{body}");
+                assert_eq!(
+                    sio.declaration.response_elem.is_some(),
+                    body.contains("class"),
+                    "{body}"
+                );
             }
         });
     }
@@ -369,8 +440,16 @@ mod tests {
     #[test]
     fn one_text_is_one_element() {
         attach(|py| {
-            let sio = read(py, "    class SimpleIO:\n        input_required = 'cust'\n        output = 'ok'").unwrap().unwrap();
-            assert_eq!((names(&sio.input), names(&sio.output)), (vec!["cust:Text".to_owned()], vec!["ok:Text".to_owned()]));
+            let sio = read(
+                py,
+                "    class SimpleIO:\n        input_required = 'cust'\n        output = 'ok'",
+            )
+            .unwrap()
+            .unwrap();
+            assert_eq!(
+                (names(&sio.input), names(&sio.output)),
+                (vec!["cust:Text".to_owned()], vec!["ok:Text".to_owned()])
+            );
         });
     }
 
@@ -382,7 +461,10 @@ mod tests {
             let declaration = read(py, body).unwrap().unwrap().declaration;
             assert_eq!(declaration.response_elem.as_deref(), Some("user"));
             assert!(declaration.output_repeated && declaration.use_channel_params_only);
-            assert_eq!((declaration.namespace.as_str(), declaration.request_elem.as_str()), ("urn:x", "req"));
+            assert_eq!(
+                (declaration.namespace.as_str(), declaration.request_elem.as_str()),
+                ("urn:x", "req")
+            );
             for none in ["None", "''"] {
                 let body = format!("    class SimpleIO:\n        output = 'a'\n        response_elem = {none}");
                 assert_eq!(read(py, &body).unwrap().unwrap().declaration.response_elem, None);
@@ -395,8 +477,16 @@ mod tests {
         attach(|py| {
             let sio = read(py, "    pass\nclass S(Base):\n    pass").unwrap().unwrap();
             assert_eq!(names(&sio.input), ["base:Text"]);
-            let sio = read(py, "    pass\nclass S(Base):\n    class SimpleIO(Base.SimpleIO):\n        output = 'x'").unwrap().unwrap();
-            assert_eq!((names(&sio.input), names(&sio.output)), (vec!["base:Text".to_owned()], vec!["x:Text".to_owned()]));
+            let sio = read(
+                py,
+                "    pass\nclass S(Base):\n    class SimpleIO(Base.SimpleIO):\n        output = 'x'",
+            )
+            .unwrap()
+            .unwrap();
+            assert_eq!(
+                (names(&sio.input), names(&sio.output)),
+                (vec!["base:Text".to_owned()], vec!["x:Text".to_owned()])
+            );
             assert!(read(py, "    pass").unwrap().is_none());
         });
     }
@@ -405,12 +495,21 @@ mod tests {
     fn what_cannot_be_declared_fails() {
         attach(|py| {
             for (body, part) in [
-                ("    class SimpleIO:\n        input = 'a'\n        input_required = 'b'", "input_required"),
-                ("    class SimpleIO:\n        output = 'a'\n        output_optional = 'b'", "output_optional"),
+                (
+                    "    class SimpleIO:\n        input = 'a'\n        input_required = 'b'",
+                    "input_required",
+                ),
+                (
+                    "    class SimpleIO:\n        output = 'a'\n        output_optional = 'b'",
+                    "output_optional",
+                ),
                 ("    class SimpleIO:\n        input = 'a', 5", "5"),
                 ("    class SimpleIO:\n        input = 'a', ''", "empty name"),
                 ("    class M: pass\n    input = M", "models are not supported yet"),
-                ("    class SimpleIO:\n        input = 'a'\n        class SkipEmpty:\n            input = 'all', 'b'", "SkipEmpty"),
+                (
+                    "    class SimpleIO:\n        input = 'a'\n        class SkipEmpty:\n            input = 'all', 'b'",
+                    "SkipEmpty",
+                ),
             ] {
                 let message = read(py, body).unwrap_err().to_string();
                 assert!(message.contains(part), "{body}: {message}");
@@ -425,8 +524,19 @@ mod tests {
             let sio = read(py, body).unwrap().unwrap();
             let input = sio.input.unwrap();
             assert_eq!(names(&Some(vec![])), Vec::<String>::new());
-            let nested: Vec<_> = input[0].nested.iter().map(|field| (field.text.as_str(), field.required, field.kind)).collect();
-            assert_eq!(nested, [("city", true, ElementKind::Text), ("zip", false, ElementKind::Text), ("floor", true, ElementKind::Int)]);
+            let nested: Vec<_> = input[0]
+                .nested
+                .iter()
+                .map(|field| (field.text.as_str(), field.required, field.kind))
+                .collect();
+            assert_eq!(
+                nested,
+                [
+                    ("city", true, ElementKind::Text),
+                    ("zip", false, ElementKind::Text),
+                    ("floor", true, ElementKind::Int)
+                ]
+            );
             let default = |index: usize| input[index].default.as_ref().unwrap().bind(py).to_string();
             assert_eq!((default(1), default(2)), ("5".to_owned(), "x".to_owned()));
         });

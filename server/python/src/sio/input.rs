@@ -22,7 +22,11 @@ pub(crate) struct Sources<'a, 'py> {
 
 impl<'py> Sources<'_, 'py> {
     fn get(&self, name: &Py<PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (first, second) = if self.body_first { (self.body, self.params) } else { (self.params, self.body) };
+        let (first, second) = if self.body_first {
+            (self.body, self.params)
+        } else {
+            (self.params, self.body)
+        };
         if let Some(value) = first.map(|values| values.get_item(name)).transpose()?.flatten() {
             return Ok(Some(value));
         }
@@ -84,7 +88,11 @@ fn first_missing<'py>(py: Python<'py>, fields: &[Field], sources: &Sources<'_, '
 /// Input of a service that declares none: the keys of the body, then parameters that are not there yet.
 pub(crate) fn undeclared<'py>(py: Python<'py>, sources: &Sources<'_, 'py>) -> PyResult<Bound<'py, ServiceInput>> {
     let input = new_input(py)?;
-    for (name, value) in [sources.body, sources.params].into_iter().flatten().flat_map(|values| values.iter()) {
+    for (name, value) in [sources.body, sources.params]
+        .into_iter()
+        .flatten()
+        .flat_map(|values| values.iter())
+    {
         if !input.as_super().contains(&name)? {
             input.as_super().set_item(name, value)?;
         }
@@ -97,7 +105,9 @@ fn new_input(py: Python<'_>) -> PyResult<Bound<'_, ServiceInput>> {
 }
 
 fn is_empty_text(value: &Bound<'_, PyAny>) -> bool {
-    value.cast::<PyString>().is_ok_and(|text| text.len().is_ok_and(|length| length == 0))
+    value
+        .cast::<PyString>()
+        .is_ok_and(|text| text.len().is_ok_and(|length| length == 0))
 }
 
 /// What a service receives: a dictionary whose keys are attributes too.
@@ -122,15 +132,20 @@ impl ServiceInput {
             return Ok(value);
         }
         // SAFETY: both pointers are valid; the result is a new reference, or null with an exception set
-        let found = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyObject_GenericGetAttr(slf.as_ptr(), name.as_ptr())) };
-        found.map_err(|error| {
-            if !error.is_instance_of::<PyAttributeError>(py) {
-                return error;
-            }
-            let keys: Vec<String> = slf.as_super().keys().iter().map(|key| format!("`{key}`")).collect();
-            let keys = if keys.is_empty() { "none at all".to_owned() } else { keys.join(", ") };
-            PyAttributeError::new_err(format!("no such key `{name}` in the input; there are: {keys}"))
-        })
+        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyObject_GenericGetAttr(slf.as_ptr(), name.as_ptr())) }
+    }
+
+    /// Called when there is neither a key nor an attribute.
+    fn __getattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
+        let keys: Vec<String> = slf.as_super().keys().iter().map(|key| format!("`{key}`")).collect();
+        let keys = if keys.is_empty() {
+            "none at all".to_owned()
+        } else {
+            keys.join(", ")
+        };
+        Err(PyAttributeError::new_err(format!(
+            "no such key `{name}` in the input; there are: {keys}"
+        )))
     }
 
     fn __setattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -154,12 +169,19 @@ impl ServiceInput {
     #[pyo3(signature = (*names))]
     fn require_any(slf: &Bound<'_, Self>, names: &Bound<'_, PyTuple>) -> PyResult<()> {
         for name in names {
-            if slf.as_super().get_item(&name)?.map_or(Ok(false), |value| value.is_truthy())? {
+            if slf
+                .as_super()
+                .get_item(&name)?
+                .map_or(Ok(false), |value| value.is_truthy())?
+            {
                 return Ok(());
             }
         }
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        Err(PyValueError::new_err(format!("at least one of the elements is required: {}", names.join(", "))))
+        Err(PyValueError::new_err(format!(
+            "at least one of the elements is required: {}",
+            names.join(", ")
+        )))
     }
 
     /// A copy that shares nothing with the request.

@@ -108,7 +108,9 @@ fn write_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResult<Bound<'
     if value.is_none() {
         return Ok(value);
     }
-    let is_empty_text = value.cast::<PyString>().is_ok_and(|text| text.len().is_ok_and(|length| length == 0));
+    let is_empty_text = value
+        .cast::<PyString>()
+        .is_ok_and(|text| text.len().is_ok_and(|length| length == 0));
     let converted = match field.kind {
         ElementKind::Text | ElementKind::Secret => write_text(value.clone()),
         ElementKind::AsIs | ElementKind::Opaque => Ok(value.clone()),
@@ -128,7 +130,8 @@ fn write_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResult<Bound<'
         ElementKind::Float => read_float(&value),
         ElementKind::Decimal => read_decimal(&value).and_then(|number| number.str().map(Bound::into_any)),
         ElementKind::Date => read_date(&value).and_then(|date| {
-            date.call_method0(intern!(py, "date"))?.call_method0(intern!(py, "isoformat"))
+            date.call_method0(intern!(py, "date"))?
+                .call_method0(intern!(py, "isoformat"))
         }),
         ElementKind::DateTime => read_datetime(&value).and_then(|time| time.call_method0(intern!(py, "isoformat"))),
         ElementKind::Utc => without_utc_offset(&value),
@@ -142,7 +145,9 @@ fn write_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResult<Bound<'
         let outer = PyValueError::new_err(format!(
             "output element `{}`: cannot write {} as declared: {}",
             field.text,
-            value.repr().map_or_else(|_| "its value".to_owned(), |text| text.to_string_lossy().into_owned()),
+            value
+                .repr()
+                .map_or_else(|_| "its value".to_owned(), |text| text.to_string_lossy().into_owned()),
             error.value(py)
         ));
         outer.set_cause(py, Some(error));
@@ -173,7 +178,10 @@ fn write_csv<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     if value.is_instance_of::<PyString>() {
         return Ok(value.clone());
     }
-    let parts = value.try_iter()?.map(|part| Ok(part?.str()?.to_str()?.to_owned())).collect::<PyResult<Vec<_>>>()?;
+    let parts = value
+        .try_iter()?
+        .map(|part| Ok(part?.str()?.to_str()?.to_owned()))
+        .collect::<PyResult<Vec<_>>>()?;
     Ok(PyString::new(value.py(), &parts.join(",")).into_any())
 }
 
@@ -213,7 +221,9 @@ fn write_dict_list<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bo
 /// Elements of the user's own: today `to_json(value)`, in older services `to_(value)`.
 fn write_custom<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = value.py();
-    let Some(element) = field.element.as_ref().map(|element| element.bind(py)) else { return Ok(value.clone()) };
+    let Some(element) = field.element.as_ref().map(|element| element.bind(py)) else {
+        return Ok(value.clone());
+    };
     for name in [intern!(py, "to_json"), intern!(py, "to_")] {
         if let Some(method) = element.getattr_opt(name)? {
             return method.call1((value,));

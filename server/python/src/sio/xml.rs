@@ -10,10 +10,17 @@ use busbar_sio::xml::{parse, read_input};
 use crate::errors::VALIDATION;
 
 /// The declared elements of an XML body, in the shape that JSON would have. The error has status 400.
-pub(crate) fn read<'py>(py: Python<'py>, declaration: Option<&Declaration>, body: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn read<'py>(
+    py: Python<'py>,
+    declaration: Option<&Declaration>,
+    body: &[u8],
+) -> PyResult<Bound<'py, PyDict>> {
     let root = parse(body).map_err(|error| VALIDATION.error(py, (py.None(), error.message)))?;
     let values = PyDict::new(py);
-    for (name, value) in declaration.map(|declaration| read_input(declaration, &root)).unwrap_or_default() {
+    for (name, value) in declaration
+        .map(|declaration| read_input(declaration, &root))
+        .unwrap_or_default()
+    {
         values.set_item(name, to_python(py, value)?)?;
     }
     Ok(values)
@@ -26,7 +33,10 @@ fn to_python(py: Python<'_>, value: Value) -> PyResult<Bound<'_, PyAny>> {
         Value::Number(number) => number.as_f64().into_pyobject(py)?.into_any(),
         Value::String(text) => text.into_pyobject(py)?.into_any(),
         Value::Array(items) => {
-            let items = items.into_iter().map(|item| to_python(py, item)).collect::<PyResult<Vec<_>>>()?;
+            let items = items
+                .into_iter()
+                .map(|item| to_python(py, item))
+                .collect::<PyResult<Vec<_>>>()?;
             PyList::new(py, items)?.into_any()
         }
         Value::Object(values) => {

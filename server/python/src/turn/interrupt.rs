@@ -33,13 +33,22 @@ pub(super) struct Interrupt {
 impl Interrupt {
     /// Raises `exception`, a class.
     pub fn new(exception: Py<PyAny>) -> Self {
-        Self { exception, poked: Mutex::new(false), poke: Condvar::new(), start: Instant::now(), probed: AtomicU64::new(0) }
+        Self {
+            exception,
+            poked: Mutex::new(false),
+            poke: Condvar::new(),
+            start: Instant::now(),
+            probed: AtomicU64::new(0),
+        }
     }
 
     /// Starts the thread.
     pub fn start(turns: &Arc<Turns>) -> std::io::Result<()> {
         let turns = turns.clone();
-        std::thread::Builder::new().name("busbar-interrupt".to_owned()).spawn(move || watch(&turns)).map(drop)
+        std::thread::Builder::new()
+            .name("busbar-interrupt".to_owned())
+            .spawn(move || watch(&turns))
+            .map(drop)
     }
 
     /// There is a call to interrupt.
@@ -50,7 +59,9 @@ impl Interrupt {
 
     /// How long ago the interpreter's lock was got last.
     pub fn age(&self) -> Duration {
-        self.start.elapsed().saturating_sub(Duration::from_millis(self.probed.load(Ordering::Relaxed)))
+        self.start
+            .elapsed()
+            .saturating_sub(Duration::from_millis(self.probed.load(Ordering::Relaxed)))
     }
 }
 
@@ -58,7 +69,9 @@ fn watch(turns: &Arc<Turns>) {
     let interrupt = &turns.interrupt;
     Python::attach(|py| {
         loop {
-            interrupt.probed.store(interrupt.start.elapsed().as_millis() as u64, Ordering::Relaxed);
+            interrupt
+                .probed
+                .store(interrupt.start.elapsed().as_millis() as u64, Ordering::Relaxed);
             interrupt_all(py, turns);
             let is_over = py.detach(|| {
                 let mut poked = lock(&interrupt.poked);
@@ -97,7 +110,9 @@ fn interrupt_all(py: Python<'_>, turns: &Turns) {
         // formatting runs Python, which lets other threads in: what it shows is checked again below
         let stack = if is_first { stack(py, &slot) } else { None };
         let mut running = lock(&slot.running);
-        let Some(running) = running.as_mut().filter(|running| is_due(running, now)) else { continue };
+        let Some(running) = running.as_mut().filter(|running| is_due(running, now)) else {
+            continue;
+        };
         // SAFETY: the interpreter is held; the thread is alive or its number is not found
         unsafe { ffi::PyThreadState_SetAsyncExc(slot.ident, turns.interrupt.exception.as_ptr()) };
         running.raised = true;
@@ -109,7 +124,9 @@ fn interrupt_all(py: Python<'_>, turns: &Turns) {
                     let service = work.name();
                     tracing::warn!(%cid, service, "a call of `{service}` was given up while it ran here:\n{stack}");
                 }
-                What::Own(what) => tracing::warn!("`{what}` took too long and was given up while it ran here:\n{stack}"),
+                What::Own(what) => {
+                    tracing::warn!("`{what}` took too long and was given up while it ran here:\n{stack}")
+                }
             }
         }
     }
@@ -117,14 +134,22 @@ fn interrupt_all(py: Python<'_>, turns: &Turns) {
 
 /// Whether the call must be told, or told again, to end.
 fn is_due(running: &Running, now: Instant) -> bool {
-    running.cancelled.is_some() && running.told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_AGAIN)
+    running.cancelled.is_some()
+        && running
+            .told
+            .is_none_or(|told| now.saturating_duration_since(told) >= TELL_AGAIN)
 }
 
 /// Where the thread is in Python right now.
 fn stack(py: Python<'_>, slot: &Slot) -> Option<String> {
     let format = || -> PyResult<String> {
-        let frames = py.import("sys")?.call_method0("_current_frames")?.cast_into::<PyDict>()?;
-        let Some(frame) = frames.get_item(slot.ident)? else { return Ok(String::new()) };
+        let frames = py
+            .import("sys")?
+            .call_method0("_current_frames")?
+            .cast_into::<PyDict>()?;
+        let Some(frame) = frames.get_item(slot.ident)? else {
+            return Ok(String::new());
+        };
         let lines = py.import("traceback")?.call_method1("format_stack", (frame,))?;
         Ok(lines.extract::<Vec<String>>()?.concat())
     };

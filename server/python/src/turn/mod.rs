@@ -88,7 +88,9 @@ where
     F: Send + FnOnce() -> T,
     T: Send,
 {
-    let Some(member) = MEMBER.with_borrow(Clone::clone) else { return py.detach(work) };
+    let Some(member) = MEMBER.with_borrow(Clone::clone) else {
+        return py.detach(work);
+    };
     let member = Detached(member);
     py.detach(move || {
         let member = member;
@@ -133,7 +135,14 @@ where
         // before the task is there, so that it cannot end before anybody waits for it
         let number = turns.give_up_until_resumed(&slot);
         let task = runtime.spawn({
-            let (result, done) = (result.clone(), Done { turns: turns.clone(), slot: slot.clone(), number });
+            let (result, done) = (
+                result.clone(),
+                Done {
+                    turns: turns.clone(),
+                    slot: slot.clone(),
+                    number,
+                },
+            );
             async move {
                 let outcome = future.await;
                 *lock(&result) = Some(outcome);
@@ -156,7 +165,10 @@ where
 }
 
 fn cancelled() -> Error {
-    Error::new(Kind::Cancelled, "the call was given up: its deadline has passed or its caller has left")
+    Error::new(
+        Kind::Cancelled,
+        "the call was given up: its deadline has passed or its caller has left",
+    )
 }
 
 /// A member on its way into a closure that runs detached.

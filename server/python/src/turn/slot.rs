@@ -66,10 +66,7 @@ pub(super) struct Running {
 /// A call, or something busbar does itself.
 pub(super) enum What {
     /// A call of a service.
-    Call {
-        cid: Cid,
-        work: Arc<dyn Work>,
-    },
+    Call { cid: Cid, work: Arc<dyn Work> },
     /// Imports and hooks, whose deadline nobody else keeps.
     Own(&'static str),
 }

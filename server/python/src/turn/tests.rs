@@ -28,8 +28,16 @@ impl Work for Code {
         let globals = pyo3::types::PyDict::new(py);
         match py.run(&self.0, Some(&globals), None) {
             Ok(()) => {
-                let answer = globals.get_item("answer").unwrap().map(|answer| answer.to_string()).unwrap_or_default();
-                Outcome::Reply(Reply { status: 200, body: Bytes::from(answer), ..Reply::default() })
+                let answer = globals
+                    .get_item("answer")
+                    .unwrap()
+                    .map(|answer| answer.to_string())
+                    .unwrap_or_default();
+                Outcome::Reply(Reply {
+                    status: 200,
+                    body: Bytes::from(answer),
+                    ..Reply::default()
+                })
             }
             Err(error) => Outcome::Fault(Fault::new(500, error.to_string())),
         }
@@ -54,7 +62,10 @@ fn code(text: &str) -> Arc<dyn Work> {
 }
 
 fn ok() -> Outcome {
-    Outcome::Reply(Reply { status: 200, ..Reply::default() })
+    Outcome::Reply(Reply {
+        status: 200,
+        ..Reply::default()
+    })
 }
 
 fn native(work: impl Fn(Python<'_>) -> Outcome + Send + Sync + 'static) -> Arc<dyn Work> {
@@ -62,7 +73,12 @@ fn native(work: impl Fn(Python<'_>) -> Outcome + Send + Sync + 'static) -> Arc<d
 }
 
 fn limits() -> Limits {
-    Limits { max_threads: 64, max_queue: 1000, stack_size: 8 << 20, idle: Duration::from_secs(30) }
+    Limits {
+        max_threads: 64,
+        max_queue: 1000,
+        stack_size: 8 << 20,
+        idle: Duration::from_secs(30),
+    }
 }
 
 /// Ends the threads of a test with it.
@@ -83,17 +99,33 @@ impl Drop for Stop {
 }
 
 fn turns(limits: Limits) -> Stop {
-    let exception = attach(|py| py.import("busbar.errors").unwrap().getattr("DeadlineExceeded").unwrap().unbind());
+    let exception = attach(|py| {
+        py.import("busbar.errors")
+            .unwrap()
+            .getattr("DeadlineExceeded")
+            .unwrap()
+            .unbind()
+    });
     Stop(Turns::start(limits, exception).unwrap())
 }
 
 fn call() -> Call {
-    Call { cid: Cid::new(), service: ServiceHandle(1), deadline: Instant::now() + LONG, head: Bytes::new(), body: Bytes::new() }
+    Call {
+        cid: Cid::new(),
+        service: ServiceHandle(1),
+        deadline: Instant::now() + LONG,
+        head: Bytes::new(),
+        body: Bytes::new(),
+    }
 }
 
 fn submit_call(turns: &Stop, work: &Arc<dyn Work>, call: Call) -> oneshot::Receiver<Outcome> {
     let (reply, receiver) = ReplyTo::task();
-    turns.submit(Job { call, work: work.clone(), reply });
+    turns.submit(Job {
+        call,
+        work: work.clone(),
+        reply,
+    });
     receiver
 }
 
@@ -125,7 +157,9 @@ fn short_calls_share_one_thread() {
     let turns = turns(limits());
     let work = code("answer = 1 + 1");
     for receiver in (0..200).map(|_| submit(&turns, &work)).collect::<Vec<_>>() {
-        let Outcome::Reply(reply) = answer(receiver) else { panic!("it failed") };
+        let Outcome::Reply(reply) = answer(receiver) else {
+            panic!("it failed")
+        };
         assert_eq!(&reply.body[..], b"2");
     }
     // a second one only if the watchdog found the first one slow, on a loaded machine
@@ -134,12 +168,18 @@ fn short_calls_share_one_thread() {
 
 #[test]
 fn a_full_queue_is_answered_at_once() {
-    let turns = turns(Limits { max_threads: 1, max_queue: 2, ..limits() });
+    let turns = turns(Limits {
+        max_threads: 1,
+        max_queue: 2,
+        ..limits()
+    });
     let slow = code("import time; time.sleep(0.3)");
     let first = submit(&turns, &slow);
     until("the first one runs", || turns.health().running == 1);
     let waiting = [submit(&turns, &slow), submit(&turns, &slow)];
-    let Outcome::Fault(fault) = answer(submit(&turns, &slow)) else { panic!("there was room") };
+    let Outcome::Fault(fault) = answer(submit(&turns, &slow)) else {
+        panic!("there was room")
+    };
     assert_eq!(fault.status, 503);
     assert_eq!(fault.headers, [("Retry-After".to_owned(), "1".to_owned())]);
     assert_eq!(status(&answer(first)), 200);
@@ -161,7 +201,11 @@ fn sleepers_do_not_stop_short_calls() {
     for receiver in sleeping {
         assert_eq!(status(&answer(receiver)), 200);
     }
-    assert!(start.elapsed() < Duration::from_secs(5), "sleepers ran one after another: {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "sleepers ran one after another: {:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -173,7 +217,11 @@ fn burners_are_bounded() {
     until("all have run", || {
         let state = lock(&turns.state);
         // threads that the machine did not run for a while count as blocked until they use the CPU again
-        let out = state.slots.iter().filter(|slot| matches!(slot.standing(), Standing::Moving | Standing::Burning)).count();
+        let out = state
+            .slots
+            .iter()
+            .filter(|slot| matches!(slot.standing(), Standing::Moving | Standing::Burning))
+            .count();
         most.fetch_max(out as u32, Ordering::Relaxed);
         let health = state.queue.len();
         drop(state);
@@ -188,7 +236,10 @@ fn burners_are_bounded() {
 
 #[test]
 fn waiting_in_a_face_lets_others_run() {
-    let turns = turns(Limits { max_threads: 2, ..limits() });
+    let turns = turns(Limits {
+        max_threads: 2,
+        ..limits()
+    });
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     let receiver = Arc::new(Mutex::new(receiver));
     let waiter = native(move |py| {
@@ -217,14 +268,21 @@ fn a_panic_in_a_call_is_a_500_and_costs_nobody_else() {
 }
 
 fn environment() -> (tokio::runtime::Runtime, Environment) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
     let environment = Environment::for_tests(runtime.handle().clone(), Arc::new(crate::testing::Hub::default()));
     (runtime, environment)
 }
 
 #[test]
 fn futures_run_while_their_call_waits() {
-    let turns = turns(Limits { max_threads: 300, ..limits() });
+    let turns = turns(Limits {
+        max_threads: 300,
+        ..limits()
+    });
     let (_runtime, environment) = environment();
     let work = native(move |py| {
         let result: Result<u8, Error> = block_on(py, &environment, async {
@@ -240,7 +298,11 @@ fn futures_run_while_their_call_waits() {
     for receiver in (0..200).map(|_| submit(&turns, &work)).collect::<Vec<_>>() {
         assert_eq!(status(&answer(receiver)), 200);
     }
-    assert!(start.elapsed() < Duration::from_secs(5), "they waited one after another: {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "they waited one after another: {:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -322,7 +384,10 @@ fn cancelling_stops_an_endless_loop_and_nothing_else() {
 
 #[test]
 fn a_cancelled_call_never_harms_the_next_one() {
-    let turns = turns(Limits { max_threads: 2, ..limits() });
+    let turns = turns(Limits {
+        max_threads: 2,
+        ..limits()
+    });
     // ends by itself at about the time when the exception is raised
     let brief = code("import time\nend = time.perf_counter() + 0.002\nwhile time.perf_counter() < end: pass");
     let short = code("answer = sum(range(1000))");
@@ -343,7 +408,10 @@ fn a_cancelled_call_never_harms_the_next_one() {
 
 #[test]
 fn a_call_that_waits_in_the_queue_is_forgotten() {
-    let turns = turns(Limits { max_threads: 1, ..limits() });
+    let turns = turns(Limits {
+        max_threads: 1,
+        ..limits()
+    });
     let slow = code("import time; time.sleep(0.2)");
     let ran = Arc::new(AtomicU32::new(0));
     let counts = native({
@@ -394,7 +462,8 @@ fn replies_are_flushed_when_nothing_waits_and_when_the_next_call_is_long() {
         }
 
         fn flush(&self) {
-            self.flushed.store(self.replies.load(Ordering::SeqCst), Ordering::SeqCst);
+            self.flushed
+                .store(self.replies.load(Ordering::SeqCst), Ordering::SeqCst);
         }
     }
     let turns = turns(limits());
@@ -402,7 +471,11 @@ fn replies_are_flushed_when_nothing_waits_and_when_the_next_call_is_long() {
     let short = code("answer = 1");
     let long = code("import time; time.sleep(0.5)");
     let send = |work: &Arc<dyn Work>, id| {
-        turns.submit(Job { call: call(), work: work.clone(), reply: ReplyTo::Sink { sink: sink.clone(), id } });
+        turns.submit(Job {
+            call: call(),
+            work: work.clone(),
+            reply: ReplyTo::Sink { sink: sink.clone(), id },
+        });
     };
     send(&short, 1);
     until("one is flushed", || sink.flushed.load(Ordering::SeqCst) == 1);
@@ -416,7 +489,10 @@ fn replies_are_flushed_when_nothing_waits_and_when_the_next_call_is_long() {
 
 #[test]
 fn idle_threads_retire_and_stopped_ones_end() {
-    let turns = turns(Limits { idle: Duration::from_millis(100), ..limits() });
+    let turns = turns(Limits {
+        idle: Duration::from_millis(100),
+        ..limits()
+    });
     let sleeper = code("import time; time.sleep(0.2)");
     for receiver in (0..10).map(|_| submit(&turns, &sleeper)).collect::<Vec<_>>() {
         answer(receiver);
@@ -447,7 +523,9 @@ fn deep_recursion_is_an_exception_and_not_a_crash() {
         "import re\ntry:\n  re.compile('(' * 5000 + ')' * 5000)\nexcept (RecursionError, re.error):\n  answer = 'deep'",
     ] {
         let outcome = answer(submit(&turns, &code(text)));
-        let Outcome::Reply(reply) = &outcome else { panic!("{text}: {outcome:?}") };
+        let Outcome::Reply(reply) = &outcome else {
+            panic!("{text}: {outcome:?}")
+        };
         assert_eq!(&reply.body[..], b"deep", "{text}");
     }
 }
@@ -465,7 +543,10 @@ fn what_a_call_costs() {
         }
     }
     static DONE: AtomicU32 = AtomicU32::new(0);
-    let turns = turns(Limits { max_queue: 1_000_000, ..limits() });
+    let turns = turns(Limits {
+        max_queue: 1_000_000,
+        ..limits()
+    });
     let sink: Arc<dyn ReplySink> = Arc::new(Null);
     let nothing = native(|_| ok());
     let python = code("pass");
@@ -481,7 +562,11 @@ fn what_a_call_costs() {
             });
             for id in (0..count).rev() {
                 let work = if id == count - 1 { &gate } else { &work };
-                turns.submit(Job { call: call(), work: work.clone(), reply: ReplyTo::Sink { sink: sink.clone(), id } });
+                turns.submit(Job {
+                    call: call(),
+                    work: work.clone(),
+                    reply: ReplyTo::Sink { sink: sink.clone(), id },
+                });
             }
             let submitted = start.elapsed();
             until("all are done", || DONE.load(Ordering::SeqCst) > before);
@@ -516,5 +601,69 @@ fn what_a_call_costs() {
             answer(receiver);
         }
     }
-    println!("with a future that yields: {} ns per call, {:?}", start.elapsed().as_nanos() / 20_000, turns.health());
+    println!(
+        "with a future that yields: {} ns per call, {:?}",
+        start.elapsed().as_nanos() / 20_000,
+        turns.health()
+    );
+}
+
+/// `cargo test -p busbar-python -- --ignored --nocapture how_long_short_calls_wait`
+#[test]
+#[ignore = "a measurement"]
+fn how_long_short_calls_wait() {
+    struct Times(Mutex<Vec<(u64, Instant)>>);
+    impl ReplySink for Times {
+        fn reply(&self, id: u64, _outcome: Outcome) {
+            lock(&self.0).push((id, Instant::now()));
+        }
+    }
+    let short = code("answer = sum(range(10))");
+    let sleeper = code("import time; time.sleep(0.05)");
+    let burner = code("import time\nend = time.thread_time() + 0.02\nwhile time.thread_time() < end: pass");
+    let holder = code("import re\nre.match('(a*)*b', 'a' * 18)");
+    for (name, other, rate) in [
+        ("short only", &short, 350),
+        ("10% sleep 50 ms", &sleeper, 350),
+        ("10% sleep 50 ms", &sleeper, 2000),
+        ("10% burn 20 ms", &burner, 350),
+        ("10% burn in C", &holder, 350),
+    ] {
+        let turns = turns(limits());
+        let sink = Arc::new(Times(Mutex::default()));
+        let count = rate * 5;
+        let start = Instant::now();
+        let mut sent = Vec::new();
+        for id in 0..count {
+            let due = start + Duration::from_secs(1) * id / rate;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let work = if id % 10 == 7 { other } else { &short };
+            sent.push(Instant::now());
+            let reply = ReplyTo::Sink {
+                sink: sink.clone(),
+                id: id.into(),
+            };
+            turns.submit(Job {
+                call: call(),
+                work: work.clone(),
+                reply,
+            });
+        }
+        until("all are answered", || lock(&sink.0).len() == count as usize);
+        let times = lock(&sink.0);
+        let mut waits: Vec<Duration> = times
+            .iter()
+            .filter(|(id, _)| id % 10 != 7)
+            .map(|(id, when)| *when - sent[*id as usize])
+            .collect();
+        waits.sort();
+        let at = |share: f64| waits[(waits.len() as f64 * share) as usize];
+        println!(
+            "{name} at {rate}/s: p50 {:?} p99 {:?} p99.9 {:?}, {:?}",
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            turns.health()
+        );
+    }
 }

@@ -80,8 +80,18 @@ fn run(py: Python<'_>, slot: &Slot, job: Job) -> bool {
         // nobody listens any more
         Outcome::Fault(expired())
     } else {
-        CURRENT.set(Some(CurrentCall { cid: call.cid, deadline: call.deadline }));
-        begin(slot, What::Call { cid: call.cid, work: work.clone() }, call.deadline);
+        CURRENT.set(Some(CurrentCall {
+            cid: call.cid,
+            deadline: call.deadline,
+        }));
+        begin(
+            slot,
+            What::Call {
+                cid: call.cid,
+                work: work.clone(),
+            },
+            call.deadline,
+        );
         let result = catch_unwind(AssertUnwindSafe(|| work.run(py, &call)));
         let cancelled = end(py, slot);
         CURRENT.set(None);
@@ -109,7 +119,13 @@ fn run(py: Python<'_>, slot: &Slot, job: Job) -> bool {
 }
 
 fn begin(slot: &Slot, what: What, limit: Instant) {
-    *lock(&slot.running) = Some(Running { what, limit, cancelled: None, told: None, raised: false });
+    *lock(&slot.running) = Some(Running {
+        what,
+        limit,
+        cancelled: None,
+        told: None,
+        raised: false,
+    });
 }
 
 /// Notes that nothing runs any more, and takes back an exception that came too late to be seen: it must not hit the next call. True if
@@ -175,7 +191,9 @@ impl Own {
                     }
                 });
             })
-            .map_err(|error| Error::new(Kind::Internal, format!("cannot start a thread for `{what}`")).with_source(error))?;
+            .map_err(|error| {
+                Error::new(Kind::Internal, format!("cannot start a thread for `{what}`")).with_source(error)
+            })?;
         Ok(receiver)
     }
 }
@@ -190,8 +208,15 @@ struct Membership {
 impl Membership {
     fn new(turns: &Arc<Turns>, slot: &Arc<Slot>, is_handler: bool, granted: bool) -> Self {
         turns.join(slot, granted);
-        MEMBER.set(Some(Member { turns: turns.clone(), slot: slot.clone() }));
-        Self { turns: turns.clone(), slot: slot.clone(), is_handler }
+        MEMBER.set(Some(Member {
+            turns: turns.clone(),
+            slot: slot.clone(),
+        }));
+        Self {
+            turns: turns.clone(),
+            slot: slot.clone(),
+            is_handler,
+        }
     }
 }
 

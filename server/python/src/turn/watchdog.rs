@@ -32,7 +32,10 @@ struct Seen {
 
 pub(super) fn start(turns: &Arc<Turns>) -> std::io::Result<()> {
     let turns = turns.clone();
-    std::thread::Builder::new().name("busbar-watchdog".to_owned()).spawn(move || watch(&turns)).map(drop)
+    std::thread::Builder::new()
+        .name("busbar-watchdog".to_owned())
+        .spawn(move || watch(&turns))
+        .map(drop)
 }
 
 fn watch(turns: &Arc<Turns>) {
@@ -59,13 +62,23 @@ fn watch(turns: &Arc<Turns>) {
             let Some(known) = known else {
                 has_unflushed |= slot.has_unflushed.load(Ordering::Relaxed);
                 let cpu = slot.cpu_time().unwrap_or(0);
-                seen.push(Seen { slot, moves, since: now, cpu });
+                seen.push(Seen {
+                    slot,
+                    moves,
+                    since: now,
+                    cpu,
+                });
                 continue;
             };
             if known.moves != moves {
                 has_unflushed |= slot.has_unflushed.load(Ordering::Relaxed);
                 let cpu = slot.cpu_time().unwrap_or(0);
-                *known = Seen { slot, moves, since: now, cpu };
+                *known = Seen {
+                    slot,
+                    moves,
+                    since: now,
+                    cpu,
+                };
                 continue;
             }
             // between two looks without a move: what it kept back is old enough
@@ -76,8 +89,17 @@ fn watch(turns: &Arc<Turns>) {
                 continue;
             }
             let cpu = slot.cpu_time().unwrap_or(known.cpu);
-            let verdict = if cpu == known.cpu { Standing::Blocked } else { Standing::Burning };
-            *known = Seen { slot: slot.clone(), moves, since: now, cpu };
+            let verdict = if cpu == known.cpu {
+                Standing::Blocked
+            } else {
+                Standing::Burning
+            };
+            *known = Seen {
+                slot: slot.clone(),
+                moves,
+                since: now,
+                cpu,
+            };
             if verdict != standing {
                 verdicts.push((slot, moves, verdict));
             }
@@ -104,7 +126,10 @@ fn wait_for_reason(turns: &Turns, quiet: &mut u32, seen: &mut Vec<Seen>) -> bool
         seen.clear();
     }
     while !state.watching && !state.stopping {
-        state = turns.watch.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+        state = turns
+            .watch
+            .wait(state)
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         *quiet = 0;
     }
     !state.stopping || !state.queue.is_empty() || !state.slots.is_empty()

@@ -1,0 +1,297 @@
+//! Connections over HTTP, as services look them up and call them.
+
+use std::sync::Arc;
+
+use busbar_connectors::http::outgoing::HttpConnection;
+use busbar_model::Kind;
+use pyo3::exceptions::{PyAttributeError, PyKeyError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use crate::environment::Environment;
+use crate::errors::to_python;
+use crate::faces::http::arguments::{self, Form};
+use crate::faces::http::errors::to_exception;
+use crate::faces::http::response::HttpResponse;
+use crate::sio::convert::bunch;
+use crate::turn;
+
+/// Connections over HTTP, by name.
+#[pyclass(frozen, module = "_busbar")]
+pub(crate) struct PlainHttp(pub(crate) Arc<Environment>);
+
+impl PlainHttp {
+    fn find(&self, py: Python<'_>, name: &str) -> PyResult<Option<HttpItem>> {
+        match self.0.outgoing_http.get(name) {
+            Ok(connection) => Ok(Some(HttpItem {
+                environment: self.0.clone(),
+                name: connection.name().to_owned(),
+            })),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(to_python(py, &error, name.trim())),
+        }
+    }
+}
+
+#[pymethods]
+impl PlainHttp {
+    /// The connection of that name, or the default. `Inactive` if it is switched off.
+    #[pyo3(signature = (name, default = None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.find(py, name)? {
+            Some(item) => Ok(Some(Bound::new(py, item)?.into_any())),
+            None => Ok(default),
+        }
+    }
+
+    fn __getitem__(&self, py: Python<'_>, name: &str) -> PyResult<HttpItem> {
+        self.find(py, name)?.ok_or_else(|| PyKeyError::new_err(name.to_owned()))
+    }
+
+    fn __contains__(&self, name: &str) -> bool {
+        self.0
+            .outgoing_http
+            .get(name)
+            .map_or_else(|error| error.kind() != Kind::NotFound, |_| true)
+    }
+
+    /// Names of all connections.
+    fn keys(&self) -> Vec<String> {
+        self.0.outgoing_http.names()
+    }
+}
+
+/// A connection over HTTP: `.conn` calls it, and so does the item itself.
+#[pyclass(frozen, module = "_busbar")]
+pub(crate) struct HttpItem {
+    environment: Arc<Environment>,
+    name: String,
+}
+
+#[pymethods]
+impl HttpItem {
+    /// What calls the other side.
+    #[getter]
+    fn conn(&self) -> HttpConn {
+        HttpConn {
+            environment: self.environment.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// Name of the connection.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its configuration.
+    #[getter]
+    fn config<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.conn().config(py)
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        match name {
+            "conn" => Ok(Bound::new(py, self.conn())?.into_any()),
+            "config" => self.config(py),
+            "name" => Ok(PyString::new(py, &self.name).into_any()),
+            _ => Err(PyKeyError::new_err(name.to_owned())),
+        }
+    }
+
+    fn __getattr__<'py>(&self, py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        Bound::new(py, self.conn())?.getattr(name)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<outgoing.http `{}`>", self.name)
+    }
+}
+
+/// Calls the other side of a connection. A correlation id may come first; the current one is sent if none does.
+#[pyclass(frozen, module = "_busbar")]
+pub(crate) struct HttpConn {
+    environment: Arc<Environment>,
+    name: String,
+}
+
+impl HttpConn {
+    /// The connection as it is configured now: services may keep this object for long.
+    fn connection(&self, py: Python<'_>) -> PyResult<Arc<HttpConnection>> {
+        self.environment
+            .outgoing_http
+            .get(&self.name)
+            .map_err(|error| to_python(py, &error, &self.name))
+    }
+
+    fn call<'py>(
+        &self,
+        method: &str,
+        form: Form,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, HttpResponse>> {
+        let py = args.py();
+        let connection = self.connection(py)?;
+        let request = arguments::read(connection.config(), method, form, args, kwargs)?;
+        let format = connection.config().data_format;
+        let body = request.body.clone();
+        let response = turn::block_on(py, &self.environment, async move { connection.send(request).await })
+            .map_err(|error| to_exception(py, &error, &self.name))?;
+        Bound::new(py, HttpResponse::new(response, format, body))
+    }
+}
+
+#[pymethods]
+impl HttpConn {
+    /// `get([cid], params=None, headers=None, timeout=None, ...)`
+    #[pyo3(signature = (*args, **kwargs))]
+    fn get<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, HttpResponse>> {
+        self.call("GET", Form::Params, args, kwargs)
+    }
+
+    /// `head([cid], params=None, headers=None, timeout=None, ...)`
+    #[pyo3(signature = (*args, **kwargs))]
+    fn head<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, HttpResponse>> {
+        self.call("HEAD", Form::Params, args, kwargs)
+    }
+
+    /// `post([cid], data='', params=None, headers=None, json=None, timeout=None, ...)`
+    #[pyo3(signature = (*args, **kwargs))]
+    fn post<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, HttpResponse>> {
+        self.call("POST", Form::Data, args, kwargs)
+    }
+
+    /// The same as `post()`.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn send<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, HttpResponse>> {
+        self.call("POST", Form::Data, args, kwargs)
+    }
+
+    /// `put([cid], data='', params=None, headers=None, json=None, timeout=None, ...)`
+    #[pyo3(signature = (*args, **kwargs))]
+    fn put<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, HttpResponse>> {
+        self.call("PUT", Form::Data, args, kwargs)
+    }
+
+    /// `patch([cid], data='', params=None, headers=None, json=None, timeout=None, ...)`
+    #[pyo3(signature = (*args, **kwargs))]
+    fn patch<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, HttpResponse>> {
+        self.call("PATCH", Form::Data, args, kwargs)
+    }
+
+    /// `delete([cid], data='', params=None, headers=None, ...)`; a dictionary in the first place is `params`.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn delete<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, HttpResponse>> {
+        self.call("DELETE", Form::DataOrParams, args, kwargs)
+    }
+
+    /// `options([cid], data='', params=None, headers=None, ...)`; a dictionary in the first place is `params`.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn options<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, HttpResponse>> {
+        self.call("OPTIONS", Form::DataOrParams, args, kwargs)
+    }
+
+    /// Asks whether the other side is there, with the method that is configured for it. A text report, or the response.
+    #[pyo3(signature = (cid = None, return_response = false, log_verbose = false, *, ping_path = "/"))]
+    fn ping<'py>(
+        &self,
+        py: Python<'py>,
+        cid: Option<String>,
+        return_response: bool,
+        log_verbose: bool,
+        ping_path: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection(py)?;
+        let config = connection.config();
+        let (format, method) = (config.data_format, config.ping_method.clone());
+        let cid = cid.unwrap_or_else(arguments::current_cid);
+        let path = ping_path.to_owned();
+        let pinged = connection.clone();
+        let response = turn::block_on(py, &self.environment, async move { pinged.ping(&path, cid).await })
+            .map_err(|error| to_exception(py, &error, &self.name))?;
+        if log_verbose {
+            tracing::info!(conn.kind = "outgoing.http", conn.name = %self.name, status = response.status, "pinged `{}`", self.name);
+        }
+        if return_response {
+            return Ok(Bound::new(py, HttpResponse::new(response, format, bytes::Bytes::new()))?.into_any());
+        }
+        let report = format!(
+            "{method} {} -> {} {} in {} ms",
+            response.url,
+            response.status,
+            response.reason,
+            response.elapsed.as_millis()
+        );
+        Ok(PyString::new(py, &report).into_any())
+    }
+
+    /// Its configuration, less what is secret.
+    #[getter]
+    fn config<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection(py)?;
+        let config = connection.config();
+        let text = serde_json::to_vec(config).map_err(|error| PyAttributeError::new_err(error.to_string()))?;
+        let values = crate::json::read(py, &text).map_err(PyAttributeError::new_err)?;
+        values.set_item(intern!(py, "name"), &self.name)?;
+        values.set_item(intern!(py, "is_active"), true)?;
+        values.set_item(intern!(py, "address_host"), &config.host)?;
+        values.set_item(intern!(py, "address_url_path"), &config.url_path)?;
+        bunch(py)?.call1((values,))
+    }
+
+    /// Where it leads, names in braces as they are.
+    #[getter]
+    fn address(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.connection(py)?.address().to_owned())
+    }
+
+    /// The names in braces of its address.
+    #[getter]
+    fn path_params(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        Ok(self.connection(py)?.path_params())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<connection of outgoing.http `{}`>", self.name)
+    }
+}

@@ -1,0 +1,547 @@
+//! Commands whose arguments need thought: options, mappings, other orders in Python than on the line.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::faces::redis::Command;
+use crate::faces::redis::errors::data_error;
+use crate::faces::redis::shape::Shape;
+use crate::faces::redis::values::{encode, encode_all, encode_mapping, encode_span, encode_time, is_collection};
+
+/// A method with code of its own.
+pub(super) struct Special {
+    /// Its name in Python.
+    pub(super) name: &'static str,
+    pub(super) build: fn(&Bound<'_, PyTuple>, Option<&Bound<'_, PyDict>>) -> PyResult<Command>,
+}
+
+/// What the replies of these commands become, where they are written out by hand.
+pub(super) static SHAPES: &[(&str, Shape)] = &[
+    ("SET", Shape::Ok),
+    ("MSET", Shape::Ok),
+    ("HMSET", Shape::Ok),
+    ("MSETNX", Shape::Bool),
+    ("SCAN", Shape::Scan),
+    ("SSCAN", Shape::Scan),
+    ("HSCAN", Shape::ScanDict),
+    ("ZSCAN", Shape::ScanScored),
+    ("BLPOP", Shape::Tuple),
+    ("BRPOP", Shape::Tuple),
+    ("BZPOPMIN", Shape::PoppedScore),
+    ("BZPOPMAX", Shape::PoppedScore),
+];
+
+/// Arguments of a call by the names of their parameters.
+struct Call<'py> {
+    method: &'static str,
+    values: Vec<(&'static str, Bound<'py, PyAny>)>,
+    py: Python<'py>,
+}
+
+impl<'py> Call<'py> {
+    fn bind(
+        method: &'static str,
+        names: &[&'static str],
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Self> {
+        if args.len() > names.len() {
+            return Err(PyTypeError::new_err(format!("{method}() was given too many arguments")));
+        }
+        let mut values: Vec<_> = names.iter().copied().zip(args.iter()).collect();
+        for (name, value) in kwargs.into_iter().flatten() {
+            let name: String = name.extract()?;
+            let Some(known) = names.iter().find(|known| **known == name) else {
+                return Err(PyTypeError::new_err(format!(
+                    "{method}() was given an unexpected keyword argument `{name}`"
+                )));
+            };
+            if values.iter().any(|(given, _)| given == known) {
+                return Err(PyTypeError::new_err(format!("{method}() was given `{name}` twice")));
+            }
+            values.push((*known, value));
+        }
+        Ok(Self {
+            method,
+            values,
+            py: args.py(),
+        })
+    }
+
+    fn optional(&self, name: &str) -> Option<&Bound<'py, PyAny>> {
+        self.values
+            .iter()
+            .find(|(given, value)| *given == name && !value.is_none())
+            .map(|(_, value)| value)
+    }
+
+    fn required(&self, name: &str) -> PyResult<&Bound<'py, PyAny>> {
+        // `None` is given too: the error that it is no value comes from there
+        let value = self
+            .values
+            .iter()
+            .find(|(given, _)| *given == name)
+            .map(|(_, value)| value);
+        value.ok_or_else(|| PyTypeError::new_err(format!("{}() needs the argument `{name}`", self.method)))
+    }
+
+    fn flag(&self, name: &str) -> PyResult<bool> {
+        self.optional(name).map_or(Ok(false), |value| value.is_truthy())
+    }
+
+    /// A word for a flag that is true.
+    fn push_flag(&self, words: &mut Vec<Vec<u8>>, name: &str, word: &str) -> PyResult<()> {
+        if self.flag(name)? {
+            words.push(word.as_bytes().to_vec());
+        }
+        Ok(())
+    }
+
+    /// A word and a value, if it is given.
+    fn push_option(&self, words: &mut Vec<Vec<u8>>, name: &str, word: &str) -> PyResult<()> {
+        if let Some(value) = self.optional(name) {
+            words.push(word.as_bytes().to_vec());
+            words.push(encode(value)?);
+        }
+        Ok(())
+    }
+
+    /// `EX`, `PX`, `EXAT` and `PXAT`.
+    fn push_expiry(&self, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
+        for (name, word, is_millis, is_point) in [
+            ("ex", "EX", false, false),
+            ("px", "PX", true, false),
+            ("exat", "EXAT", false, true),
+            ("pxat", "PXAT", true, true),
+        ] {
+            if let Some(value) = self.optional(name) {
+                words.push(word.as_bytes().to_vec());
+                words.push(if is_point {
+                    encode_time(value, is_millis)?
+                } else {
+                    encode_span(value, is_millis)?
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, message: &str) -> PyErr {
+        data_error(self.py, &format!("{}: {message}", self.method))
+    }
+}
+
+fn word(text: &str) -> Vec<u8> {
+    text.as_bytes().to_vec()
+}
+
+fn command(words: Vec<Vec<u8>>, shape: Shape) -> PyResult<Command> {
+    Ok(Command { words, shape })
+}
+
+const fn special(
+    name: &'static str,
+    build: fn(&Bound<'_, PyTuple>, Option<&Bound<'_, PyDict>>) -> PyResult<Command>,
+) -> Special {
+    Special { name, build }
+}
+
+pub(super) static SPECIAL: &[Special] = &[
+    special("set", |args, kwargs| {
+        let names = [
+            "name", "value", "ex", "px", "nx", "xx", "keepttl", "get", "exat", "pxat",
+        ];
+        let call = Call::bind("set", &names, args, kwargs)?;
+        let mut words = vec![
+            word("SET"),
+            encode(call.required("name")?)?,
+            encode(call.required("value")?)?,
+        ];
+        call.push_expiry(&mut words)?;
+        call.push_flag(&mut words, "keepttl", "KEEPTTL")?;
+        call.push_flag(&mut words, "nx", "NX")?;
+        call.push_flag(&mut words, "xx", "XX")?;
+        let is_get = call.flag("get")?;
+        if is_get {
+            words.push(word("GET"));
+        }
+        command(words, if is_get { Shape::Plain } else { Shape::Ok })
+    }),
+    special("getex", |args, kwargs| {
+        let call = Call::bind("getex", &["name", "ex", "px", "exat", "pxat", "persist"], args, kwargs)?;
+        let mut words = vec![word("GETEX"), encode(call.required("name")?)?];
+        call.push_expiry(&mut words)?;
+        call.push_flag(&mut words, "persist", "PERSIST")?;
+        command(words, Shape::Plain)
+    }),
+    special("mset", |args, kwargs| mset("MSET", Shape::Ok, args, kwargs)),
+    special("msetnx", |args, kwargs| mset("MSETNX", Shape::Bool, args, kwargs)),
+    special("copy", |args, kwargs| {
+        let call = Call::bind(
+            "copy",
+            &["source", "destination", "destination_db", "replace"],
+            args,
+            kwargs,
+        )?;
+        let mut words = vec![
+            word("COPY"),
+            encode(call.required("source")?)?,
+            encode(call.required("destination")?)?,
+        ];
+        call.push_option(&mut words, "destination_db", "DB")?;
+        call.push_flag(&mut words, "replace", "REPLACE")?;
+        command(words, Shape::Bool)
+    }),
+    special("hset", |args, kwargs| {
+        let call = Call::bind("hset", &["name", "key", "value", "mapping", "items"], args, kwargs)?;
+        let mut words = vec![word("HSET"), encode(call.required("name")?)?];
+        if let Some(items) = call.optional("items") {
+            encode_all(items, &mut words)?;
+        }
+        if let Some(key) = call.optional("key") {
+            words.push(encode(key)?);
+            // `None` as a value is an error of redis-py's own kind
+            let value = call
+                .values
+                .iter()
+                .find(|(name, _)| *name == "value")
+                .map(|(_, value)| value);
+            words.push(encode(
+                value.ok_or_else(|| call.wrong("'hset' with 'key' needs a 'value'"))?,
+            )?);
+        }
+        if let Some(mapping) = call.optional("mapping") {
+            encode_mapping(mapping, &mut words)?;
+        }
+        if words.len() == 2 {
+            return Err(call.wrong("'hset' with no key value pairs"));
+        }
+        command(words, Shape::Plain)
+    }),
+    special("hmset", |args, kwargs| {
+        let call = Call::bind("hmset", &["name", "mapping"], args, kwargs)?;
+        let mut words = vec![word("HMSET"), encode(call.required("name")?)?];
+        encode_mapping(call.required("mapping")?, &mut words)?;
+        if words.len() == 2 {
+            return Err(call.wrong("'hmset' with 'mapping' of length 0"));
+        }
+        command(words, Shape::Ok)
+    }),
+    special("blpop", |args, kwargs| {
+        blocking_pop("BLPOP", Shape::Tuple, args, kwargs)
+    }),
+    special("brpop", |args, kwargs| {
+        blocking_pop("BRPOP", Shape::Tuple, args, kwargs)
+    }),
+    special("bzpopmin", |args, kwargs| {
+        blocking_pop("BZPOPMIN", Shape::PoppedScore, args, kwargs)
+    }),
+    special("bzpopmax", |args, kwargs| {
+        blocking_pop("BZPOPMAX", Shape::PoppedScore, args, kwargs)
+    }),
+    special("blmove", |args, kwargs| {
+        let call = Call::bind(
+            "blmove",
+            &["first_list", "second_list", "timeout", "src", "dest"],
+            args,
+            kwargs,
+        )?;
+        let side = |name, default| call.optional(name).map_or_else(|| Ok(word(default)), encode);
+        let words = vec![
+            word("BLMOVE"),
+            encode(call.required("first_list")?)?,
+            encode(call.required("second_list")?)?,
+            side("src", "LEFT")?,
+            side("dest", "RIGHT")?,
+            encode(call.required("timeout")?)?,
+        ];
+        command(words, Shape::Plain)
+    }),
+    special("sort", |args, kwargs| {
+        let names = ["name", "start", "num", "by", "get", "desc", "alpha", "store", "groups"];
+        let call = Call::bind("sort", &names, args, kwargs)?;
+        let mut words = vec![word("SORT"), encode(call.required("name")?)?];
+        call.push_option(&mut words, "by", "BY")?;
+        push_limit(&call, &mut words)?;
+        if let Some(get) = call.optional("get") {
+            let mut patterns = Vec::new();
+            encode_all(get, &mut patterns)?;
+            for pattern in patterns {
+                words.push(word("GET"));
+                words.push(pattern);
+            }
+        }
+        call.push_flag(&mut words, "desc", "DESC")?;
+        call.push_flag(&mut words, "alpha", "ALPHA")?;
+        call.push_option(&mut words, "store", "STORE")?;
+        command(words, Shape::Plain)
+    }),
+    special("zadd", |args, kwargs| {
+        let call = Call::bind(
+            "zadd",
+            &["name", "mapping", "nx", "xx", "ch", "incr", "gt", "lt"],
+            args,
+            kwargs,
+        )?;
+        let mut words = vec![word("ZADD"), encode(call.required("name")?)?];
+        if call.flag("nx")? && call.flag("xx")? {
+            return Err(call.wrong("ZADD allows either 'nx' or 'xx', not both"));
+        }
+        for (name, flag) in [
+            ("nx", "NX"),
+            ("xx", "XX"),
+            ("gt", "GT"),
+            ("lt", "LT"),
+            ("ch", "CH"),
+            ("incr", "INCR"),
+        ] {
+            call.push_flag(&mut words, name, flag)?;
+        }
+        let before = words.len();
+        let mut pairs = Vec::new();
+        encode_mapping(call.required("mapping")?, &mut pairs)?;
+        for pair in pairs.chunks_exact(2) {
+            // members come first in Python, scores on the line
+            words.push(pair[1].clone());
+            words.push(pair[0].clone());
+        }
+        if words.len() == before {
+            return Err(call.wrong("ZADD requires at least one element/score pair"));
+        }
+        command(words, if call.flag("incr")? { Shape::Float } else { Shape::Plain })
+    }),
+    special("zrange", |args, kwargs| {
+        let names = [
+            "name",
+            "start",
+            "end",
+            "desc",
+            "withscores",
+            "score_cast_func",
+            "byscore",
+            "bylex",
+            "offset",
+            "num",
+        ];
+        let call = Call::bind("zrange", &names, args, kwargs)?;
+        let mut words = vec![
+            word("ZRANGE"),
+            encode(call.required("name")?)?,
+            encode(call.required("start")?)?,
+            encode(call.required("end")?)?,
+        ];
+        call.push_flag(&mut words, "byscore", "BYSCORE")?;
+        call.push_flag(&mut words, "bylex", "BYLEX")?;
+        call.push_flag(&mut words, "desc", "REV")?;
+        if let (Some(offset), Some(num)) = (call.optional("offset"), call.optional("num")) {
+            words.extend([word("LIMIT"), encode(offset)?, encode(num)?]);
+        }
+        with_scores(&call, words)
+    }),
+    special("zrevrange", |args, kwargs| {
+        let call = Call::bind(
+            "zrevrange",
+            &["name", "start", "end", "withscores", "score_cast_func"],
+            args,
+            kwargs,
+        )?;
+        let words = vec![
+            word("ZREVRANGE"),
+            encode(call.required("name")?)?,
+            encode(call.required("start")?)?,
+            encode(call.required("end")?)?,
+        ];
+        with_scores(&call, words)
+    }),
+    special("zrangebyscore", |args, kwargs| {
+        by_score("ZRANGEBYSCORE", ["min", "max"], args, kwargs)
+    }),
+    special("zrevrangebyscore", |args, kwargs| {
+        by_score("ZREVRANGEBYSCORE", ["max", "min"], args, kwargs)
+    }),
+    special("zrangebylex", |args, kwargs| {
+        by_lex("ZRANGEBYLEX", ["min", "max"], args, kwargs)
+    }),
+    special("zrevrangebylex", |args, kwargs| {
+        by_lex("ZREVRANGEBYLEX", ["max", "min"], args, kwargs)
+    }),
+    special("zunionstore", |args, kwargs| store("ZUNIONSTORE", args, kwargs)),
+    special("zinterstore", |args, kwargs| store("ZINTERSTORE", args, kwargs)),
+    special("scan", |args, kwargs| {
+        let call = Call::bind("scan", &["cursor", "match", "count", "_type"], args, kwargs)?;
+        scan(&call, vec![word("SCAN")], Shape::Scan)
+    }),
+    special("sscan", |args, kwargs| scan_of("SSCAN", Shape::Scan, args, kwargs)),
+    special("hscan", |args, kwargs| scan_of("HSCAN", Shape::ScanDict, args, kwargs)),
+    special("zscan", |args, kwargs| {
+        scan_of("ZSCAN", Shape::ScanScored, args, kwargs)
+    }),
+];
+
+fn mset(
+    name: &'static str,
+    shape: Shape,
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Command> {
+    // older services give the pairs as keyword arguments
+    let mut words = vec![word(name)];
+    for mapping in args {
+        encode_mapping(&mapping, &mut words)?;
+    }
+    if let Some(kwargs) = kwargs {
+        match kwargs.get_item("mapping")? {
+            Some(mapping) if kwargs.len() == 1 && mapping.is_instance_of::<PyDict>() => {
+                encode_mapping(&mapping, &mut words)?
+            }
+            _ => encode_mapping(kwargs.as_any(), &mut words)?,
+        }
+    }
+    command(words, shape)
+}
+
+fn blocking_pop(
+    name: &'static str,
+    shape: Shape,
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Command> {
+    let call = Call::bind(name, &["keys", "timeout"], args, kwargs)?;
+    let mut words = vec![word(name)];
+    encode_all(call.required("keys")?, &mut words)?;
+    words.push(call.optional("timeout").map_or_else(|| Ok(word("0")), encode)?);
+    command(words, shape)
+}
+
+fn push_limit(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
+    match (call.optional("start"), call.optional("num")) {
+        (Some(start), Some(num)) => words.extend([word("LIMIT"), encode(start)?, encode(num)?]),
+        (None, None) => {}
+        _ => return Err(call.wrong("``start`` and ``num`` must both be specified")),
+    }
+    Ok(())
+}
+
+fn with_scores(call: &Call<'_>, mut words: Vec<Vec<u8>>) -> PyResult<Command> {
+    let is_scored = call.flag("withscores")?;
+    if is_scored {
+        words.push(word("WITHSCORES"));
+    }
+    command(words, if is_scored { Shape::Scored } else { Shape::Plain })
+}
+
+fn by_score(
+    name: &'static str,
+    [first, second]: [&'static str; 2],
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Command> {
+    let call = Call::bind(
+        name,
+        &["name", first, second, "start", "num", "withscores", "score_cast_func"],
+        args,
+        kwargs,
+    )?;
+    let mut words = vec![
+        word(name),
+        encode(call.required("name")?)?,
+        encode(call.required(first)?)?,
+        encode(call.required(second)?)?,
+    ];
+    push_limit(&call, &mut words)?;
+    with_scores(&call, words)
+}
+
+fn by_lex(
+    name: &'static str,
+    [first, second]: [&'static str; 2],
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Command> {
+    let call = Call::bind(name, &["name", first, second, "start", "num"], args, kwargs)?;
+    let mut words = vec![
+        word(name),
+        encode(call.required("name")?)?,
+        encode(call.required(first)?)?,
+        encode(call.required(second)?)?,
+    ];
+    push_limit(&call, &mut words)?;
+    command(words, Shape::Plain)
+}
+
+fn store(name: &'static str, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Command> {
+    let call = Call::bind(name, &["dest", "keys", "aggregate"], args, kwargs)?;
+    let keys = call.required("keys")?;
+    let mut names = Vec::new();
+    let mut weights = Vec::new();
+    if keys.is_instance_of::<PyDict>() {
+        let mut pairs = Vec::new();
+        encode_mapping(keys, &mut pairs)?;
+        for pair in pairs.chunks_exact(2) {
+            names.push(pair[0].clone());
+            weights.push(pair[1].clone());
+        }
+    } else {
+        encode_all(keys, &mut names)?;
+    }
+    let mut words = vec![
+        word(name),
+        encode(call.required("dest")?)?,
+        word(&names.len().to_string()),
+    ];
+    words.extend(names);
+    if !weights.is_empty() {
+        words.push(word("WEIGHTS"));
+        words.extend(weights);
+    }
+    call.push_option(&mut words, "aggregate", "AGGREGATE")?;
+    command(words, Shape::Plain)
+}
+
+fn scan_of(
+    name: &'static str,
+    shape: Shape,
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Command> {
+    let call = Call::bind(
+        name,
+        &["name", "cursor", "match", "count", "score_cast_func"],
+        args,
+        kwargs,
+    )?;
+    let words = vec![word(name), encode(call.required("name")?)?];
+    scan(&call, words, shape)
+}
+
+fn scan(call: &Call<'_>, mut words: Vec<Vec<u8>>, shape: Shape) -> PyResult<Command> {
+    words.push(call.optional("cursor").map_or_else(|| Ok(word("0")), encode)?);
+    call.push_option(&mut words, "match", "MATCH")?;
+    call.push_option(&mut words, "count", "COUNT")?;
+    call.push_option(&mut words, "_type", "TYPE")?;
+    command(words, shape)
+}
+
+/// The words of a command that a service wrote out: `execute_command('CONFIG GET', 'maxmemory')`.
+pub(super) fn by_hand(args: &Bound<'_, PyTuple>) -> PyResult<Vec<Vec<u8>>> {
+    let mut words = Vec::with_capacity(args.len());
+    for (index, value) in args.iter().enumerate() {
+        if index == 0 {
+            let name = encode(&value)?;
+            words.extend(
+                name.split(|byte| *byte == b' ')
+                    .filter(|word| !word.is_empty())
+                    .map(<[u8]>::to_vec),
+            );
+        } else if is_collection(&value) {
+            return Err(data_error(args.py(), "a command takes values, not collections of them"));
+        } else {
+            words.push(encode(&value)?);
+        }
+    }
+    if words.is_empty() {
+        return Err(PyTypeError::new_err("execute_command() needs the name of a command"));
+    }
+    Ok(words)
+}

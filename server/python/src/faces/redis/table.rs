@@ -1,0 +1,443 @@
+//! Commands whose arguments go out in the order in which they come in.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::faces::redis::shape::Shape;
+use crate::faces::redis::values::{encode, encode_all, encode_span, encode_time};
+use crate::faces::redis::{Command, special};
+
+use self::Param::{All, Arg, Default, Flag, Maybe, Prefixed, Rest, Span, Time};
+
+/// A method of the face.
+pub(super) struct Spec {
+    /// Its name in Python.
+    pub(super) name: &'static str,
+    /// The command's words.
+    command: &'static str,
+    params: &'static [Param],
+    pub(super) shape: Shape,
+}
+
+/// A parameter.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Param {
+    /// Must be given.
+    Arg(&'static str),
+    /// Has a default.
+    Default(&'static str, &'static str),
+    /// Is sent if it is given.
+    Maybe(&'static str),
+    /// Is sent behind a word if it is given.
+    Prefixed(&'static str, &'static str),
+    /// A word that is sent if it is true.
+    Flag(&'static str, &'static str),
+    /// A time span; in milliseconds or seconds.
+    Span(&'static str, bool),
+    /// A point in time; in milliseconds or seconds.
+    Time(&'static str, bool),
+    /// All further positional arguments, a value each.
+    Rest,
+    /// A list or a value, and all further positional arguments.
+    All(&'static str),
+}
+
+/// How a method makes its command.
+#[derive(Clone, Copy)]
+pub(super) enum Method {
+    Simple(&'static Spec),
+    Special(&'static special::Special),
+}
+
+impl Method {
+    /// The method of that name.
+    pub(super) fn find(name: &str) -> Option<Self> {
+        let special = special::SPECIAL
+            .iter()
+            .find(|special| special.name == name)
+            .map(Self::Special);
+        special.or_else(|| TABLE.iter().find(|spec| spec.name == name).map(Self::Simple))
+    }
+
+    /// Names of all methods.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        TABLE
+            .iter()
+            .map(|spec| spec.name)
+            .chain(special::SPECIAL.iter().map(|special| special.name))
+    }
+
+    /// Makes the command.
+    pub(super) fn build(self, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Command> {
+        match self {
+            Self::Simple(spec) => spec.build(args, kwargs),
+            Self::Special(special) => (special.build)(args, kwargs),
+        }
+    }
+}
+
+/// What the reply of a command becomes that was written out by hand.
+pub(super) fn shape_of(words: &[Vec<u8>]) -> Shape {
+    let is_it = |command: &str| {
+        let mut parts = command.split(' ').enumerate();
+        parts.all(|(index, part)| {
+            words
+                .get(index)
+                .is_some_and(|word| word.eq_ignore_ascii_case(part.as_bytes()))
+        })
+    };
+    if is_it("ZRANGE") || is_it("ZREVRANGE") || is_it("ZRANGEBYSCORE") || is_it("ZREVRANGEBYSCORE") {
+        let is_scored = words.iter().any(|word| word.eq_ignore_ascii_case(b"WITHSCORES"));
+        return if is_scored { Shape::Scored } else { Shape::Plain };
+    }
+    let simple = TABLE.iter().find(|spec| is_it(spec.command)).map(|spec| spec.shape);
+    simple
+        .or_else(|| {
+            special::SHAPES
+                .iter()
+                .find(|(command, _)| is_it(command))
+                .map(|(_, shape)| *shape)
+        })
+        .unwrap_or(Shape::Plain)
+}
+
+impl Spec {
+    fn build(&self, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Command> {
+        let mut words: Vec<Vec<u8>> = self.command.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        let mut positional = args.iter();
+        let mut used = 0;
+        let mut by_name = |name: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
+            let value = kwargs.map(|kwargs| kwargs.get_item(name)).transpose()?.flatten();
+            used += usize::from(value.is_some());
+            Ok(value)
+        };
+        for param in self.params {
+            match *param {
+                Arg(name) | Span(name, _) | Time(name, _) => {
+                    let value = match positional.next() {
+                        Some(value) => value,
+                        None => by_name(name)?.ok_or_else(|| self.missing(name))?,
+                    };
+                    words.push(match *param {
+                        Span(_, is_millis) => encode_span(&value, is_millis)?,
+                        Time(_, is_millis) => encode_time(&value, is_millis)?,
+                        _ => encode(&value)?,
+                    });
+                }
+                Default(name, default) => match positional
+                    .next()
+                    .map_or_else(|| by_name(name), |value| Ok(Some(value)))?
+                {
+                    Some(value) => words.push(encode(&value)?),
+                    None => words.push(default.as_bytes().to_vec()),
+                },
+                Maybe(name) | Prefixed(name, _) => {
+                    let value = positional
+                        .next()
+                        .map_or_else(|| by_name(name), |value| Ok(Some(value)))?;
+                    if let Some(value) = value.filter(|value| !value.is_none()) {
+                        if let Prefixed(_, prefix) = *param {
+                            words.push(prefix.as_bytes().to_vec());
+                        }
+                        words.push(encode(&value)?);
+                    }
+                }
+                Flag(name, word) => {
+                    let value = positional
+                        .next()
+                        .map_or_else(|| by_name(name), |value| Ok(Some(value)))?;
+                    if value.map_or(Ok(false), |value| value.is_truthy())? {
+                        words.push(word.as_bytes().to_vec());
+                    }
+                }
+                Rest => {
+                    for value in positional.by_ref() {
+                        words.push(encode(&value)?);
+                    }
+                }
+                All(name) => {
+                    let first = positional
+                        .next()
+                        .map_or_else(|| by_name(name), |value| Ok(Some(value)))?;
+                    encode_all(&first.ok_or_else(|| self.missing(name))?, &mut words)?;
+                    for value in positional.by_ref() {
+                        words.push(encode(&value)?);
+                    }
+                }
+            }
+        }
+        if positional.next().is_some() {
+            return Err(PyTypeError::new_err(format!(
+                "{}() was given too many arguments",
+                self.name
+            )));
+        }
+        if used < kwargs.map_or(0, |kwargs| kwargs.len()) {
+            return Err(PyTypeError::new_err(format!(
+                "{}() was given an unexpected or repeated keyword argument",
+                self.name
+            )));
+        }
+        Ok(Command {
+            words,
+            shape: self.shape,
+        })
+    }
+
+    fn missing(&self, name: &str) -> PyErr {
+        PyTypeError::new_err(format!("{}() needs the argument `{name}`", self.name))
+    }
+}
+
+const fn spec(name: &'static str, command: &'static str, params: &'static [Param], shape: Shape) -> Spec {
+    Spec {
+        name,
+        command,
+        params,
+        shape,
+    }
+}
+
+const NAME: Param = Arg("name");
+const VALUE: Param = Arg("value");
+const NX: Param = Flag("nx", "NX");
+const XX: Param = Flag("xx", "XX");
+const GT: Param = Flag("gt", "GT");
+const LT: Param = Flag("lt", "LT");
+
+static TABLE: &[Spec] = &[
+    // strings
+    spec("append", "APPEND", &[Arg("key"), VALUE], Shape::Plain),
+    spec(
+        "bitcount",
+        "BITCOUNT",
+        &[Arg("key"), Maybe("start"), Maybe("end"), Maybe("mode")],
+        Shape::Plain,
+    ),
+    spec(
+        "bitpos",
+        "BITPOS",
+        &[Arg("key"), Arg("bit"), Maybe("start"), Maybe("end"), Maybe("mode")],
+        Shape::Plain,
+    ),
+    spec("decr", "DECRBY", &[NAME, Default("amount", "1")], Shape::Plain),
+    spec("decrby", "DECRBY", &[NAME, Default("amount", "1")], Shape::Plain),
+    spec("get", "GET", &[NAME], Shape::Plain),
+    spec("getbit", "GETBIT", &[NAME, Arg("offset")], Shape::Plain),
+    spec("getdel", "GETDEL", &[NAME], Shape::Plain),
+    spec(
+        "getrange",
+        "GETRANGE",
+        &[Arg("key"), Arg("start"), Arg("end")],
+        Shape::Plain,
+    ),
+    spec("getset", "GETSET", &[NAME, VALUE], Shape::Plain),
+    spec("incr", "INCRBY", &[NAME, Default("amount", "1")], Shape::Plain),
+    spec("incrby", "INCRBY", &[NAME, Default("amount", "1")], Shape::Plain),
+    spec(
+        "incrbyfloat",
+        "INCRBYFLOAT",
+        &[NAME, Default("amount", "1.0")],
+        Shape::Float,
+    ),
+    spec("mget", "MGET", &[All("keys")], Shape::Plain),
+    spec("psetex", "PSETEX", &[NAME, Span("time_ms", true), VALUE], Shape::Ok),
+    spec("setbit", "SETBIT", &[NAME, Arg("offset"), VALUE], Shape::Plain),
+    spec("setex", "SETEX", &[NAME, Span("time", false), VALUE], Shape::Ok),
+    spec("setnx", "SETNX", &[NAME, VALUE], Shape::Bool),
+    spec("setrange", "SETRANGE", &[NAME, Arg("offset"), VALUE], Shape::Plain),
+    spec("strlen", "STRLEN", &[NAME], Shape::Plain),
+    spec(
+        "substr",
+        "SUBSTR",
+        &[NAME, Arg("start"), Default("end", "-1")],
+        Shape::Plain,
+    ),
+    // keys
+    spec("delete", "DEL", &[Rest], Shape::Plain),
+    spec("exists", "EXISTS", &[Rest], Shape::Plain),
+    spec(
+        "expire",
+        "EXPIRE",
+        &[NAME, Span("time", false), NX, XX, GT, LT],
+        Shape::Bool,
+    ),
+    spec(
+        "expireat",
+        "EXPIREAT",
+        &[NAME, Time("when", false), NX, XX, GT, LT],
+        Shape::Bool,
+    ),
+    spec("expiretime", "EXPIRETIME", &[Arg("key")], Shape::Plain),
+    spec("keys", "KEYS", &[Default("pattern", "*")], Shape::Plain),
+    spec("move", "MOVE", &[NAME, Arg("db")], Shape::Bool),
+    spec("object", "OBJECT", &[Arg("infotype"), Arg("key")], Shape::Plain),
+    spec("persist", "PERSIST", &[NAME], Shape::Bool),
+    spec(
+        "pexpire",
+        "PEXPIRE",
+        &[NAME, Span("time", true), NX, XX, GT, LT],
+        Shape::Bool,
+    ),
+    spec(
+        "pexpireat",
+        "PEXPIREAT",
+        &[NAME, Time("when", true), NX, XX, GT, LT],
+        Shape::Bool,
+    ),
+    spec("pexpiretime", "PEXPIRETIME", &[Arg("key")], Shape::Plain),
+    spec("pttl", "PTTL", &[NAME], Shape::Plain),
+    spec("randomkey", "RANDOMKEY", &[], Shape::Plain),
+    spec("rename", "RENAME", &[Arg("src"), Arg("dst")], Shape::Ok),
+    spec("renamenx", "RENAMENX", &[Arg("src"), Arg("dst")], Shape::Bool),
+    spec("touch", "TOUCH", &[Rest], Shape::Plain),
+    spec("ttl", "TTL", &[NAME], Shape::Plain),
+    spec("type", "TYPE", &[NAME], Shape::Plain),
+    spec("unlink", "UNLINK", &[Rest], Shape::Plain),
+    // hashes
+    spec("hdel", "HDEL", &[NAME, Rest], Shape::Plain),
+    spec("hexists", "HEXISTS", &[NAME, Arg("key")], Shape::Bool),
+    spec("hget", "HGET", &[NAME, Arg("key")], Shape::Plain),
+    spec("hgetall", "HGETALL", &[NAME], Shape::Dict),
+    spec(
+        "hincrby",
+        "HINCRBY",
+        &[NAME, Arg("key"), Default("amount", "1")],
+        Shape::Plain,
+    ),
+    spec(
+        "hincrbyfloat",
+        "HINCRBYFLOAT",
+        &[NAME, Arg("key"), Default("amount", "1.0")],
+        Shape::Float,
+    ),
+    spec("hkeys", "HKEYS", &[NAME], Shape::Plain),
+    spec("hlen", "HLEN", &[NAME], Shape::Plain),
+    spec("hmget", "HMGET", &[NAME, All("keys")], Shape::Plain),
+    spec(
+        "hrandfield",
+        "HRANDFIELD",
+        &[Arg("key"), Maybe("count"), Flag("withvalues", "WITHVALUES")],
+        Shape::Plain,
+    ),
+    spec("hsetnx", "HSETNX", &[NAME, Arg("key"), VALUE], Shape::Bool),
+    spec("hstrlen", "HSTRLEN", &[NAME, Arg("key")], Shape::Plain),
+    spec("hvals", "HVALS", &[NAME], Shape::Plain),
+    // lists
+    spec(
+        "brpoplpush",
+        "BRPOPLPUSH",
+        &[Arg("src"), Arg("dst"), Default("timeout", "0")],
+        Shape::Plain,
+    ),
+    spec("lindex", "LINDEX", &[NAME, Arg("index")], Shape::Plain),
+    spec(
+        "linsert",
+        "LINSERT",
+        &[NAME, Arg("where"), Arg("refvalue"), VALUE],
+        Shape::Plain,
+    ),
+    spec("llen", "LLEN", &[NAME], Shape::Plain),
+    spec(
+        "lmove",
+        "LMOVE",
+        &[
+            Arg("first_list"),
+            Arg("second_list"),
+            Default("src", "LEFT"),
+            Default("dest", "RIGHT"),
+        ],
+        Shape::Plain,
+    ),
+    spec("lpop", "LPOP", &[NAME, Maybe("count")], Shape::Plain),
+    spec(
+        "lpos",
+        "LPOS",
+        &[
+            NAME,
+            VALUE,
+            Prefixed("rank", "RANK"),
+            Prefixed("count", "COUNT"),
+            Prefixed("maxlen", "MAXLEN"),
+        ],
+        Shape::Plain,
+    ),
+    spec("lpush", "LPUSH", &[NAME, Rest], Shape::Plain),
+    spec("lpushx", "LPUSHX", &[NAME, Rest], Shape::Plain),
+    spec("lrange", "LRANGE", &[NAME, Arg("start"), Arg("end")], Shape::Plain),
+    spec("lrem", "LREM", &[NAME, Arg("count"), VALUE], Shape::Plain),
+    spec("lset", "LSET", &[NAME, Arg("index"), VALUE], Shape::Ok),
+    spec("ltrim", "LTRIM", &[NAME, Arg("start"), Arg("end")], Shape::Ok),
+    spec("rpop", "RPOP", &[NAME, Maybe("count")], Shape::Plain),
+    spec("rpoplpush", "RPOPLPUSH", &[Arg("src"), Arg("dst")], Shape::Plain),
+    spec("rpush", "RPUSH", &[NAME, Rest], Shape::Plain),
+    spec("rpushx", "RPUSHX", &[NAME, Rest], Shape::Plain),
+    // sets
+    spec("sadd", "SADD", &[NAME, Rest], Shape::Plain),
+    spec("scard", "SCARD", &[NAME], Shape::Plain),
+    spec("sdiff", "SDIFF", &[All("keys")], Shape::Set),
+    spec("sdiffstore", "SDIFFSTORE", &[Arg("dest"), All("keys")], Shape::Plain),
+    spec("sinter", "SINTER", &[All("keys")], Shape::Set),
+    spec("sinterstore", "SINTERSTORE", &[Arg("dest"), All("keys")], Shape::Plain),
+    spec("sismember", "SISMEMBER", &[NAME, VALUE], Shape::Bool),
+    spec("smembers", "SMEMBERS", &[NAME], Shape::Set),
+    spec("smismember", "SMISMEMBER", &[NAME, All("values")], Shape::Bools),
+    spec("smove", "SMOVE", &[Arg("src"), Arg("dst"), VALUE], Shape::Bool),
+    spec("spop", "SPOP", &[NAME, Maybe("count")], Shape::Plain),
+    spec("srandmember", "SRANDMEMBER", &[NAME, Maybe("number")], Shape::Plain),
+    spec("srem", "SREM", &[NAME, Rest], Shape::Plain),
+    spec("sunion", "SUNION", &[All("keys")], Shape::Set),
+    spec("sunionstore", "SUNIONSTORE", &[Arg("dest"), All("keys")], Shape::Plain),
+    // sorted sets
+    spec("zcard", "ZCARD", &[NAME], Shape::Plain),
+    spec("zcount", "ZCOUNT", &[NAME, Arg("min"), Arg("max")], Shape::Plain),
+    spec("zincrby", "ZINCRBY", &[NAME, Arg("amount"), VALUE], Shape::Float),
+    spec("zlexcount", "ZLEXCOUNT", &[NAME, Arg("min"), Arg("max")], Shape::Plain),
+    spec("zmscore", "ZMSCORE", &[Arg("key"), All("members")], Shape::Floats),
+    spec("zpopmax", "ZPOPMAX", &[NAME, Maybe("count")], Shape::Scored),
+    spec("zpopmin", "ZPOPMIN", &[NAME, Maybe("count")], Shape::Scored),
+    spec("zrank", "ZRANK", &[NAME, VALUE], Shape::Plain),
+    spec("zrem", "ZREM", &[NAME, Rest], Shape::Plain),
+    spec(
+        "zremrangebylex",
+        "ZREMRANGEBYLEX",
+        &[NAME, Arg("min"), Arg("max")],
+        Shape::Plain,
+    ),
+    spec(
+        "zremrangebyrank",
+        "ZREMRANGEBYRANK",
+        &[NAME, Arg("min"), Arg("max")],
+        Shape::Plain,
+    ),
+    spec(
+        "zremrangebyscore",
+        "ZREMRANGEBYSCORE",
+        &[NAME, Arg("min"), Arg("max")],
+        Shape::Plain,
+    ),
+    spec("zrevrank", "ZREVRANK", &[NAME, VALUE], Shape::Plain),
+    spec("zscore", "ZSCORE", &[NAME, VALUE], Shape::Float),
+    // counting
+    spec("pfadd", "PFADD", &[NAME, Rest], Shape::Bool),
+    spec("pfcount", "PFCOUNT", &[Rest], Shape::Plain),
+    spec("pfmerge", "PFMERGE", &[Arg("dest"), Rest], Shape::Ok),
+    // scripts, messages, the server
+    spec("config_get", "CONFIG GET", &[Default("pattern", "*")], Shape::Dict),
+    spec("config_set", "CONFIG SET", &[NAME, VALUE], Shape::Ok),
+    spec("dbsize", "DBSIZE", &[], Shape::Plain),
+    spec("echo", "ECHO", &[VALUE], Shape::Plain),
+    spec("eval", "EVAL", &[Arg("script"), Arg("numkeys"), Rest], Shape::Plain),
+    spec("evalsha", "EVALSHA", &[Arg("sha"), Arg("numkeys"), Rest], Shape::Plain),
+    spec("flushall", "FLUSHALL", &[Flag("asynchronous", "ASYNC")], Shape::Ok),
+    spec("flushdb", "FLUSHDB", &[Flag("asynchronous", "ASYNC")], Shape::Ok),
+    spec("info", "INFO", &[Maybe("section")], Shape::Info),
+    spec("lastsave", "LASTSAVE", &[], Shape::Plain),
+    spec("ping", "PING", &[], Shape::Pong),
+    spec("publish", "PUBLISH", &[Arg("channel"), Arg("message")], Shape::Plain),
+    spec("script_exists", "SCRIPT EXISTS", &[Rest], Shape::Bools),
+    spec("script_flush", "SCRIPT FLUSH", &[Maybe("sync_type")], Shape::Ok),
+    spec("script_load", "SCRIPT LOAD", &[Arg("script")], Shape::Plain),
+    spec("time", "TIME", &[], Shape::Time),
+];

@@ -1,0 +1,215 @@
+//! The face against a real Redis. Keys begin with a prefix of their own and are removed.
+
+use crate::testing::{attach, deploy};
+
+fn passes(code: &str) {
+    let indented: String = code.lines().map(|line| format!("            {line}\n")).collect();
+    let code = format!(
+        "
+import uuid, time, datetime
+class S(Service):
+    def handle(self):
+        r = self.kvdb.conn
+        p = 'busbar-test:' + uuid.uuid4().hex + ':'
+        def fails(name, call, *args, **kwargs):
+            from busbar.kvdb import exceptions
+            try: call(*args, **kwargs)
+            except getattr(exceptions, name) as e: return str(e)
+            else: assert False, name
+        try:
+{indented}
+        finally:
+            for key in list(r.scan_iter(p + '*', count=1000)): r.delete(key)
+        self.response.payload = 'ok'
+"
+    );
+    attach(|py| {
+        let deployed = deploy(py, &code);
+        assert_eq!(deployed.text(py, "s", ""), "ok");
+    });
+}
+
+#[test]
+fn strings_and_keys() {
+    passes(
+        "
+assert r.set(p + 'a', 'é') is True and r.get(p + 'a') == 'é' and r.get(p + 'b') is None
+assert r.set(p + 'a', 1, nx=True) is None and r.set(p + 'a', 1.5, ex=100, xx=True) is True and r.ttl(p + 'a') > 90
+assert r.set(p + 'a', b'x', px=datetime.timedelta(seconds=50), get=True) == '1.5' and 0 < r.pttl(p + 'a') <= 50000
+assert r.incr(p + 'n') == 1 and r.incr(p + 'n', 5) == 6 and r.decr(p + 'n', amount=2) == 4 and r.incrbyfloat(p + 'n', 0.5) == 4.5
+assert r.mset({p + 'x': 1, p + 'y': 2}) is True and r.mget(p + 'x', p + 'y', p + 'z') == ['1', '2', None] == r.mget([p + 'x', p + 'y', p + 'z'])
+assert r.msetnx({p + 'x': 1}) is False and r.setnx(p + 'w', 1) is True and r.append(p + 'w', 23) == 3 and r.strlen(p + 'w') == 3
+assert r.getrange(p + 'w', 0, 1) == '12' and r.getset(p + 'w', 'v') == '123' and r.getdel(p + 'w') == 'v'
+assert r.setex(p + 'e', 100, 'v') is True and r.psetex(p + 'e', 100000, 'v') is True
+assert r.exists(p + 'e', p + 'x', p + 'none') == 2 and r.type(p + 'x') == 'string' and r.persist(p + 'e') is True
+assert r.expire(p + 'x', 100) is True and r.expire(p + 'none', 1) is False and r.expireat(p + 'x', int(time.time()) + 50) is True
+assert r.expire(p + 'x', datetime.timedelta(seconds=60)) and 50 < r.ttl(p + 'x') <= 60 and r.ttl(p + 'none') == -2
+assert r.rename(p + 'x', p + 'r') is True and r.renamenx(p + 'r', p + 'y') is False and sorted(r.keys(p + '[ry]')) == [p + 'r', p + 'y']
+assert r.delete(p + 'r', p + 'y') == 2 and r.unlink(p + 'none') == 0 and r.copy(p + 'n', p + 'm') is True
+assert r[p + 'n'] == '4.5' and p + 'n' in r and p + 'none' not in r
+r[p + 'i'] = 'item'
+del r[p + 'i']
+try: r[p + 'i']
+except KeyError: pass
+else: assert False
+assert r.ping() is True and r.echo('x') == 'x' and len(r.time()) == 2 and r.dbsize() > 0 and r.info('server')['redis_version']
+assert self.kvdb.get(p + 'n') == '4.5' and self.out.redis.conn.get(p + 'n') == '4.5'
+",
+    );
+}
+
+#[test]
+fn hashes_lists_and_sets() {
+    passes(
+        "
+h = p + 'h'
+assert r.hset(h, 'a', 1) == 1 and r.hset(h, mapping={'b': 2, 'c': 'x'}) == 2 and r.hset(h, items=['d', 4]) == 1
+assert r.hgetall(h) == {'a': '1', 'b': '2', 'c': 'x', 'd': '4'} and r.hgetall(p + 'none') == {}
+assert r.hget(h, 'a') == '1' and r.hget(h, 'z') is None and r.hmget(h, 'a', 'z') == ['1', None] == r.hmget(h, ['a', 'z'])
+assert r.hmset(h, {'a': 5}) is True and r.hincrby(h, 'a') == 6 and r.hincrbyfloat(h, 'a', 0.5) == 6.5
+assert r.hexists(h, 'a') is True and r.hlen(h) == 4 and sorted(r.hkeys(h)) == ['a', 'b', 'c', 'd'] and len(r.hvals(h)) == 4
+assert r.hsetnx(h, 'a', 1) is False and r.hdel(h, 'a', 'b', 'z') == 2 and dict(r.hscan_iter(h)) == {'c': 'x', 'd': '4'}
+assert r.hscan(h) == (0, {'c': 'x', 'd': '4'}) and r.hstrlen(h, 'c') == 1
+l = p + 'l'
+assert r.rpush(l, 'a', 'b') == 2 and r.lpush(l, 'z') == 3 and r.lrange(l, 0, -1) == ['z', 'a', 'b'] and 'a' in r.lrange(l, 0, -1)
+assert r.llen(l) == 3 and r.lindex(l, 0) == 'z' and r.lset(l, 0, 'y') is True and r.linsert(l, 'BEFORE', 'a', 'x') == 4
+assert r.lpop(l) == 'y' and r.rpop(l) == 'b' and r.lpop(p + 'none') is None and r.rpush(l, 1, 2, 3) == 5 and r.lpop(l, 2) == ['x', 'a']
+assert r.lrem(l, 0, 1) == 1 and r.ltrim(l, 0, 0) is True and r.rpoplpush(l, p + 'l2') == '2' and r.lmove(p + 'l2', l) == '2'
+assert r.blpop(l, timeout=1) == (l, '2') and r.blpop([l, p + 'l3'], timeout=0.05) is None and r.lpos(l, 'x') is None
+r.rpush(l, 3, 1, 2)
+assert r.sort(l) == ['1', '2', '3'] and r.sort(l, desc=True, start=0, num=1) == ['3']
+s = p + 's'
+assert r.sadd(s, 'a', 'b') == 2 and r.smembers(s) == {'a', 'b'} and r.sismember(s, 'a') is True and r.sismember(s, 'z') is False
+assert r.scard(s) == 2 and r.sadd(p + 's2', 'b', 'c') == 2 and r.sinter(s, p + 's2') == {'b'} and r.sunion([s, p + 's2']) == {'a', 'b', 'c'}
+assert r.sdiff(s, p + 's2') == {'a'} and r.sunionstore(p + 's3', s, p + 's2') == 3 and r.smismember(s, ['a', 'z']) == [True, False]
+assert r.srem(s, 'a', 'z') == 1 and r.smove(s, p + 's2', 'b') is True and r.spop(s) is None and set(r.sscan_iter(p + 's3')) == {'a', 'b', 'c'}
+assert r.srandmember(p + 's3') in 'abc' and len(r.srandmember(p + 's3', 2)) == 2 and r.sscan(p + 's2')[0] == 0
+",
+    );
+}
+
+#[test]
+fn sorted_sets_scans_and_scripts() {
+    passes(
+        "
+z = p + 'z'
+assert r.zadd(z, {'a': 1, 'b': 2.5}) == 2 and r.zadd(z, {'a': 3}, nx=True) == 0 and r.zadd(z, {'a': 1}, incr=True) == 2.0
+assert r.zrange(z, 0, -1) == ['a', 'b'] and r.zrange(z, 0, -1, withscores=True) == [('a', 2.0), ('b', 2.5)]
+assert r.zrevrange(z, 0, 0, withscores=True) == [('b', 2.5)] and r.zrange(z, 0, 0, desc=True) == ['b']
+assert r.zrangebyscore(z, '-inf', '+inf', start=0, num=1) == ['a'] and r.zrevrangebyscore(z, 3, 2.1) == ['b']
+assert r.zscore(z, 'a') == 2.0 and r.zscore(z, 'x') is None and r.zmscore(z, ['a', 'x']) == [2.0, None]
+assert r.zincrby(z, 1.5, 'a') == 3.5 and r.zrank(z, 'a') == 1 and r.zrevrank(z, 'a') == 0 and r.zrank(z, 'x') is None
+assert r.zcard(z) == 2 and r.zcount(z, 0, 10) == 2 and r.zunionstore(p + 'z2', {z: 2}) == 2 and r.zscore(p + 'z2', 'a') == 7.0
+assert r.zpopmin(z) == [('b', 2.5)] and r.zrem(z, 'a', 'x') == 1 and r.zremrangebyscore(p + 'z2', 0, 6) == 1
+assert list(r.zscan_iter(p + 'z2')) == [('a', 7.0)] and r.bzpopmax(p + 'z2', timeout=1) == (p + 'z2', 'a', 7.0) and r.bzpopmin(p + 'z2', 0.05) is None
+for i in range(250): r.set(p + 'k%d' % i, i)
+assert len(set(r.scan_iter(match=p + 'k*', count=50))) == 250 and len(list(r.scan_iter(p + 'k1?'))) == 10
+cursor, keys = r.scan(0, match=p + 'k*')
+assert isinstance(cursor, int) and isinstance(keys, list)
+assert r.eval('return {KEYS[1], ARGV[1], 3}', 1, 'k', 'v') == ['k', 'v', 3]
+script = r.register_script('return redis.call(\"INCRBY\", KEYS[1], ARGV[1]) + %d' % int(time.time()))
+assert script(keys=[p + 'c'], args=[5]) == script([p + 'c'], [0]) and len(script.sha) == 40
+assert r.script_exists(script.sha, '0' * 40) == [True, False] and r.evalsha(script.sha, 1, p + 'c', 0)
+fails('NoScriptError', r.evalsha, '0' * 40, 0)
+assert r.publish(p + 'channel', 'x') == 0
+assert r.execute_command('SET', p + 'm', 1) is True and r.execute_command('HGETALL', p + 'none') == {}
+assert r.execute_command('ZADD', p + 'q', 1, 'a') == 1 and r.execute_command('ZRANGE', p + 'q', 0, -1, 'WITHSCORES') == [('a', 1.0)]
+assert r.execute_command('OBJECT ENCODING', p + 'm') == 'int' and r.execute_command('CONFIG GET', 'appendonly')
+",
+    );
+}
+
+#[test]
+fn pipelines() {
+    passes(
+        "
+with r.pipeline() as pipe:
+    assert pipe.set(p + 'a', 1).incr(p + 'a') is pipe and len(pipe) == 2
+    pipe.hgetall(p + 'h').zadd(p + 'z', {'m': 1}).zrange(p + 'z', 0, -1, withscores=True)
+    assert pipe.execute() == [True, 2, {}, 1, [('m', 1.0)]] and len(pipe) == 0 and pipe.execute() == []
+pipe = r.pipeline(transaction=False)
+pipe.set(p + 'a', 'x'); pipe.incr(p + 'a'); pipe.get(p + 'a')
+message = fails('ResponseError', pipe.execute)
+assert 'Command # 2 (INCRBY' in message and 'of pipeline caused error' in message, message
+pipe.incr(p + 'a'); pipe.get(p + 'a')
+results = pipe.execute(raise_on_error=False)
+assert isinstance(results[0], Exception) and results[1] == 'x'
+pipe = r.pipeline()
+pipe.watch(p + 'a')
+assert pipe.get(p + 'a') == 'x'
+r.set(p + 'a', 'changed')
+pipe.multi()
+pipe.set(p + 'a', 'mine')
+fails('WatchError', pipe.execute)
+assert r.get(p + 'a') == 'changed'
+pipe.watch(p + 'a'); pipe.multi(); pipe.set(p + 'a', 'mine')
+assert pipe.execute() == [True] and r.get(p + 'a') == 'mine'
+tries = []
+def change(pipe):
+    value = pipe.get(p + 'a')
+    if not tries: r.set(p + 'a', 'meanwhile')
+    tries.append(value)
+    pipe.multi()
+    pipe.set(p + 'a', value + '!')
+assert r.transaction(change, p + 'a') == [True] and r.get(p + 'a') == 'meanwhile!' and len(tries) == 2
+pipe.execute_command('SET', p + 'a', 1)
+script = r.register_script('return 1')
+script(client=pipe)
+assert pipe.execute() == [True, 1]
+",
+    );
+}
+
+#[test]
+fn failures_are_what_users_of_redis_py_catch() {
+    passes(
+        "
+r.set(p + 'a', 'x')
+assert 'WRONGTYPE' in fails('ResponseError', r.lpush, p + 'a', 1)
+for bad in (None, True, object(), {}, [1]):
+    assert 'Invalid input of type' in fails('DataError', r.set, p + 'a', bad)
+fails('DataError', r.hset, p + 'h')
+fails('DataError', r.hset, p + 'h', 'key', None)
+fails('DataError', r.zadd, p + 'z', {})
+fails('ResponseError', r.execute_command, 'NO.SUCH')
+for call in (lambda: r.get(), lambda: r.get(1, 2), lambda: r.get(nonsense=1), lambda: r.set(p), lambda: r.set(p, 1, nonsense=1)):
+    try: call()
+    except TypeError: pass
+    else: assert False
+for name in ('nonsense', 'pubsub'):
+    assert not hasattr(r, name)
+assert hasattr(r, 'lrange') and 'lrange' in dir(r)
+",
+    );
+}
+
+#[test]
+fn a_redis_that_is_away_is_a_connection_error() {
+    attach(|py| {
+        let mut deployed = deploy(
+            py,
+            "
+class S(Service):
+    def handle(self):
+        from busbar.kvdb.exceptions import ConnectionError
+        try: self.kvdb.conn.get('x')
+        except ConnectionError as e: self.response.payload = 'ok'
+class None_(Service):
+    def handle(self):
+        self.kvdb.conn.get('x')
+",
+        );
+        let client = |url: &str| {
+            let config = busbar_connectors::redis::RedisConfig {
+                patience: std::time::Duration::ZERO,
+                ..busbar_connectors::redis::RedisConfig::new(url)
+            };
+            busbar_connectors::redis::RedisClient::new(config).unwrap()
+        };
+        std::sync::Arc::get_mut(&mut deployed.environment).unwrap().redis = Some(client("redis://127.0.0.1:9"));
+        assert_eq!(deployed.text(py, "s", ""), "ok");
+        std::sync::Arc::get_mut(&mut deployed.environment).unwrap().redis = None;
+        let fault = deployed.fault(py, "none_", &crate::testing::Request::default());
+        assert!(fault.details.unwrap().to_string().contains("no key/value database"));
+    });
+}
