@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use busbar_model::{Error, Kind};
@@ -87,7 +87,7 @@ pub(super) async fn connect(origin: &Origin, tls: &Arc<ClientConfig>) -> Result<
     // a request is written whole: waiting for more to send would only delay it; without the option it works all the same
     let _ = tcp.set_nodelay(true);
     if !origin.https {
-        return Ok(Stream::Plain(tcp));
+        return Ok(Stream::new(Transport::Plain(tcp)));
     }
     let failed = |source| HttpFailure::Tls {
         host: origin.host.clone(),
@@ -98,7 +98,7 @@ pub(super) async fn connect(origin: &Origin, tls: &Arc<ClientConfig>) -> Result<
         .connect(name, tcp)
         .await
         .map_err(failed)?;
-    Ok(Stream::Tls(Box::new(stream)))
+    Ok(Stream::new(Transport::Tls(Box::new(stream))))
 }
 
 /// Tries the addresses in order, a next one as soon as one fails or is slow; the first line that stands wins.
@@ -137,36 +137,65 @@ async fn connect_first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     }
 }
 
-/// An open line.
-pub(super) enum Stream {
+/// An open line, which is not read from before something was written to it: there are servers that answer as soon as they are
+/// connected to (`503` when they have too many lines), and hyper takes an answer that is there before its request for a defect.
+pub(super) struct Stream {
+    transport: Transport,
+    was_written: bool,
+    reader: Option<Waker>,
+}
+
+enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
+    fn new(transport: Transport) -> Self {
+        Self {
+            transport,
+            was_written: false,
+            reader: None,
+        }
+    }
+
     /// The TCP stream below.
     pub(super) fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+        match &self.transport {
+            Transport::Plain(tcp) => tcp,
+            Transport::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    fn written(&mut self) {
+        self.was_written = true;
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
         }
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        let stream = self.get_mut();
+        if !stream.was_written {
+            stream.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        match &mut stream.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
         }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        let stream = self.get_mut();
+        stream.written();
+        match &mut stream.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
         }
     }
 
@@ -175,30 +204,32 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
-            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+        let stream = self.get_mut();
+        stream.written();
+        match &mut stream.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(tcp) => tcp.is_write_vectored(),
-            Self::Tls(tls) => tls.is_write_vectored(),
+        match &self.transport {
+            Transport::Plain(tcp) => tcp.is_write_vectored(),
+            Transport::Tls(tls) => tls.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        match &mut self.get_mut().transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        match &mut self.get_mut().transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }
