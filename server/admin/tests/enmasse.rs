@@ -249,7 +249,7 @@ const ODD_TEXTS: &[&str] = &[
 /// A body that the schema allows as far as one can tell, out of examples, odd texts and numbers at the edges.
 fn random_body(random: &mut fastrand::Rng, schema: &Value) -> Map<String, Value> {
     let mut body = Map::new();
-    for (name, property) in schema["properties"].as_object().unwrap() {
+    for (name, property) in schema["properties"].as_object().expect("an object type has fields") {
         let is_required = schema["required"]
             .as_array()
             .is_some_and(|it| it.iter().any(|it| it == name));

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use busbar_model::{Error, Kind};
-use busbar_store::Store;
 use tracing::error;
 
 use crate::changes::{ChangeError, Changes};
@@ -13,21 +12,17 @@ use crate::enmasse;
 /// Largest source file, as in the ODB of Zato.
 const SOURCE_MAX: usize = 5 * 1024 * 1024;
 
-/// How many failed deployments a status shows.
-const FAILURES_SHOWN: u32 = 5;
-
 /// Answers what the command line asks.
 #[derive(Clone)]
 pub struct Control {
-    store: Arc<Store>,
     changes: Arc<Changes>,
     parts: Parts,
 }
 
 impl Control {
     /// Answers out of these.
-    pub fn new(store: Arc<Store>, changes: Arc<Changes>, parts: Parts) -> Self {
-        Self { store, changes, parts }
+    pub fn new(changes: Arc<Changes>, parts: Parts) -> Self {
+        Self { changes, parts }
     }
 
     /// Answers one request. `caller` is who asks, for the history of objects, when the request does not say.
