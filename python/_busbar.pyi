@@ -953,6 +953,10 @@ class Kvdb(Redis):
     @property
     def conn(self) -> Redis:
         """The client, with the methods of redis-py. Text in, text out."""
+    def copy(self) -> Kvdb:  # type: ignore[override]
+        """This very object: there is nothing to copy."""
+    def close(self) -> None:
+        """Nothing is held open: this does nothing."""
 
 class RedisMethod:
     """A method of the client or of a pipeline."""
@@ -1269,9 +1273,6 @@ class Script:
     @property
     def script(self) -> str:
         """Its text."""
-    @property
-    def registered_client(self) -> Redis:
-        """The client that it was made with."""
     def __call__(
         self, keys: Iterable[_Key] | None = ..., args: Iterable[_Value] | None = ..., client: Any = ...
     ) -> Any: ...
