@@ -30,7 +30,7 @@ lint: ## Runs the checks only
 bench: ## Measures busbar against its peers; PART=bare runs one part
 	@scripts/setup bench
 	@scripts/build
-	@.venv/bin/python bench/run.py $(if $(PART),--part $(PART))
+	@.venv/bin/python bench/run.py $(foreach part,$(PART),--part $(part))
 
 clean: stop ## Removes the demo and what was built
 	rm -rf demo target .venv .bench-venv

@@ -56,10 +56,12 @@ def wrk(address: str, path: str, connections: int, seconds: float, body: str = B
     )
 
 
-def load(programs: Path, address: str, slow_path: str, rate: float, seconds: float, seed: int) -> dict[str, Any]:
+def load(
+    programs: Path, address: str, slow_path: str, rate: float, seconds: float, seed: int, even: bool
+) -> dict[str, Any]:
     """Short calls at a fixed rate, one in ten of them to ``slow_path``: the figures of both kinds."""
     command = [str(programs / 'load'), '--address', address, '--path', '/bare', '--slow-path', slow_path]
-    command += ['--rate', str(rate), '--seconds', str(seconds), '--seed', str(seed)]
+    command += ['--rate', str(rate), '--seconds', str(seconds), '--seed', str(seed), *(['--even'] if even else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         message = f'the load generator failed at {address}: {done.stderr}'

@@ -36,6 +36,7 @@ class Options:
     seconds: float
     rounds: int
     connections: list[int]
+    even: bool
 
 
 @dataclass
@@ -197,7 +198,7 @@ def mixed(options: Options) -> list[Row]:
         for case, slow_path, rate in cases:
             seconds = max(options.seconds * 2, 5)
             runs = [
-                measure.load(options.programs, ours.address, slow_path, rate, seconds, seed + 1)
+                measure.load(options.programs, ours.address, slow_path, rate, seconds, seed + 1, options.even)
                 for seed in range(options.rounds)
             ]
             case = f'{case}, {rate:.0f}/s'

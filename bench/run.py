@@ -34,6 +34,7 @@ def main() -> int:
         '--json', type=Path, default=servers.ROOT / 'target' / 'bench.json', help='where the report goes'
     )
     parser.add_argument('--busbar', type=Path, default=servers.ROOT / 'target' / 'release' / 'busbar')
+    parser.add_argument('--even', action='store_true', help='mixed load: calls at even distances, not at random ones')
     arguments = parser.parse_args()
 
     programs = build()
@@ -44,6 +45,7 @@ def main() -> int:
         seconds=arguments.seconds,
         rounds=arguments.rounds,
         connections=arguments.connections or [64, 8],
+        even=arguments.even,
     )
 
     rows: list[parts.Row] = []

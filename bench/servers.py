@@ -157,13 +157,11 @@ class Busbar(Server):
             shutil.copy(file, self.server / 'pickup-dir')
         objects = self.directory / 'objects.yaml'
         objects.write_text(self.objects)
-        super().start()
+        self._busbar('start', str(self.server))
         try:
-            super().wait('/zato/ping')
             self._busbar('enmasse', str(self.server), '--import', '--input', str(objects))
-            super().wait()
         finally:
-            self.stop()
+            self._busbar('stop', str(self.server))
 
     def start(self) -> None:
         """Starts the server; makes its environment first, if it has none."""
