@@ -87,7 +87,7 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
     let node = building.listen();
     let running = Running::new(node.deployer.clone(), node.dispatcher.clone(), directory.pickup());
     let parts = Parts { node: node.clone(), services: running.clone(), deployments: running };
-    let control = Control::new(node.store.clone(), node.changes.clone(), parts);
+    let control = Control::new(node.changes.clone(), parts);
     control::spawn(&directory.control_socket(), Arc::new(control))?;
     let duration_ms = started.elapsed().as_millis() as u64;
     tracing::info!(duration_ms, "server `{}` is ready on {} (pid {})", directory.name(), node.address(), std::process::id());

@@ -224,6 +224,7 @@ impl Deployer {
                     return Ok(report);
                 }
                 Err(error) => {
+                    let error = blame(error, &sources);
                     self.note_failure(generation, &error).await;
                     let Some(position) = sources.iter().position(|source| source.module == error.module) else {
                         // a module that imports one of these, or nobody's fault in particular: nothing of the batch can be deployed together
@@ -292,6 +293,9 @@ impl Deployer {
             return Err(error);
         }
         let report = self.switch(generation, infos, &[]).await?;
+        for module in report.deployed.keys() {
+            self.failures().remove(module);
+        }
         for source in changed {
             self.failures().remove(&source.module);
             let services = report.deployed.get(&source.module).map_or(0, Vec::len);
@@ -375,13 +379,29 @@ impl Deployer {
         if let Err(error) = self.store.put_failure(&failure).await {
             tracing::error!(error = error.chain(), "cannot note a failed deployment");
         }
-        self.failures().insert(module.clone(), failure);
+        // several files together that are nobody's fault in particular are tried one by one, which tells
+        if !module.is_empty() {
+            self.failures().insert(module.clone(), failure);
+        }
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, StoredFailure>> {
         // the data is whole after every statement
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Names the file that was copied when it is the only one: what failed may be a module that imports it, or its whole worker.
+fn blame(mut error: DeployError, sources: &[Source]) -> DeployError {
+    if let [only] = sources
+        && only.module != error.module
+    {
+        if !error.module.is_empty() {
+            error.message = format!("`{}`, which imports it: {}", error.module, error.message);
+        }
+        error.module.clone_from(&only.module);
+    }
+    error
 }
 
 /// Reads a service file; its module is its name without the ending.
