@@ -105,7 +105,6 @@ channel_rest:
   - {name: good, url_path: /good, service: echo.echo, data_format: json}
   - {name: no-path, service: echo.echo}
   - {name: colour, url_path: /x, service: echo.echo, colour: red}
-  - {name: secured, url_path: /y, service: echo.echo, security_name: not-there}
   - {url_path: /z, service: echo.echo}
 security:
   - {name: strange, type: telepathy}
@@ -113,9 +112,16 @@ nonsense:
   - {name: x}
 ";
     let output = server.import(yaml).expect_code(15);
-    for text in ["no-path", "url_path", "colour", "not-there", "telepathy", "nonsense"] {
+    for text in ["no-path", "url_path", "colour", "telepathy", "nonsense"] {
         assert!(output.stderr.contains(text), "no {text} in:\n{}", output.stderr);
     }
+    let dangling = "
+channel_rest:
+  - {name: good, url_path: /good, service: echo.echo, data_format: json}
+  - {name: secured, url_path: /y, service: echo.echo, security_name: not-there}
+";
+    let output = server.import(dangling).expect_code(15);
+    assert!(output.stderr.contains("not-there"), "{}", output.stderr);
     server.post("/good", "1").expect(404);
     assert_eq!(server.status()["revision"], before);
 

@@ -163,8 +163,11 @@ class V(Service):
             .unwrap()
     });
     server.wait_log(&["began 1"]);
-    server.deploy("v.py", &version(2));
-    server.wait_answer("/v", "version 2");
+    // in place when the command returns, so that the call is seen beside the new code
+    let file = server.scratch().join("v.py");
+    fs::write(&file, version(2)).unwrap();
+    server.run("hot-deploy", &[file.to_str().unwrap()]).expect_code(0);
+    assert_version(&server, 2);
     assert!(!call.is_finished(), "the old call is still in flight");
     assert_eq!(call.join().unwrap().expect(200).text(), "version 1");
 }

@@ -174,7 +174,7 @@ fn inactive_channels_and_unknown_services_are_404() {
         .enmasse(
             "
 channel_rest:
-  - {name: off, url_path: /off, service: ok.ok, data_format: json, is_active: false}
+  - {name: 'off', url_path: /off, service: ok.ok, data_format: json, is_active: false}
   - {name: none, url_path: /none, service: not.there, data_format: json}
 ",
         )

@@ -47,7 +47,7 @@ fn names_of_services() {
             "
 from zato.server.service import Service
 class A(Service):
-    name = 'my.own/Name'
+    name = 'my.own.Name'
     def handle(self):
         self.response.payload = self.name
 class Skipped(Service):
@@ -65,7 +65,7 @@ class NotOne:
         let name = format!("my-service.{name}");
         assert_eq!(server.invoke(&name, "").expect(200).text(), name);
     }
-    assert_eq!(server.invoke("my.own%2FName", "").expect(200).text(), "my.own/Name");
+    assert_eq!(server.invoke("my.own.Name", "").expect(200).text(), "my.own.Name");
     server.invoke("named.skipped", "").expect(400);
 }
 

@@ -14,7 +14,7 @@ class Show(Service):
     \"\"\"
     def handle(self):
         self.response.payload = {
-            'payload': self.request.payload, 'header': self.wsgi_environ.get('HTTP_X_MINE'), 'cid': self.cid,
+            'payload': self.request.payload, 'header': self.request.headers.get('X-Mine'), 'cid': self.cid,
         }
 
 class Fails(Service):
