@@ -1,0 +1,94 @@
+//! TLS.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls_pki_types::PrivateKeyDer;
+
+use super::*;
+
+/// A server with a certificate of its own for `name`, and that certificate in PEM.
+fn server(name: &str) -> (Server, String) {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let server = Server::raw(move |_, stream| {
+        let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut reader = BufReader::new(StreamOwned::new(tls, stream));
+        while read_request(&mut reader).is_some() {
+            reader.get_mut().write_all(ok("secret").as_bytes()).unwrap();
+        }
+    });
+    (server, cert.pem())
+}
+
+#[tokio::test]
+async fn a_file_of_authorities_decides_whom_to_trust() {
+    let (server, pem) = server("127.0.0.1");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.pem");
+    std::fs::write(&path, pem).unwrap();
+    let url = format!("https://{}", server.address);
+    let trusting = connection(&url, json!({"tls_ca_path": path}));
+    for _ in 0..3 {
+        assert_eq!(trusting.send(get()).await.unwrap().body, "secret");
+    }
+    assert_eq!(server.lines(), 1);
+
+    let error = connection(&url, json!({})).send(get()).await.unwrap_err();
+    assert!(matches!(failure(&error), HttpFailure::Tls { .. }), "{error:?}");
+    assert_eq!(error.kind(), Kind::Tls);
+
+    let careless = connection(&url, json!({"tls_verify": false}));
+    assert_eq!(careless.send(get()).await.unwrap().body, "secret");
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let (server, pem) = server("crm.example.com");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.pem");
+    std::fs::write(&path, pem).unwrap();
+    let url = format!("https://{}", server.address);
+    let error = connection(&url, json!({"tls_ca_path": path}))
+        .send(get())
+        .await
+        .unwrap_err();
+    assert!(matches!(failure(&error), HttpFailure::Tls { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_no_tls_is_a_tls_error() {
+    let server = Server::raw(|_, mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    let url = format!("https://{}", server.address);
+    let error = connection(&url, json!({})).send(get()).await.unwrap_err();
+    assert!(matches!(failure(&error), HttpFailure::Tls { .. }), "{error:?}");
+}
+
+#[test]
+fn a_file_that_holds_no_authorities_is_refused_before_anything_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let empty = directory.path().join("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    for path in [directory.path().join("missing.pem"), empty] {
+        let body = json!({"host": "https://a", "tls_ca_path": path});
+        let records = vec![record::<OutgoingHttp>("CRM", &body)];
+        let error = OutgoingConnections::new("x")
+            .prepare(&Snapshot { revision: 1, records })
+            .err()
+            .unwrap();
+        assert_eq!(error.kind(), Kind::Config);
+        assert!(error.message().contains("`CRM`"), "{error}");
+    }
+}
