@@ -140,17 +140,18 @@ class Busbar(Server):
 
     def __init__(self, executable: Path, workers: int, backend: str = '127.0.0.1:9') -> None:
         self.executable = str(executable)
-        self.directory = Path(tempfile.mkdtemp(prefix='busbar-bench-'))
+        port = free_port()
+        self.directory = Path(tempfile.gettempdir()) / f'busbar-bench-{os.getpid()}-{port}'
         self.server = self.directory / 'env' / 'server1'
         self.objects = OBJECTS.replace('BACKEND', backend)
-        address = f'127.0.0.1:{free_port()}'
         name = f'busbar, {workers} workers' if workers else 'busbar, in process'
         command = [self.executable, 'start', '--fg', str(self.server)]
-        super().__init__(name, command, address, {'VIRTUAL_ENV': str(ROOT / '.venv')})
+        super().__init__(name, command, f'127.0.0.1:{port}', {'VIRTUAL_ENV': str(ROOT / '.venv')})
         self.workers = workers
 
     def make(self) -> None:
         """Makes the environment and has the server take over services and objects, once."""
+        self.directory.mkdir(mode=0o700)
         quickstart = ['quickstart', str(self.server.parent), '--address', self.address, '--workers', str(self.workers)]
         self._busbar(*quickstart)
         for file in (BENCH / 'services').glob('*.py'):
