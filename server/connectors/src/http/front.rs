@@ -124,8 +124,10 @@ impl Client {
         });
         if is_head {
             // the length that a GET would have had, and nothing of it
-            let length = HeaderValue::from(response.body().len());
-            response.headers_mut().insert(header::CONTENT_LENGTH, length);
+            if !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+                let length = HeaderValue::from(response.body().len());
+                response.headers_mut().insert(header::CONTENT_LENGTH, length);
+            }
             *response.body_mut() = Bytes::new();
         }
         if let Some(started) = started {

@@ -224,3 +224,39 @@ async fn the_server_header_can_be_another_or_none() {
         None
     );
 }
+
+#[tokio::test]
+async fn every_status_can_be_sent() {
+    let server = server().await;
+    let mut client = server.connect().await;
+    for (status, body) in [
+        (200, "text"),
+        (201, "text"),
+        (204, ""),
+        (304, ""),
+        (418, "text"),
+        (599, "text"),
+        (799, "text"),
+    ] {
+        for method in ["GET", "HEAD"] {
+            client
+                .send(format!("{method} /status?{status} HTTP/1.1\r\nHost: x\r\n\r\n"))
+                .await;
+            let response = client.read_head().await;
+            assert_eq!(
+                (response.status(), response.header("x-b")),
+                (status, Some("1")),
+                "{status}"
+            );
+            let length = response.header("content-length");
+            assert_eq!(length, (!body.is_empty()).then_some("4"), "{method} {status}");
+            if method == "GET" && !body.is_empty() {
+                assert_eq!(client.finish(response).await.body, body);
+            }
+        }
+    }
+    for status in [0, 99, 101, 199, 1000, 65535] {
+        client.send(get(&format!("/status?{status}"))).await;
+        assert_eq!(client.read().await.status(), 500, "{status}");
+    }
+}

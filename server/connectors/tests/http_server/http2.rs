@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::setup::{config, server, server_with};
+use crate::setup::{LIMIT, config, server, server_with};
 
 async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) {
     let (sender, connection) = http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), TokioIo::new(stream))
@@ -71,6 +71,25 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) {
 async fn http2_without_tls() {
     let server = server().await;
     speak(TcpStream::connect(server.address()).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn stopping_answers_what_is_in_flight() {
+    let server = server().await;
+    let stream = TcpStream::connect(server.address()).await.unwrap();
+    let (mut sender, connection) = http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    let driver = tokio::spawn(connection);
+    let response = tokio::spawn(sender.send_request(Request::get("http://x/wait").body(Full::default()).unwrap()));
+    tokio::time::timeout(LIMIT, server.fake.began.notified()).await.unwrap();
+    let fake = Arc::clone(&server.fake);
+    let draining = tokio::spawn(async move { server.server.drain(LIMIT).await });
+    fake.go_on.notify_one();
+    let response = tokio::time::timeout(LIMIT, response).await.unwrap().unwrap().unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "at last");
+    assert_eq!(tokio::time::timeout(LIMIT, draining).await.unwrap().unwrap(), 0);
+    driver.await.unwrap().unwrap();
 }
 
 /// A certificate for `localhost`, signed by itself.

@@ -80,6 +80,20 @@ impl Dispatch for Dispatcher {
                     note.1 = true;
                     reply(Bytes::from_static(b"at last"))
                 }
+                "status" => {
+                    let head = Head::unpack(&request.head).unwrap();
+                    let headers = vec![
+                        ("Content-Length".to_owned(), "1".to_owned()),
+                        ("X-B".to_owned(), "1".to_owned()),
+                    ];
+                    let body = Bytes::from_static(b"text");
+                    Outcome::Reply(Reply {
+                        status: head.query.parse().unwrap(),
+                        headers,
+                        body,
+                        ..Reply::default()
+                    })
+                }
                 "big" => reply(Bytes::from(vec![b'x'; 32 << 20])),
                 _ => Outcome::Fault(Fault::new(404, "Service not found")),
             }
@@ -134,6 +148,7 @@ pub async fn server_with(config: HttpConfig) -> Server {
             "echo",
             json!({"service": "echo", "url_path": "/echo", "data_format": "json"}),
         ),
+        channel("status", json!({"service": "status", "url_path": "/status"})),
         channel("length", json!({"service": "length", "url_path": "/length"})),
         channel(
             "head",
@@ -256,7 +271,8 @@ impl Client {
         .expect("a response comes")
     }
 
-    async fn finish(&mut self, mut response: Response) -> Response {
+    /// The body behind a head.
+    pub async fn finish(&mut self, mut response: Response) -> Response {
         let length = response
             .header("content-length")
             .map_or(0, |length| length.parse().unwrap());
