@@ -244,3 +244,63 @@ fn c_string(text: &OsStr) -> Result<CString, Error> {
     CString::new(text.as_bytes())
         .map_err(|error| Error::new(Kind::Config, format!("`{}` is not a path", text.display())).with_source(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interpreter_is_a_proper_one() {
+        start(&Setup::default()).unwrap();
+        start(&Setup::default()).unwrap();
+        Python::attach(|py| {
+            let sys = py.import("sys").unwrap();
+            let executable: PathBuf = sys.getattr("executable").unwrap().extract().unwrap();
+            // services that start "Python" must not start busbar again
+            let output = std::process::Command::new(&executable)
+                .args(["-c", "import sys; print(sys.version)"])
+                .output()
+                .unwrap();
+            let version = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(
+                version.trim(),
+                sys.getattr("version").unwrap().extract::<String>().unwrap()
+            );
+            assert_eq!(
+                sys.getattr("flags")
+                    .unwrap()
+                    .getattr("utf8_mode")
+                    .unwrap()
+                    .extract::<i32>()
+                    .unwrap(),
+                1
+            );
+            let interval: f64 = sys.call_method0("getswitchinterval").unwrap().extract().unwrap();
+            assert!((interval - SWITCH_INTERVAL).abs() < 1e-6);
+            let faulthandler = py.import("faulthandler").unwrap();
+            assert!(faulthandler.call_method0("is_enabled").unwrap().is_truthy().unwrap());
+            // what a service would find in the directory that the server was started in must not be importable by chance
+            let path: Vec<String> = sys.getattr("path").unwrap().extract().unwrap();
+            assert!(!path.iter().any(|entry| entry.is_empty() || entry == "."), "{path:?}");
+        });
+    }
+
+    #[test]
+    fn a_virtual_environment_that_does_not_fit_is_refused() {
+        let error = venv_executable(Path::new("/no/such/directory")).unwrap_err();
+        assert!(error.message().contains("it has no `pyvenv.cfg`"), "{error}");
+        let directory = std::env::temp_dir().join(format!("busbar-venv-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("pyvenv.cfg"), "home = /usr/bin\nversion = 2.7.18\n").unwrap();
+        let error = venv_executable(&directory).unwrap_err();
+        assert!(error.message().contains("was made for Python 2.7.18"), "{error}");
+        std::fs::write(
+            directory.join("pyvenv.cfg"),
+            format!("version = {}.9\n", linked_version()),
+        )
+        .unwrap();
+        let error = venv_executable(&directory).unwrap_err();
+        assert!(error.message().contains("it has no `bin/python`"), "{error}");
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}

@@ -207,8 +207,8 @@ fn nothing_changes_when_a_file_is_broken() {
         ("# -*- coding: no-such -*-\n", "SyntaxError: "),
         ("x = '\u{e9}' +", "SyntaxError: invalid syntax in line 1"),
         (
-            "from zato.server.service import Service\nclass A(Service):\n    class SimpleIO:\n        input_required = 5\n    def handle(self): pass\n",
-            "",
+            "from zato.server.service import Service\nclass A(Service):\n    class SimpleIO:\n        input_required = ('',)\n    def handle(self): pass\n",
+            "has an empty name",
         ),
     ] {
         let Err(error) = server.deploy(&[("beside", &answers("'changed'")), ("breaks", text)]) else {

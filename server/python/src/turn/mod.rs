@@ -154,13 +154,10 @@ where
         if let Some(result) = lock(&result).take() {
             return result;
         }
-        let finished = task.is_finished();
         task.abort();
-        if slot.tell() || !finished {
-            Err(cancelled().into())
-        } else {
-            Err(Error::new(Kind::Internal, "an I/O task ended without a result").into())
-        }
+        // no reason to stop early: the task has panicked, or its runtime is stopping
+        let error = if slot.tell() { cancelled() } else { Error::new(Kind::Internal, "an I/O task ended without a result") };
+        Err(error.into())
     })
 }
 

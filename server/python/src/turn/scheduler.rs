@@ -16,8 +16,12 @@ use crate::turn::interrupt::Interrupt;
 use crate::turn::slot::{Slot, Standing, What};
 use crate::turn::{Job, thread, watchdog};
 
-/// Turns that may be out at once to threads that use the CPU; more of them would only hand the interpreter's lock around.
-const MAX_BURNING: usize = 3;
+/// Turns that may be out without delay to threads that use the CPU. More of them mostly hand the interpreter's lock around, but with one
+/// call in ten burning 20 ms at a third of what the interpreter can do, four are out at once in 1.5% of all moments.
+const MAX_BURNING: usize = 4;
+/// Beyond the bound each further turn takes so much longer to come than the one before: endless loops slow the others down, and do not
+/// stop them.
+const FURTHER_TURN: Duration = Duration::from_millis(10);
 /// Threads that do not retire when they are idle.
 const KEEP_THREADS: usize = 2;
 /// A call that goes on for so long after it was cancelled is stuck.
@@ -62,6 +66,8 @@ pub(super) struct State {
     pub slots: Vec<Arc<Slot>>,
     moving: usize,
     burning: usize,
+    /// When a turn was handed out last while threads burned CPU.
+    handed_out: Option<Instant>,
     /// The watchdog looks.
     pub watching: bool,
     /// Threads end instead of waiting for work.
@@ -250,21 +256,27 @@ impl Turns {
     pub(super) fn next(&self, slot: &Arc<Slot>) -> Next {
         let mut state = lock(&self.state);
         slot.moved();
+        // a turn that gets on goes on, however many burn beside it
+        let gets_on = slot.standing() == Standing::Moving;
         release(&mut state, slot);
         if state.moving == 0
-            && state.burning < MAX_BURNING
+            && (gets_on || state.burning < MAX_BURNING)
             && state.resumers.is_empty()
             && let Some(job) = state.queue.pop_front()
         {
             slot.set_standing(Standing::Moving);
-            state.moving = 1;
+            state.count_turn();
             return Next::Run(job);
         }
         if state.stopping {
             return Next::End;
         }
         state.idle.push(slot.clone());
-        let wake = self.hand_out(&mut state);
+        let wake = if gets_on {
+            self.pass_on(&mut state)
+        } else {
+            self.hand_out(&mut state)
+        };
         drop(state);
         if self.draining.load(Ordering::Relaxed) {
             self.emptied.notify_waiters();
@@ -310,9 +322,14 @@ impl Turns {
         slot.flush();
         let mut state = lock(&self.state);
         slot.moved();
+        let gets_on = slot.standing() == Standing::Moving;
         release(&mut state, slot);
         slot.awaiting.store(number, Ordering::Release);
-        let wake = self.hand_out(&mut state);
+        let wake = if gets_on {
+            self.pass_on(&mut state)
+        } else {
+            self.hand_out(&mut state)
+        };
         drop(state);
         self.wake(wake);
     }
@@ -357,9 +374,9 @@ impl Turns {
     pub(super) fn take_back(self: &Arc<Self>, slot: &Arc<Slot>) {
         let mut state = lock(&self.state);
         slot.moved();
-        if state.resumers.is_empty() && state.moving == 0 && state.burning < MAX_BURNING {
+        if state.resumers.is_empty() && state.moving == 0 && state.may_add() {
             slot.set_standing(Standing::Moving);
-            state.moving = 1;
+            state.count_turn();
             return;
         }
         state.resumers.push_back(slot.clone());
@@ -376,7 +393,18 @@ impl Turns {
         if state.queue.is_empty() && state.resumers.is_empty() {
             return Wake::Nobody;
         }
-        if state.moving > 0 || state.burning >= MAX_BURNING {
+        if state.moving > 0 || !state.may_add() {
+            return self.look(state);
+        }
+        self.pass_on(state)
+    }
+
+    /// Hands out a turn that has become free just now, or that may be added.
+    fn pass_on(&self, state: &mut State) -> Wake {
+        if state.queue.is_empty() && state.resumers.is_empty() {
+            return Wake::Nobody;
+        }
+        if state.moving > 0 {
             return self.look(state);
         }
         let slot = match state.resumers.pop_front() {
@@ -387,13 +415,13 @@ impl Turns {
                 None if state.threads >= self.limits.max_threads => return self.look(state),
                 None => {
                     state.threads += 1;
-                    state.moving += 1;
+                    state.count_turn();
                     return Wake::Start;
                 }
             },
         };
         slot.set_standing(Standing::Moving);
-        state.moving += 1;
+        state.count_turn();
         slot.granted.store(true, Ordering::Release);
         Wake::Thread(slot)
     }
@@ -425,6 +453,24 @@ impl Turns {
         slot.set_standing(standing);
         if standing == Standing::Burning {
             state.burning += 1;
+        }
+    }
+}
+
+impl State {
+    /// Whether there may be one more turn.
+    fn may_add(&self) -> bool {
+        let Some(beyond) = self.burning.checked_sub(MAX_BURNING) else {
+            return true;
+        };
+        self.handed_out
+            .is_none_or(|when| when.elapsed() >= FURTHER_TURN * (beyond as u32 + 1))
+    }
+
+    fn count_turn(&mut self) {
+        self.moving += 1;
+        if self.burning > 0 {
+            self.handed_out = Some(Instant::now());
         }
     }
 }
