@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use hyper::service::service_fn;
@@ -28,12 +28,16 @@ use crate::http::front::{Client, Front};
 use crate::http::io::Watched;
 use crate::http::routes::Routes;
 use crate::http::settings::{HttpConfig, Tls};
-use crate::http::watch::{Connections, Fate, Patience, Registration, SWEEP, TICK};
+use crate::http::watch::{Connection, Connections, Fate, Patience, Registration, SWEEP, TICK};
 
+/// HTTP/2's name where protocols are agreed on.
+const HTTP2: &[u8] = b"h2";
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 200;
+/// How long after a warning the same is not warned of again.
+const WARN_AGAIN: Duration = Duration::from_secs(30);
 /// How long aborted connections may take to be gone.
 const ABORT_LIMIT: Duration = Duration::from_secs(1);
 
@@ -220,19 +224,19 @@ struct Listening {
 impl Listening {
     async fn accept(self: Arc<Self>, listener: TcpListener, mut stopped: watch::Receiver<bool>) {
         let mut backoff = Duration::from_millis(10);
-        let mut was_full = false;
+        let mut warned: Option<Instant> = None;
         loop {
             if self.connections.is_full() {
-                if !was_full {
+                // at the limit one leaves and one comes all the time: that is one thing to tell, not thousands
+                if warned.is_none_or(|warned| warned.elapsed() > WARN_AGAIN) {
                     tracing::warn!("{} HTTP connections are open: new ones wait", self.connections.len());
+                    warned = Some(Instant::now());
                 }
-                was_full = true;
                 tokio::select! {
                     _ = stopped.wait_for(|stopped| *stopped) => return,
                     () = self.connections.wait_closed() => continue,
                 }
             }
-            was_full = false;
             let accepted = tokio::select! {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
                 accepted = listener.accept() => accepted,
@@ -266,11 +270,20 @@ impl Listening {
         ));
         match &self.tls {
             None => self.drive(stream, client).await,
-            Some(tls) => match tokio::time::timeout(self.handshake, tls.accept(stream)).await {
-                Ok(Ok(stream)) => Box::pin(self.drive(stream, client)).await,
-                Ok(Err(error)) => tracing::debug!(%error, %address, "a TLS handshake failed"),
-                Err(_) => tracing::debug!(%address, "a TLS handshake took too long"),
-            },
+            Some(tls) => {
+                let handshake = unless_stopped(&registration.connection, tls.accept(stream));
+                match tokio::time::timeout(self.handshake, handshake).await {
+                    Ok(Some(Ok(stream))) => {
+                        if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
+                            registration.connection.note_http2();
+                        }
+                        Box::pin(self.drive(stream, client)).await;
+                    }
+                    Ok(Some(Err(error))) => tracing::debug!(%error, %address, "a TLS handshake failed"),
+                    Ok(None) => {}
+                    Err(_) => tracing::debug!(%address, "a TLS handshake took too long"),
+                }
+            }
         }
         drop(registration);
     }
@@ -303,6 +316,23 @@ impl Listening {
         })
         .await;
     }
+}
+
+/// Waits for a future while the connection may go on; `None` if the server stops meanwhile.
+async fn unless_stopped<F: Future>(connection: &Connection, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut is_first = true;
+    poll_fn(|cx| {
+        if is_first {
+            is_first = false;
+            connection.set_waker(cx.waker());
+        }
+        match connection.fate() {
+            Some(Fate::Abort | Fate::Shutdown) => Poll::Ready(None),
+            _ => future.as_mut().poll(cx).map(Some),
+        }
+    })
+    .await
 }
 
 async fn sweep(connections: std::sync::Weak<Connections>, patience: Patience) {
@@ -379,6 +409,6 @@ fn acceptor(tls: &Tls) -> Result<TlsAcceptor, Error> {
         .with_no_client_auth()
         .with_single_cert(certificates, key)
         .map_err(|error| cannot("certificate", &tls.certificate).with_source(error))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -105,9 +105,14 @@ impl Connection {
         self.active.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
         if is_http2 {
-            self.is_http2.store(true, Ordering::Relaxed);
+            self.note_http2();
         }
         InFlight(Arc::clone(self))
+    }
+
+    /// The client speaks HTTP/2.
+    pub(crate) fn note_http2(&self) {
+        self.is_http2.store(true, Ordering::Relaxed);
     }
 
     /// Bytes have come.

@@ -150,10 +150,14 @@ async fn tls_agrees_on_the_protocol() {
         drop(sender);
         driver.await.unwrap().unwrap();
     }
+    // a handshake that does not come keeps nobody from stopping
+    let mut silent = server.connect().await;
     // plain bytes on a TLS port
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\n\r\n").await;
     drop(client);
+    assert_eq!(server.server.drain(LIMIT / 4).await, 0);
+    assert_eq!(silent.rest().await, "");
 }
 
 #[tokio::test]
