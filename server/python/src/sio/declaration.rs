@@ -69,8 +69,8 @@ impl Sio {
 
     fn of<'py>(holder: &Bound<'py, PyAny>, is_inner: bool) -> PyResult<Self> {
         let py = holder.py();
-        let input = side(holder, "input")?;
-        let output = side(holder, "output")?;
+        let input = side(holder, "input", is_inner)?;
+        let output = side(holder, "output", is_inner)?;
         let option = |name: &Bound<'py, PyString>| -> PyResult<Option<Bound<'py, PyAny>>> {
             // on the service itself these would be attributes of some other meaning
             if is_inner {
@@ -237,11 +237,12 @@ impl Side<'_> {
 }
 
 /// Reads `input`, or `input_required` and `input_optional`; the same for output. `None` if there is none of them.
-fn side<'py>(holder: &Bound<'py, PyAny>, name: &str) -> PyResult<Option<Side<'py>>> {
+fn side<'py>(holder: &Bound<'py, PyAny>, name: &str, is_inner: bool) -> PyResult<Option<Side<'py>>> {
     let attribute = |name: String| -> PyResult<Option<Bound<'py, PyAny>>> {
         Ok(holder
             .getattr_opt(name)?
-            .filter(|value| !value.is_none() && is_declaration(value)))
+            // in the inner class such a name cannot mean anything else
+            .filter(|value| !value.is_none() && (is_inner || is_declaration(value))))
     };
     let both = attribute(name.to_owned())?;
     let required = attribute(format!("{name}_required"))?;
@@ -504,6 +505,7 @@ mod tests {
                     "output_optional",
                 ),
                 ("    class SimpleIO:\n        input = 'a', 5", "5"),
+                ("    class SimpleIO:\n        input = 3", "3"),
                 ("    class SimpleIO:\n        input = 'a', ''", "empty name"),
                 ("    class M: pass\n    input = M", "models are not supported yet"),
                 (
