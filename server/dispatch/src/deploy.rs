@@ -210,6 +210,7 @@ impl Deployer {
         fallback: &(dyn Fn(&str) -> Option<Source> + Sync),
     ) -> Result<Report, Error> {
         let mut failed = Vec::new();
+        let mut fallen_back = Vec::new();
         while !sources.is_empty() {
             let generation = self.store.next_generation().await?;
             let deployment = Arc::new(Deployment {
@@ -221,11 +222,15 @@ impl Deployer {
                 Ok(infos) => {
                     let mut report = self.keep(current, generation, &sources, infos).await?;
                     report.failed = failed;
+                    // the file that lies there still cannot be deployed
+                    for failure in fallen_back {
+                        self.failures().insert(failure.module.clone(), failure);
+                    }
                     return Ok(report);
                 }
                 Err(error) => {
                     let error = blame(error, &sources);
-                    self.note_failure(generation, &error).await;
+                    let failure = self.note_failure(generation, &error).await;
                     let Some(position) = sources.iter().position(|source| source.module == error.module) else {
                         // a module that imports one of these, or nobody's fault in particular: nothing of the batch can be deployed together
                         if sources.len() > 1 {
@@ -238,6 +243,7 @@ impl Deployer {
                     if let Some(good) = fallback(&error.module).filter(|good| good.text != broken.text) {
                         tracing::warn!("`{}` keeps running the code that was deployed last", error.module);
                         sources.push(good);
+                        fallen_back.push(failure);
                     }
                     failed.push(error);
                 }
@@ -359,7 +365,7 @@ impl Deployer {
         Ok(report)
     }
 
-    async fn note_failure(&self, generation: u64, error: &DeployError) {
+    async fn note_failure(&self, generation: u64, error: &DeployError) -> StoredFailure {
         let DeployError {
             module,
             message,
@@ -381,8 +387,9 @@ impl Deployer {
         }
         // several files together that are nobody's fault in particular are tried one by one, which tells
         if !module.is_empty() {
-            self.failures().insert(module.clone(), failure);
+            self.failures().insert(module.clone(), failure.clone());
         }
+        failure
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, StoredFailure>> {
