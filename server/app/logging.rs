@@ -51,7 +51,11 @@ where
         if let Some(cid) = &fields.cid {
             write!(writer, " [{cid}]")?;
         }
-        writeln!(writer, " {}{}", fields.message, fields.rest)
+        // fields go with the first line: what follows is a traceback, or text of a service
+        match fields.message.split_once('\n') {
+            Some((first, more)) => writeln!(writer, " {first}{}\n{}", fields.rest, more.trim_end()),
+            None => writeln!(writer, " {}{}", fields.message, fields.rest),
+        }
     }
 }
 
