@@ -421,7 +421,7 @@ class See(Service):
             'type': self.channel.type, 'data_format': self.data_format, 'raw': request.raw_request.decode(),
             'method': request.http.method, 'agent': self.wsgi_environ['HTTP_USER_AGENT'], 'path': self.wsgi_environ['PATH_INFO'],
             'query': self.wsgi_environ['QUERY_STRING'], 'input': request.input.a, 'get': request.input.get('none', 'd'),
-            'level': self.logger.isEnabledFor(10), 'same': self.out is self.outgoing,
+            'level': self.logger.isEnabledFor(10), 'same': type(self.out) is type(self.outgoing),
         }
 ",
         &["see"],
