@@ -63,14 +63,14 @@ impl<S> Watched<S> {
         let cid = Cid::new();
         let body = format!(r#"{{"result":"Error","cid":"{cid}","details":"{details}"}}"#);
         let server = match &self.server {
-            Some(server) => format!("Server: {}\r\n", String::from_utf8_lossy(server.as_bytes())),
+            Some(server) => format!("server: {}\r\n", String::from_utf8_lossy(server.as_bytes())),
             None => String::new(),
         };
         tracing::debug!(%cid, status, "refused a request's head: {details}");
         let length = body.len();
         Bytes::from(format!(
-            "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n{server}X-Zato-Cid: {cid}\r\nConnection: close\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
+            "HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\n{server}x-zato-cid: {cid}\r\nconnection: close\r\n\
+             content-length: {length}\r\n\r\n{body}"
         ))
     }
 

@@ -356,7 +356,7 @@ async fn sweep(connections: std::sync::Weak<Connections>, patience: Patience) {
 
 /// HTTP/1.1, or HTTP/2 if the client begins with its preface.
 fn protocol(config: &HttpConfig) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new()).title_case_headers(true);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
     // heads are timed by the sweep
     builder.http1().header_read_timeout(None).max_buf_size(config.max_head);
     if config.max_headers != HttpConfig::default().max_headers {
