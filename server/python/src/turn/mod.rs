@@ -156,7 +156,11 @@ where
         }
         task.abort();
         // no reason to stop early: the task has panicked, or its runtime is stopping
-        let error = if slot.tell() { cancelled() } else { Error::new(Kind::Internal, "an I/O task ended without a result") };
+        let error = if slot.tell() {
+            cancelled()
+        } else {
+            Error::new(Kind::Internal, "an I/O task ended without a result")
+        };
         Err(error.into())
     })
 }
