@@ -210,7 +210,7 @@ impl Deployer {
         fallback: &(dyn Fn(&str) -> Option<Source> + Sync),
     ) -> Result<Report, Error> {
         let mut failed = Vec::new();
-        let mut fallen_back = Vec::new();
+        let mut fallen_back: Vec<StoredFailure> = Vec::new();
         while !sources.is_empty() {
             let generation = self.store.next_generation().await?;
             let deployment = Arc::new(Deployment {
