@@ -214,4 +214,18 @@ mod tests {
         std::fs::write(&path, "[workers]\nthreads = 3\n").unwrap();
         assert!(format!("{:?}", Config::read(&path).unwrap_err()).contains("threads"));
     }
+
+    #[test]
+    fn every_setting_is_documented() {
+        let page = include_str!("../../docs/configuration.md");
+        let config = serde_json::to_value(Config::default()).unwrap();
+        for (section, settings) in config.as_object().unwrap() {
+            let start = page.find(&format!("## `[{section}]`")).unwrap_or_else(|| panic!("docs/configuration.md lacks [{section}]"));
+            let part = &page[start + 3..];
+            let part = &part[..part.find("\n## ").unwrap_or(part.len())];
+            for name in settings.as_object().unwrap().keys() {
+                assert!(part.contains(&format!("| `{name}` |")), "docs/configuration.md lacks [{section}] {name}");
+            }
+        }
+    }
 }

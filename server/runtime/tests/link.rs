@@ -1,4 +1,5 @@
 //! Both ends of a link, in one process.
+#![expect(clippy::unwrap_used, reason = "this file is a test")]
 
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex};

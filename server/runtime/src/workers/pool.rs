@@ -119,21 +119,16 @@ impl WorkerPool {
         pool
     }
 
-    /// Waits until every worker has been ready once, at most `limit`.
+    /// Waits until every worker is ready, at most `limit`, and no longer once one of them fails again and again.
     ///
     /// # Errors
     /// Says what the last worker that did not come up died of.
     pub async fn wait_ready(&self, limit: Duration) -> Result<(), Error> {
         let mut changed = self.ready_changed.subscribe();
-        let all = async {
-            // the sender is a field of ours: this ends only by the condition
-            drop(
-                changed
-                    .wait_for(|_| self.ready.load().len() >= self.config.workers)
-                    .await,
-            );
-        };
-        if tokio::time::timeout(limit, all).await.is_ok() {
+        let ready = || self.ready.load().len() >= self.config.workers;
+        let settled = changed.wait_for(|_| ready() || self.slots.iter().any(Slot::keeps_failing));
+        // the sender is a field of ours: this ends by the condition or by the limit
+        if tokio::time::timeout(limit, settled).await.is_ok() && ready() {
             return Ok(());
         }
         let why = self
