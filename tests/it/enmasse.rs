@@ -308,3 +308,42 @@ outgoing_rest: [{{name: out, host: 'http://127.0.0.1:9', url_path: /{number}}}]
     }
     load.stop().expect_all_well();
 }
+
+#[test]
+fn hundreds_of_objects_in_one_file() {
+    let server = server().service("ok.py", OK).start();
+    let channels: Vec<_> = (0..500)
+        .map(|n| json!({"name": format!("c{n}"), "url_path": format!("/c/{n}"), "service": "ok.ok", "data_format": "json"}))
+        .collect();
+    server
+        .import(&json!({"channel_rest": channels}).to_string())
+        .expect_code(0);
+    for n in [0, 250, 499] {
+        server.get(&format!("/c/{n}")).expect(200);
+    }
+    server.get("/c/500").expect(404);
+}
+
+#[test]
+fn imports_at_once_are_whole_each() {
+    let server = server().service("ok.py", OK).start();
+    let mut imports = Vec::new();
+    for file in 0..4 {
+        let channels: Vec<_> = (0..20)
+            .map(|n| json!({"name": format!("c{file}-{n}"), "url_path": format!("/c/{file}/{n}"), "service": "ok.ok"}))
+            .collect();
+        let path = server.scratch().join(format!("part-{file}.json"));
+        fs::write(&path, json!({"channel_rest": channels}).to_string()).unwrap();
+        let mut command = server.command("enmasse");
+        command.arg(server.directory()).args(["--import", "--input"]).arg(path);
+        imports.push(std::thread::spawn(move || busbar_testkit::run(&mut command)));
+    }
+    for import in imports {
+        import.join().unwrap().expect_code(0);
+    }
+    for file in 0..4 {
+        for n in 0..20 {
+            server.get(&format!("/c/{file}/{n}")).expect(200);
+        }
+    }
+}

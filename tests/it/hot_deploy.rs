@@ -403,3 +403,103 @@ class V(Service):
         (server.get("/v").expect(200).json()["seen"].as_u64().unwrap() < 3).then_some(())
     });
 }
+
+#[test]
+fn a_file_that_is_still_being_written_is_not_deployed() {
+    use std::io::Write;
+    let server = start();
+    let mut file = fs::File::create(server.pickup().join("v.py")).unwrap();
+    // what is there so far is a whole module
+    file.write_all(version("half").as_bytes()).unwrap();
+    file.flush().unwrap();
+    let until = std::time::Instant::now() + Duration::from_secs(2);
+    while std::time::Instant::now() < until {
+        assert_version(&server, 1);
+    }
+    file.write_all(version("whole").as_bytes()).unwrap();
+    drop(file);
+    server.wait_answer("/v", "version whole");
+    assert!(!server.log().contains("cannot deploy"));
+}
+
+#[test]
+fn files_that_kill_hang_or_break_do_not_keep_a_server_from_starting() {
+    let mut server = server()
+        .service("v.py", &version(1))
+        .service("a_killer.py", "import os\nos._exit(7)\n")
+        .service("broken.py", "broken(")
+        .service("z_segfault.py", "import ctypes\nctypes.string_at(0)\n")
+        .channel("/v", "v.v")
+        .start();
+    assert_version(&server, 1);
+    let mut failed = failures(&server);
+    failed.sort();
+    assert_eq!(failed, ["a_killer", "broken", "z_segfault"]);
+    // again, now that it is known what they do
+    server.stop();
+    server.start();
+    assert_version(&server, 1);
+}
+
+#[test]
+fn an_import_that_never_ends_is_given_up_and_holds_up_no_call() {
+    let server = start();
+    server.deploy("hangs.py", "import time\nwhile True:\n    time.sleep(0.05)\n");
+    let load = Load::start(
+        server.address(),
+        2,
+        Duration::from_millis(20),
+        Request::new("GET", "/v"),
+    );
+    // the limit for an import is 30 s
+    busbar_testkit::wait::wait_for(Duration::from_secs(80), "the failure to be shown", || {
+        (failures(&server) == ["hangs"]).then_some(())
+    });
+    load.stop().expect_all_well();
+    server.deploy("v.py", &version(2));
+    server.wait_answer("/v", "version 2");
+}
+
+#[test]
+fn deployments_and_dying_workers_end_with_the_last_version_everywhere() {
+    let server = server()
+        .workers(2)
+        .service("v.py", &version(1))
+        .channel("/v", "v.v")
+        .start();
+    for number in 2..8 {
+        server.deploy("v.py", &version(number));
+        for pid in server.worker_pids() {
+            busbar_testkit::process::signal(pid, libc::SIGKILL);
+        }
+        wait_until("the new version", || {
+            // a deployment that met a dying worker may have to be made again by whoever copied the file
+            if !failures(&server).is_empty() {
+                server.deploy("v.py", &version(number));
+            }
+            let response = server.get("/v");
+            (response.status == 200 && response.text() == format!("version {number}")).then_some(())
+        });
+    }
+    wait_until("both workers to be up", || {
+        (server.worker_pids().len() == 2).then_some(())
+    });
+    let load = Load::start(server.address(), 4, Duration::ZERO, Request::new("GET", "/v"));
+    load.wait_for(200);
+    let tally = load.stop();
+    tally.expect_all_well();
+    assert_eq!(tally.bodies.keys().collect::<Vec<_>>(), ["version 7"]);
+}
+
+#[test]
+fn the_pickup_directory_of_zato_3_is_taken_as_well() {
+    let mut server = server().service("v.py", &version(1)).prepare();
+    fs::create_dir_all(server.directory().join("pickup/incoming")).unwrap();
+    fs::rename(server.pickup(), server.directory().join("pickup/incoming/services")).unwrap();
+    server.start();
+    assert_eq!(server.invoke("v.v", "").expect(200).text(), "version 1");
+    fs::write(server.directory().join("pickup/incoming/services/v.py"), version(2)).unwrap();
+    wait_until("the new version", || {
+        (server.invoke("v.v", "").text() == "version 2").then_some(())
+    });
+}

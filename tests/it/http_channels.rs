@@ -408,3 +408,38 @@ class Raw(Service):
     assert_eq!(response.body, b"bytes:{\xff\x00");
     assert!(response.header("content-type").unwrap().starts_with("text/plain"));
 }
+
+#[test]
+fn errors_of_xml_channels_and_of_those_without_a_format() {
+    let server = server()
+        .service(
+            "gone.py",
+            "
+from zato.common.exception import NotFound
+from zato.server.service import Service
+
+class Gone(Service):
+    def handle(self):
+        raise NotFound(self.cid, 'gone & <away>')
+",
+        )
+        .enmasse(
+            "
+channel_rest:
+  - {name: xml, url_path: /xml, service: gone.gone, data_format: xml}
+  - {name: raw, url_path: /raw, service: gone.gone}
+",
+        )
+        .start();
+    let response = server.post("/xml", "<r/>").expect(404);
+    assert_eq!(response.header("content-type"), Some("application/xml"));
+    let expected = format!(
+        "<?xml version='1.0' encoding='UTF-8'?>\n<response><zato_env><cid>{}</cid><result>ZATO_ERROR</result>\
+         <details>gone &amp; &lt;away&gt;</details></zato_env></response>",
+        response.cid()
+    );
+    assert_eq!(response.text(), expected);
+    let response = server.post("/raw", "").expect(404);
+    assert_eq!(response.text(), "gone & <away>");
+    assert!(response.header("content-type").unwrap().starts_with("text/plain"));
+}

@@ -200,7 +200,7 @@ fn http_2_with_prior_knowledge() {
 }
 
 /// Makes a certificate for 127.0.0.1 that signs itself.
-fn certificate(directory: &Path) {
+pub fn certificate(directory: &Path) {
     let output = run(Command::new("openssl")
         .args([
             "req",

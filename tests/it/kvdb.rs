@@ -267,3 +267,29 @@ fn ones_own_redis_by_its_address() {
     assert_eq!(response.status, 500, "{}", response.text());
     server.get("/zato/ping").expect(200);
 }
+
+#[test]
+fn many_calls_at_once_count_right() {
+    let server = server()
+        .service("command.py", COMMAND)
+        .channel("/command", "command.command")
+        .start();
+    let address = server.address();
+    let threads: Vec<_> = (0..16)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut connection = busbar_testkit::Connection::open(address).unwrap();
+                for _ in 0..50 {
+                    connection
+                        .send(&Request::new("POST", "/command").body(r#"["incr",["n"]]"#))
+                        .unwrap()
+                        .expect(200);
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(command(&server, &json!(["get", ["n"]])), "'800'");
+}

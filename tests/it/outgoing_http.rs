@@ -443,3 +443,153 @@ fn a_connection_moves_to_a_new_address_while_the_server_runs() {
     server.enmasse(&["--import", "--replace"], &yaml).expect_code(0);
     assert_eq!(call(&server, &json!({"method": "get"}))["data"], "new");
 }
+
+#[test]
+fn a_pool_opens_no_more_connections_than_it_may() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let backend = Backend::new({
+        let (now, most) = (now.clone(), most.clone());
+        move |_| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(100));
+            now.fetch_sub(1, Ordering::SeqCst);
+            Answer::json(&json!("done"))
+        }
+    });
+    let server = server()
+        .service("call.py", CALL)
+        .channel("/call", "call.call")
+        .enmasse(&format!(
+            "outgoing_rest: [{{name: B, host: '{}', url_path: /, pool_size: 3}}]",
+            backend.url()
+        ))
+        .start();
+    let address = server.address();
+    let calls: Vec<_> = (0..12)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let request = busbar_testkit::Request::new("POST", "/call").body(r#"{"method":"get"}"#);
+                busbar_testkit::Connection::open(address)
+                    .unwrap()
+                    .send(&request)
+                    .unwrap()
+                    .expect(200)
+                    .json()
+            })
+        })
+        .collect();
+    for call in calls {
+        let got = call.join().unwrap();
+        assert_eq!(got["data"], "done", "{got}");
+    }
+    assert!(most.load(Ordering::SeqCst) <= 3, "{most:?} connections at once");
+    assert_eq!(backend.count(), 12);
+}
+
+#[test]
+fn a_request_that_may_have_been_carried_out_is_not_sent_twice() {
+    // takes each second request of a connection, and closes it without an answer
+    let backend = Backend::new(|request| match request.text().as_str() {
+        "\"first\"" => Answer::json(&json!("fine")),
+        _ => Answer::Close,
+    });
+    let server = start(&backend, "");
+    for _ in 0..3 {
+        assert_eq!(
+            call(&server, &json!({"method": "post", "kwargs": {"json": "first"}}))["data"],
+            "fine"
+        );
+        let before = backend.count();
+        let got = call(&server, &json!({"method": "post", "kwargs": {"json": "second"}}));
+        assert!(got["caught"].is_array(), "{got}");
+        assert_eq!(backend.count() - before, 1, "it was sent again");
+    }
+}
+
+/// `openssl s_server` with a certificate that nobody trusts by itself.
+struct Tls {
+    child: std::process::Child,
+    port: u16,
+}
+
+impl Tls {
+    fn start(directory: &std::path::Path) -> Self {
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+        crate::http_protocol::certificate(directory);
+        let mut child = Command::new("openssl")
+            .args([
+                "s_server",
+                "-accept",
+                "127.0.0.1:0",
+                "-cert",
+                "server.pem",
+                "-key",
+                "server.key",
+                "-www",
+            ])
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // it says where it listens: ACCEPT 127.0.0.1:40123
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines
+            .find(|line| line.as_ref().is_ok_and(|line| line.starts_with("ACCEPT")))
+            .unwrap()
+            .unwrap();
+        // what it prints later must not fill the pipe
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            port: line.rsplit(':').next().unwrap().trim().parse().unwrap(),
+        }
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn certificates_are_verified_unless_the_connection_says_otherwise() {
+    let home = tempfile::tempdir().unwrap();
+    let tls = Tls::start(home.path());
+    let (port, authority) = (tls.port, home.path().join("server.pem"));
+    let server = server()
+        .service("call.py", CALL)
+        .enmasse(&format!(
+            "
+outgoing_rest:
+  - {{name: unknown, host: 'https://127.0.0.1:{port}', url_path: /}}
+  - {{name: trusted, host: 'https://localhost:{port}', url_path: /, tls_ca_path: '{}'}}
+  - {{name: other-name, host: 'https://127.0.0.2:{port}', url_path: /, tls_ca_path: '{}'}}
+  - {{name: unchecked, host: 'https://127.0.0.1:{port}', url_path: /, tls_verify: false}}
+",
+            authority.display(),
+            authority.display()
+        ))
+        .start();
+    let get = |name: &str| call(&server, &json!({"name": name, "method": "get"}));
+    let refused = get("unknown");
+    assert_eq!(refused["caught"][0], "SSLError", "{refused}");
+    assert!(
+        refused["caught"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("ConnectionError"))
+    );
+    for name in ["trusted", "unchecked"] {
+        let got = get(name);
+        assert_eq!(got["status"], 200, "{name}: {got}");
+    }
+    let got = get("other-name");
+    assert!(got["caught"].is_array(), "{got}");
+}

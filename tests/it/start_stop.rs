@@ -264,3 +264,54 @@ fn status_says_what_a_script_needs() {
     });
     assert!(server.worker_pids().contains(&pids[1]));
 }
+
+#[test]
+fn of_two_starts_at_once_one_wins() {
+    let mut server = server().service("ok.py", OK).prepare();
+    let starts: Vec<_> = (0..3)
+        .map(|_| {
+            let mut command = server.command("start");
+            command.arg(server.directory());
+            thread::spawn(move || run(&mut command))
+        })
+        .collect();
+    let codes: Vec<_> = starts.into_iter().map(|start| start.join().unwrap().code).collect();
+    assert_eq!(
+        codes.iter().filter(|code| matches!(code, 9 | 18)).count(),
+        2,
+        "{codes:?}"
+    );
+    assert!(codes.contains(&0), "{codes:?}");
+    server.read_address();
+    server.invoke("ok.ok", "").expect(200);
+    server.run("stop", &[]).expect_code(0);
+}
+
+#[test]
+fn what_the_config_names_and_is_not_there_is_named_in_the_error() {
+    for (config, expected) in [
+        ("[python]\nvenv = \"/no/such/venv\"", "/no/such/venv"),
+        ("[redis]\nexecutable = \"/no/such/redis\"", "/no/such/redis"),
+        ("[log]\nlevel = \"loud\"", "loud"),
+        ("[http]\naddress = \"nowhere\"", "nowhere"),
+        ("[redis]\nurl = \"http://x\"", "http://x"),
+    ] {
+        let server = server().config(config).prepare();
+        let output = server.run("start", &[]);
+        assert_ne!(output.code, 0, "{config}: {}", output.stdout);
+        assert!(output.stderr.contains(expected), "{config}: {}", output.stderr);
+        assert_eq!(server.background_pid(), None);
+    }
+}
+
+#[test]
+fn a_server_starts_beside_what_a_crash_left_behind() {
+    let mut server = server().service("ok.py", OK).start();
+    // as after a crash of the machine
+    signal(server.redis_pid(), libc::SIGSTOP);
+    kill_hub(&mut server);
+    fs::write(server.directory().join("work/pid"), "1").unwrap();
+    server.start();
+    server.invoke("ok.ok", "").expect(200);
+    assert_eq!(server.stop().code(), Some(0));
+}

@@ -543,3 +543,87 @@ fn a_caller_who_leaves_does_not_keep_the_service_running() {
     });
     server.get("/ok").expect(200);
 }
+
+#[test]
+fn deadlines_hold_without_workers_too() {
+    let server = server()
+        .workers(0)
+        .service("deadly.py", DEADLY)
+        .service("ok.py", OK)
+        .channel("/ok", "ok.ok");
+    let server = ["loop", "nap"]
+        .into_iter()
+        .fold(server, |server, name| {
+            server.channel(&format!("/{name}"), &format!("deadly.{name}"))
+        })
+        .start();
+    for name in ["loop", "nap"] {
+        let response = server.get(&format!("/{name}")).expect(504);
+        assert_eq!(response.json()["cid"], response.cid());
+        server.get("/ok").expect(200);
+    }
+    server.wait_log(&["cleaned up"]);
+}
+
+#[test]
+fn large_bodies_go_both_ways_at_once() {
+    let server = server()
+        .service("echo.py", crate::ECHO)
+        .channel("/echo", "echo.echo")
+        .start();
+    let body = format!("[\"{}\"]", "x".repeat(4 << 20));
+    let (address, body) = (server.address(), std::sync::Arc::new(body));
+    let calls: Vec<_> = (0..12)
+        .map(|_| {
+            let body = body.clone();
+            thread::spawn(move || {
+                let request = Request::new("POST", "/echo").body(body.as_bytes());
+                let response = Connection::open(address).unwrap().send(&request).unwrap().expect(200);
+                assert!(response.body == body.as_bytes());
+            })
+        })
+        .collect();
+    // short calls get through between them
+    for _ in 0..20 {
+        assert_eq!(server.post("/echo", "[1]").expect(200).text(), "[1]");
+    }
+    for call in calls {
+        call.join().unwrap();
+    }
+}
+
+#[test]
+fn a_caller_that_does_not_read_its_answer_is_given_up() {
+    let server = server()
+        .service(
+            "large.py",
+            "
+from zato.server.service import Service
+
+class Large(Service):
+    def handle(self):
+        self.response.payload = b'x' * (32 << 20)
+",
+        )
+        .service("ok.py", OK)
+        .channel("/large", "large.large")
+        .channel("/ok", "ok.ok")
+        .config("[http]\nwrite_timeout_secs = 1")
+        .start();
+    let mut deaf: Vec<_> = (0..4)
+        .map(|_| {
+            let mut connection = Connection::open(server.address()).unwrap();
+            connection.write(&Request::new("GET", "/large").to_bytes()).unwrap();
+            connection
+        })
+        .collect();
+    for _ in 0..20 {
+        server.get("/ok").expect(200);
+    }
+    thread::sleep(Duration::from_secs(3));
+    for connection in &mut deaf {
+        // cut off in the middle: what was buffered, and no more
+        assert!(connection.read(true).is_err());
+    }
+    server.get("/ok").expect(200);
+}
