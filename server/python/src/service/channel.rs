@@ -114,7 +114,7 @@ impl ChannelInfo {
 pub(crate) struct ChannelSecurityInfo(Arc<Invocation>);
 
 impl ChannelSecurityInfo {
-    fn field<'a>(value: &'a str) -> Option<&'a str> {
+    fn field(value: &str) -> Option<&str> {
         (!value.is_empty()).then_some(value)
     }
 }

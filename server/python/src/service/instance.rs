@@ -45,6 +45,9 @@ pub(crate) struct Service {
     invocation: Option<Arc<Invocation>>,
     request: PyOnceLock<Py<Request>>,
     response: PyOnceLock<Py<Response>>,
+    outgoing: PyOnceLock<Py<PyAny>>,
+    kvdb: PyOnceLock<Py<PyAny>>,
+    channel: PyOnceLock<Py<PyAny>>,
     environ: Slot,
     wsgi_environ: Slot,
 }
@@ -112,6 +115,9 @@ impl Service {
             invocation: NEXT.take(),
             request: PyOnceLock::new(),
             response: PyOnceLock::new(),
+            outgoing: PyOnceLock::new(),
+            kvdb: PyOnceLock::new(),
+            channel: PyOnceLock::new(),
             environ: Slot::default(),
             wsgi_environ: Slot::default(),
         }
@@ -298,9 +304,9 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
             .clone()
             .into_any())
     }),
-    ("outgoing", "Outgoing connections.", faces::outgoing),
-    ("out", "Outgoing connections.", faces::outgoing),
-    ("kvdb", "The key/value database.", faces::kvdb),
+    ("outgoing", "Outgoing connections.", outgoing),
+    ("out", "Outgoing connections.", outgoing),
+    ("kvdb", "The key/value database.", kvdb),
     ("channel", "The channel through which the service was called.", channel),
     ("chan", "The channel through which the service was called.", channel),
     ("environ", "What the caller gave as `environ=`.", |service| {
@@ -428,7 +434,27 @@ pub(crate) const LATER: &[&str] = &[
 ];
 
 fn channel<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(Bound::new(service.py(), ChannelInfo(service.get().invocation()?.clone()))?.into_any())
+    made_once(service, &service.get().channel, |service| {
+        Ok(Bound::new(service.py(), ChannelInfo(service.get().invocation()?.clone()))?.into_any())
+    })
+}
+
+fn outgoing<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
+    made_once(service, &service.get().outgoing, faces::outgoing)
+}
+
+fn kvdb<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
+    made_once(service, &service.get().kvdb, faces::kvdb)
+}
+
+/// What is asked for again is the same object.
+fn made_once<'py>(
+    service: &Bound<'py, Service>,
+    place: &PyOnceLock<Py<PyAny>>,
+    make: impl FnOnce(&Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = service.py();
+    Ok(place.get_or_try_init(py, || make(service).map(Bound::unbind))?.bind(py).clone())
 }
 
 /// A moment in UTC without a zone, as services of all versions know it.

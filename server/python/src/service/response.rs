@@ -92,7 +92,8 @@ impl Response {
             return Ok(Vec::new());
         };
         let mut pairs = Vec::new();
-        for (name, value) in headers.bind(py) {
+        // over a copy: turning a value into text may run code that changes the headers
+        for (name, value) in headers.bind(py).copy()? {
             let name = name.str()?.to_str()?.to_owned();
             let values = if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
                 value.try_iter()?.collect::<PyResult<Vec<_>>>()?

@@ -94,6 +94,7 @@ class S(Service):
         assert self.channel.security.to_dict()['username'] == 'ann'
         assert self.data_format == 'json' and self.transport == 'plain_http'
         assert self.environ == {} and self.in_reply_to is None
+        assert self.out is self.outgoing and self.kvdb is self.kvdb and self.chan is self.channel
         assert self.usage == 1, self.usage
         assert self.invocation_time.year > 2000 and self.invocation_time.tzinfo is None
         assert self.handle_return_time is None and self.processing_time is None

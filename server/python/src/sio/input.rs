@@ -189,7 +189,8 @@ impl ServiceInput {
         let py = slf.py();
         let copy = new_input(py)?;
         let deepcopy = py.import(intern!(py, "copy"))?.getattr(intern!(py, "deepcopy"))?;
-        for (name, value) in slf.as_super() {
+        // over a copy: copying a value may run code that changes this very input
+        for (name, value) in slf.as_super().copy()? {
             copy.as_super().set_item(name, deepcopy.call1((value,))?)?;
         }
         Ok(copy)

@@ -208,6 +208,14 @@ impl Pipeline {
         }
     }
 
+    fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+        let names = PyList::new(slf.py(), Method::names())?;
+        for name in slf.get_type().dir()? {
+            names.append(name)?;
+        }
+        Ok(names)
+    }
+
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }
