@@ -23,6 +23,8 @@ use crate::workers::slot::Slot;
 
 /// How long a worker may take over a rare request. Imports have a shorter limit of their own inside the worker.
 pub(super) const CONTROL_LIMIT: Duration = Duration::from_secs(60);
+/// How long a deployment waits for a worker when there is none at the moment.
+const READY_LIMIT: Duration = Duration::from_secs(30);
 /// A worker that has not taken this many bytes yet gets no further calls.
 const MAX_BACKLOG: usize = 64 << 20;
 
@@ -271,25 +273,38 @@ impl WorkerPool {
         answers
     }
 
-    async fn prepare_all(&self, deployment: &Arc<Deployment>, first: bool) -> Result<Vec<ServiceInfo>, DeployError> {
-        let refused = |message: String| DeployError {
-            module: String::new(),
-            message,
-            traceback: String::new(),
+    /// The state, as soon as there is a worker to change it on: the last one may just be replaced. `None` after [`READY_LIMIT`].
+    async fn state_with_worker(&self) -> Option<OwnedMutexGuard<State>> {
+        let mut changed = self.ready_changed.subscribe();
+        let state = async {
+            loop {
+                let state = self.state.clone().lock_owned().await;
+                if !self.ready.load().is_empty() {
+                    return state;
+                }
+                // a worker that comes up needs it
+                drop(state);
+                // the sender is a field of ours: it is not gone before this is
+                changed.changed().await.ok();
+            }
         };
+        tokio::time::timeout(READY_LIMIT, state).await.ok()
+    }
+
+    async fn prepare_all(&self, deployment: &Arc<Deployment>, first: bool) -> Result<Vec<ServiceInfo>, DeployError> {
         let prepare = || Control::Prepare(Deployment::clone(deployment));
         // a file that kills whoever imports it must not take every worker down: one tries first, unless none serves anything yet
         let mut found = None;
         if !first {
             let Some(canary) = self.ready.load().first().cloned() else {
-                return Err(refused("no worker is ready; try again in a moment".to_owned()));
+                return Err(nobodys("the worker that was to import it died".to_owned()));
             };
             match canary.control(prepare(), CONTROL_LIMIT).await {
                 Ok(Controlled::Prepared(services)) => found = Some(services),
                 Ok(Controlled::Refused(error)) => return Err(error),
-                Ok(other) => return Err(refused(format!("the worker answered {other:?}"))),
+                Ok(other) => return Err(nobodys(format!("the worker answered {other:?}"))),
                 Err(error) => {
-                    return Err(refused(format!(
+                    return Err(nobodys(format!(
                         "the worker that imported it failed: {}",
                         error.chain()
                     )));
@@ -300,10 +315,19 @@ impl WorkerPool {
             match answer {
                 Controlled::Prepared(services) => found = Some(services),
                 Controlled::Refused(error) => return Err(error),
-                other => return Err(refused(format!("a worker answered {other:?}"))),
+                other => return Err(nobodys(format!("a worker answered {other:?}"))),
             }
         }
-        found.ok_or_else(|| refused("every worker that imported it died".to_owned()))
+        found.ok_or_else(|| nobodys("every worker that imported it died".to_owned()))
+    }
+}
+
+/// A deployment failed that no file in particular is to blame for.
+fn nobodys(message: String) -> DeployError {
+    DeployError {
+        module: String::new(),
+        message,
+        traceback: String::new(),
     }
 }
 
@@ -333,7 +357,9 @@ impl Handler for WorkerPool {
 
     fn prepare(&self, deployment: Arc<Deployment>) -> BoxFuture<'_, Result<Vec<ServiceInfo>, DeployError>> {
         Box::pin(async move {
-            let state = self.state.clone().lock_owned().await;
+            let Some(state) = self.state_with_worker().await else {
+                return Err(nobodys(format!("no worker was ready within {} s", READY_LIMIT.as_secs())));
+            };
             match self.prepare_all(&deployment, state.sources.is_empty()).await {
                 Ok(services) => {
                     *lock(&self.deploying) = Some(Deploying {
