@@ -350,7 +350,7 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
         },
     ),
     ("invocation_time", "When the invocation began, UTC.", |service| {
-        datetime(service.py(), service.get().invocation()?.started_at)
+        datetime(service.py(), service.get().invocation()?.started_at())
     }),
     (
         "handle_return_time",
@@ -454,7 +454,10 @@ fn made_once<'py>(
     make: impl FnOnce(&Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = service.py();
-    Ok(place.get_or_try_init(py, || make(service).map(Bound::unbind))?.bind(py).clone())
+    Ok(place
+        .get_or_try_init(py, || make(service).map(Bound::unbind))?
+        .bind(py)
+        .clone())
 }
 
 /// A moment in UTC without a zone, as services of all versions know it.

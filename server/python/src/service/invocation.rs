@@ -1,7 +1,7 @@
 //! One invocation: what is known of it before the service's code runs.
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use pyo3::prelude::*;
@@ -12,7 +12,6 @@ use busbar_runtime::{Call, Head};
 
 use crate::environment::Environment;
 use crate::service::class::ServiceClass;
-use crate::sync::lock;
 
 /// One invocation of a service, from a channel or from another service.
 pub(crate) struct Invocation {
@@ -31,10 +30,10 @@ pub(crate) struct Invocation {
     pub(crate) source: Source,
     /// How many services wait for this one.
     pub(crate) depth: usize,
-    pub(crate) started_at: SystemTime,
-    pub(crate) started: Instant,
-    /// When `handle()` returned, and how long it had taken.
-    finished: Mutex<Option<(SystemTime, Duration)>>,
+    started: Instant,
+    started_at: OnceLock<SystemTime>,
+    /// When `handle()` returned.
+    finished: OnceLock<Instant>,
 }
 
 /// Where the payload comes from.
@@ -54,8 +53,8 @@ pub(crate) struct Local {
     pub(crate) channel_type: Option<String>,
     /// The cid that it gave, which may have any form.
     pub(crate) given_cid: Option<String>,
-    /// What it asked for as `data_format`: `dict`, `json`.
-    pub(crate) data_format: String,
+    /// What it asked for as `data_format`; `None`: objects, `dict`.
+    pub(crate) data_format: Option<String>,
 }
 
 impl Invocation {
@@ -74,9 +73,9 @@ impl Invocation {
             head: call.head.clone(),
             source: Source::Channel(call.body.clone()),
             depth: 0,
-            started_at: SystemTime::now(),
             started: Instant::now(),
-            finished: Mutex::new(None),
+            started_at: OnceLock::new(),
+            finished: OnceLock::new(),
         }
     }
 
@@ -94,9 +93,9 @@ impl Invocation {
             head: self.head.clone(),
             source: Source::Service(local),
             depth: self.depth + 1,
-            started_at: SystemTime::now(),
             started: Instant::now(),
-            finished: Mutex::new(None),
+            started_at: OnceLock::new(),
+            finished: OnceLock::new(),
         }
     }
 
@@ -118,7 +117,7 @@ impl Invocation {
     /// The data format that services see.
     pub(crate) fn shown_data_format(&self) -> &str {
         match &self.source {
-            Source::Service(local) => &local.data_format,
+            Source::Service(local) => local.data_format.as_deref().unwrap_or("dict"),
             Source::Channel(_) => self.data_format.as_str(),
         }
     }
@@ -130,11 +129,22 @@ impl Invocation {
 
     /// Notes that `handle()` has returned.
     pub(crate) fn finish(&self) {
-        *lock(&self.finished) = Some((SystemTime::now(), self.started.elapsed()));
+        self.finished.get_or_init(Instant::now);
+    }
+
+    /// When the invocation began. Worked out when somebody asks: for most calls one clock is enough.
+    pub(crate) fn started_at(&self) -> SystemTime {
+        let work_out = || {
+            SystemTime::now()
+                .checked_sub(self.started.elapsed())
+                .unwrap_or(UNIX_EPOCH)
+        };
+        *self.started_at.get_or_init(work_out)
     }
 
     /// When `handle()` returned, and how long the invocation had taken by then.
     pub(crate) fn finished(&self) -> Option<(SystemTime, Duration)> {
-        *lock(&self.finished)
+        let took = self.finished.get()?.duration_since(self.started);
+        Some((self.started_at() + took, took))
     }
 }

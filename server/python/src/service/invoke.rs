@@ -87,7 +87,7 @@ struct Arguments<'py> {
     target: Bound<'py, PyAny>,
     payload: Bound<'py, PyAny>,
     /// The other named ones that were given.
-    options: Bound<'py, PyDict>,
+    options: Vec<(&'static str, Bound<'py, PyAny>)>,
 }
 
 impl<'py> Arguments<'py> {
@@ -95,28 +95,37 @@ impl<'py> Arguments<'py> {
         if args.len() > POSITIONAL.len() + 1 {
             return Err(PyTypeError::new_err("invoke() was given too many arguments"));
         }
-        let options = PyDict::new(py);
-        for (name, value) in POSITIONAL.iter().zip(args.iter().skip(1)) {
-            options.set_item(name, value)?;
-        }
+        let mut options: Vec<_> = POSITIONAL.iter().copied().zip(args.iter().skip(1)).collect();
         let mut target = args.get_item(0).ok();
         // what is left over is the payload
-        let rest = PyDict::new(py);
+        let mut rest: Option<Bound<'py, PyDict>> = None;
         for (name, value) in kwargs.into_iter().flatten() {
             let text = name.extract::<&str>()?;
             if target.is_none() && matches!(text, "name" | "zato_name") {
                 target = Some(value);
-            } else if POSITIONAL.contains(&text) || RESERVED.contains(&text) {
-                options.set_item(name, value)?;
+            } else if let Some(known) = POSITIONAL.iter().chain(&RESERVED).find(|known| **known == text) {
+                options.push((known, value));
             } else {
-                rest.set_item(name, value)?;
+                rest.get_or_insert_with(|| PyDict::new(py)).set_item(name, value)?;
             }
         }
         let target = target.ok_or_else(|| PyTypeError::new_err("invoke() needs the name or class of a service"))?;
-        let payload = match options.get_item(intern!(py, "payload"))? {
-            Some(payload) if rest.is_empty() || payload.is_truthy()? => payload,
-            None if rest.is_empty() => intern!(py, "").clone().into_any(),
-            _ => rest.into_any(),
+        let given = options
+            .iter()
+            .rev()
+            .find(|(name, _)| *name == "payload")
+            .map(|(_, payload)| payload.clone());
+        let payload = match (given, rest) {
+            (Some(payload), None) => payload,
+            (Some(payload), Some(rest)) => {
+                if payload.is_truthy()? {
+                    payload
+                } else {
+                    rest.into_any()
+                }
+            }
+            (None, Some(rest)) => rest.into_any(),
+            (None, None) => intern!(py, "").clone().into_any(),
         };
         Ok(Self {
             target,
@@ -125,26 +134,26 @@ impl<'py> Arguments<'py> {
         })
     }
 
+    /// An option that was given and is not `None`.
+    fn option(&self, name: &str) -> Option<&Bound<'py, PyAny>> {
+        let mut given = self.options.iter().rev();
+        given
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+            .filter(|value| !value.is_none())
+    }
+
     fn text(&self, name: &str) -> PyResult<Option<String>> {
-        let value = self.options.get_item(name)?.filter(|value| !value.is_none());
-        Ok(value
-            .map(|value| value.extract())
-            .transpose()?
-            .filter(|text: &String| !text.is_empty()))
+        let text = self.option(name).map(|value| value.extract::<String>()).transpose()?;
+        Ok(text.filter(|text| !text.is_empty()))
     }
 
     fn flag(&self, name: &str) -> PyResult<bool> {
-        self.options
-            .get_item(name)?
-            .map_or(Ok(false), |value| value.is_truthy())
+        self.option(name).map_or(Ok(false), |value| value.is_truthy())
     }
 
-    fn object(&self, name: &str) -> PyResult<Option<Py<PyAny>>> {
-        Ok(self
-            .options
-            .get_item(name)?
-            .filter(|value| !value.is_none())
-            .map(Bound::unbind))
+    fn object(&self, name: &str) -> Option<Py<PyAny>> {
+        self.option(name).map(|value| value.clone().unbind())
     }
 }
 
@@ -165,7 +174,7 @@ fn call<'py>(
             "cannot invoke service `{name}`: {MAX_DEPTH} services wait for one another already"
         )));
     }
-    let data_format = arguments.text("data_format")?.unwrap_or_else(|| "dict".to_owned());
+    let data_format = arguments.text("data_format")?;
     let given_cid = arguments.text("cid")?;
     let cid = given_cid
         .as_deref()
@@ -173,20 +182,19 @@ fn call<'py>(
         .unwrap_or(outer.cid);
     let local = Local {
         payload: arguments.payload.clone().unbind(),
-        environ: arguments.object("environ")?,
-        wsgi_environ: match arguments.options.get_item("wsgi_environ")? {
-            Some(environ) => environ.cast_into::<PyDict>().ok().map(Bound::unbind),
-            None => None,
-        },
-        in_reply_to: arguments.object("in_reply_to")?,
+        environ: arguments.object("environ"),
+        wsgi_environ: arguments
+            .option("wsgi_environ")
+            .and_then(|environ| environ.cast::<PyDict>().ok())
+            .map(|environ| environ.clone().unbind()),
+        in_reply_to: arguments.object("in_reply_to"),
         channel_type: arguments.text("channel")?,
         given_cid,
         data_format: data_format.clone(),
     };
-    let format = match data_format.as_str() {
-        "json" => DataFormat::Json,
-        "xml" => DataFormat::Xml,
-        "" => DataFormat::None,
+    let format = match data_format.as_deref() {
+        Some("json") => DataFormat::Json,
+        Some("xml") => DataFormat::Xml,
         _ => DataFormat::Dict,
     };
     let invocation = Arc::new(outer.nested(class, cid, format, local));

@@ -67,8 +67,10 @@ pub(crate) fn execute(py: Python<'_>, invocation: &Arc<Invocation>, service: &Bo
     if hooks.validate_output {
         service.call_method0(intern!(py, "validate_output"))?;
     }
-    // before the last hooks, which read them
-    invocation.finish();
+    if hooks.after_handle || hooks.finalize_handle {
+        // nobody else can ask for the times
+        invocation.finish();
+    }
     if hooks.after_handle {
         call_quietly(py, invocation, service, intern!(py, "after_handle"))?;
     }

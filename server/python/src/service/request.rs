@@ -81,7 +81,9 @@ impl Request {
             Source::Service(local) => {
                 let payload = local.payload.bind(py).clone();
                 match payload.cast::<PyString>() {
-                    Ok(text) if local.data_format == "json" && !is_blank(text.to_str()?.as_bytes()) => {
+                    Ok(text)
+                        if local.data_format.as_deref() == Some("json") && !is_blank(text.to_str()?.as_bytes()) =>
+                    {
                         json::read(py, text.to_str()?.as_bytes())
                             .map_err(|error| VALIDATION.error(py, (self.cid(), format!("invalid JSON: {error}"))))?
                     }
