@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use busbar_model::{Error, Kind};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -240,16 +242,16 @@ pub(super) fn tls(verify: bool, ca_path: &str) -> Result<Arc<ClientConfig>, Erro
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::new(Kind::Internal, "cannot set TLS up").with_source(error))?;
-    let builder = if verify {
-        builder.with_root_certificates(if ca_path.is_empty() {
-            mozilla()
-        } else {
-            authorities(Path::new(ca_path))?
-        })
-    } else {
-        builder
+    let builder = match (verify, ca_path) {
+        (false, _) => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unverified(provider)))
+            .with_custom_certificate_verifier(Arc::new(Unverified(provider))),
+        (true, "") => builder.with_root_certificates(mozilla()),
+        (true, path) => {
+            let certificates = certificates(Path::new(path))?;
+            let verifier = Trusted::new(certificates, provider).map_err(|error| refused(Path::new(path), error))?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
     };
     let mut config = builder.with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -260,29 +262,95 @@ fn mozilla() -> RootCertStore {
     webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, Error> {
-    let failed = |reason: &str| {
-        Error::new(
-            Kind::Config,
-            format!(
-                "cannot take certificate authorities from `{}`: {reason}",
-                path.display()
-            ),
-        )
-    };
-    let certificates =
-        CertificateDer::pem_file_iter(path).map_err(|error| failed("it cannot be read").with_source(error))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| failed("it is not PEM").with_source(error))?;
-        roots
-            .add(certificate)
-            .map_err(|error| failed("a certificate is not valid").with_source(error))?;
+fn refused(path: &Path, reason: impl fmt::Display) -> Error {
+    let path = path.display();
+    Error::new(
+        Kind::Config,
+        format!("cannot take certificate authorities from `{path}`: {reason}"),
+    )
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .map_err(|error| refused(path, "it cannot be read").with_source(error))?
+        .collect::<Result<_, _>>()
+        .map_err(|error| refused(path, "it is not PEM").with_source(error))?;
+    if certificates.is_empty() {
+        return Err(refused(path, "it holds no certificate"));
     }
-    if roots.is_empty() {
-        Err(failed("it holds no certificate"))
-    } else {
-        Ok(roots)
+    Ok(certificates)
+}
+
+/// Trusts the certificates of a file: as authorities, and a server that shows one of them itself. The latter is what `openssl req -x509`
+/// makes and intranets are full of; for rustls a certificate is either an authority's or a server's.
+#[derive(Debug)]
+struct Trusted {
+    certificates: Vec<CertificateDer<'static>>,
+    authorities: Arc<WebPkiServerVerifier>,
+}
+
+impl Trusted {
+    fn new(certificates: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        for certificate in &certificates {
+            roots
+                .add(certificate.clone())
+                .map_err(|error| format!("a certificate is not valid: {error}"))?;
+        }
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            certificates,
+            authorities,
+        })
+    }
+}
+
+impl ServerCertVerifier for Trusted {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self
+            .authorities
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        {
+            // errors about dates, purposes and signatures have names of their own; among the others is an authority shown as a server
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
+                if self.certificates.iter().any(|known| known == end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
     }
 }
 
