@@ -16,11 +16,16 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
 /// Starts logging for this process. `process` is `hub` or `worker-1`; `level` is a level, or a list of filters such as
 /// `info,busbar_connectors=debug`.
 pub fn start(process: &str, level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::from_str(&level.to_ascii_lowercase())
-        .with_context(|| format!("`{level}` is not a log level: use error, warn, info, debug or trace"))?;
+    let unknown = || format!("`{level}` is not a log level: use error, warn, info, debug or trace");
+    // to a filter, a word that is no level is the name of a module
+    let is_level = |part: &str| part.contains('=') || LEVELS.contains(&&*part.trim().to_ascii_lowercase());
+    anyhow::ensure!(level.split(',').all(is_level), unknown());
+    let filter = EnvFilter::from_str(&level.to_ascii_lowercase()).with_context(unknown)?;
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
