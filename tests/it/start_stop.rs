@@ -294,7 +294,7 @@ fn what_the_config_names_and_is_not_there_is_named_in_the_error() {
         ("[redis]\nexecutable = \"/no/such/redis\"", "/no/such/redis"),
         ("[log]\nlevel = \"loud\"", "loud"),
         ("[http]\naddress = \"nowhere\"", "nowhere"),
-        ("[redis]\nurl = \"http://x\"", "http://x"),
+        ("[redis]\nurl = \"http://x\"", "URL of Redis"),
     ] {
         let server = server().config(config).prepare();
         let output = server.run("start", &[]);
