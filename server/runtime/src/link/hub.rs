@@ -183,12 +183,14 @@ impl WorkerLink {
     }
 
     async fn run_writer(self: Arc<Self>, mut write: OwnedWriteHalf) {
-        let mut closed = self.closed.subscribe();
         loop {
-            tokio::select! {
-                () = self.wake_writer.notified() => {}
-                _ = closed.wait_for(|closed| *closed) => return,
+            self.wake_writer.notified().await;
+            if self.is_closed() {
+                return;
             }
+            // lets every other task that is ready run first: what they send goes out with the same system call. Without it there is
+            // one for each call, as the writer would run right after the task that woke it.
+            tokio::task::yield_now().await;
             loop {
                 let bytes = lock(&self.out).split();
                 if bytes.is_empty() {
@@ -268,6 +270,7 @@ impl WorkerLink {
             self.closed.send_replace(true);
             std::mem::take(&mut *calls)
         };
+        self.wake_writer.notify_one();
         self.in_flight.store(0, Ordering::Relaxed);
         for (_, pending) in calls {
             if let Some(reply) = pending.reply {

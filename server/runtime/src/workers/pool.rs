@@ -358,7 +358,10 @@ impl Handler for WorkerPool {
     fn prepare(&self, deployment: Arc<Deployment>) -> BoxFuture<'_, Result<Vec<ServiceInfo>, DeployError>> {
         Box::pin(async move {
             let Some(state) = self.state_with_worker().await else {
-                return Err(nobodys(format!("no worker was ready within {} s", READY_LIMIT.as_secs())));
+                return Err(nobodys(format!(
+                    "no worker was ready within {} s",
+                    READY_LIMIT.as_secs()
+                )));
             };
             match self.prepare_all(&deployment, state.sources.is_empty()).await {
                 Ok(services) => {
