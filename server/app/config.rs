@@ -44,14 +44,20 @@ pub struct Workers {
 
 impl Default for Workers {
     fn default() -> Self {
-        Self { count: None, max_threads: 512, memory_limit_mb: 0, deaf_after_secs: 5 }
+        Self {
+            count: None,
+            max_threads: 512,
+            memory_limit_mb: 0,
+            deaf_after_secs: 5,
+        }
     }
 }
 
 impl Workers {
     /// How many worker processes there are.
     pub fn count(&self) -> usize {
-        self.count.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from))
+        self.count
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from))
     }
 }
 
@@ -71,7 +77,12 @@ pub struct Calls {
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { deadline_secs: 60, max_queue: 10_000, drain_secs: 30, return_tracebacks: false }
+        Self {
+            deadline_secs: 60,
+            max_queue: 10_000,
+            drain_secs: 30,
+            return_tracebacks: false,
+        }
     }
 }
 
@@ -118,14 +129,21 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned() }
+        Self {
+            level: "info".to_owned(),
+        }
     }
 }
 
 impl Log {
     /// The level as Python's logging names it. Of a list of filters the one that has no target counts.
     pub fn python_level(&self) -> String {
-        let general = self.level.split(',').map(str::trim).find(|filter| !filter.contains('=')).unwrap_or("info");
+        let general = self
+            .level
+            .split(',')
+            .map(str::trim)
+            .find(|filter| !filter.contains('='))
+            .unwrap_or("info");
         match general.to_ascii_uppercase().as_str() {
             "WARN" => "WARNING".to_owned(),
             "TRACE" => "TRACE1".to_owned(),
@@ -142,7 +160,8 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(Exit::new(2, format!("cannot read `{}`: {error}", path.display())).into()),
         };
-        toml::from_str(&text).map_err(|error| Exit::new(15, format!("cannot read `{}`:\n{error}", path.display())).into())
+        toml::from_str(&text)
+            .map_err(|error| Exit::new(15, format!("cannot read `{}`:\n{error}", path.display())).into())
     }
 
     /// The text of a new server's file.
@@ -151,7 +170,8 @@ impl Config {
         let (address, venv) = (quoted(address), quoted(venv));
         let workers = match workers {
             Some(count) => format!("count = {count}"),
-            None => "# count = 2           # default: one for each core; 0 runs services in the hub's own process".to_owned(),
+            None => "# count = 2           # default: one for each core; 0 runs services in the hub's own process"
+                .to_owned(),
         };
         format!(
             r#"# Settings of one busbar server. What is not set has its default: docs/configuration.md lists them all.
@@ -220,11 +240,16 @@ mod tests {
         let page = include_str!("../../docs/configuration.md");
         let config = serde_json::to_value(Config::default()).unwrap();
         for (section, settings) in config.as_object().unwrap() {
-            let start = page.find(&format!("## `[{section}]`")).unwrap_or_else(|| panic!("docs/configuration.md lacks [{section}]"));
+            let start = page
+                .find(&format!("## `[{section}]`"))
+                .unwrap_or_else(|| panic!("docs/configuration.md lacks [{section}]"));
             let part = &page[start + 3..];
             let part = &part[..part.find("\n## ").unwrap_or(part.len())];
             for name in settings.as_object().unwrap().keys() {
-                assert!(part.contains(&format!("| `{name}` |")), "docs/configuration.md lacks [{section}] {name}");
+                assert!(
+                    part.contains(&format!("| `{name}` |")),
+                    "docs/configuration.md lacks [{section}] {name}"
+                );
             }
         }
     }

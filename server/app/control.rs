@@ -71,12 +71,17 @@ pub fn ask(path: &Path, request: &Request, limit: Duration) -> anyhow::Result<Re
     use std::io::{BufRead, Write};
 
     let (_directory, short) = short_socket_path(path)?;
-    let stream = std::os::unix::net::UnixStream::connect(&short).with_context(|| format!("cannot reach `{}`", path.display()))?;
+    let stream = std::os::unix::net::UnixStream::connect(&short)
+        .with_context(|| format!("cannot reach `{}`", path.display()))?;
     stream.set_read_timeout(Some(limit))?;
     let mut text = serde_json::to_vec(request)?;
     text.push(b'\n');
-    (&stream).write_all(&text).context("cannot send the request to the server")?;
+    (&stream)
+        .write_all(&text)
+        .context("cannot send the request to the server")?;
     let mut line = String::new();
-    std::io::BufReader::new(&stream).read_line(&mut line).context("the server did not answer")?;
+    std::io::BufReader::new(&stream)
+        .read_line(&mut line)
+        .context("the server did not answer")?;
     serde_json::from_str(&line).context("the server's answer cannot be read")
 }

@@ -21,7 +21,9 @@ impl Directory {
         builder.recursive(true).mode(0o700);
         for part in ["pickup-dir", "config", "logs", "work"] {
             let directory = path.join(part);
-            builder.create(&directory).with_context(|| format!("cannot create `{}`", directory.display()))?;
+            builder
+                .create(&directory)
+                .with_context(|| format!("cannot create `{}`", directory.display()))?;
         }
         Self::open(path)
     }
@@ -41,7 +43,9 @@ impl Directory {
         } else {
             "make one with `busbar quickstart DIR`".to_owned()
         };
-        Err(Exit::new(3, format!("`{path}` is not the directory of a server")).with_hint(hint).into())
+        Err(Exit::new(3, format!("`{path}` is not the directory of a server"))
+            .with_hint(hint)
+            .into())
     }
 
     /// The directory itself.
@@ -51,7 +55,9 @@ impl Directory {
 
     /// Name of the server: the last part of its path.
     pub fn name(&self) -> String {
-        self.0.file_name().map_or_else(|| "server".to_owned(), |name| name.to_string_lossy().into_owned())
+        self.0
+            .file_name()
+            .map_or_else(|| "server".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
     /// `config/server.toml`.
@@ -62,7 +68,11 @@ impl Directory {
     /// Where service files are dropped: `pickup-dir`, or `pickup/incoming/services` if that is there and the first is not.
     pub fn pickup(&self) -> PathBuf {
         let (ours, theirs) = (self.0.join("pickup-dir"), self.0.join("pickup/incoming/services"));
-        if !ours.exists() && theirs.is_dir() { theirs } else { ours }
+        if !ours.exists() && theirs.is_dir() {
+            theirs
+        } else {
+            ours
+        }
     }
 
     /// The server's own database.
@@ -111,9 +121,11 @@ impl Directory {
         // SAFETY: flock takes no pointers and the descriptor is open
         if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
             let pid = fs::read_to_string(&path).unwrap_or_default();
-            return Err(Exit::new(9, format!("server `{}` runs already (pid {})", self.name(), pid.trim()))
-                .with_hint(format!("stop it with `busbar stop {}`", self.0.display()))
-                .into());
+            return Err(
+                Exit::new(9, format!("server `{}` runs already (pid {})", self.name(), pid.trim()))
+                    .with_hint(format!("stop it with `busbar stop {}`", self.0.display()))
+                    .into(),
+            );
         }
         file.set_len(0)?;
         write!(file, "{}", std::process::id())?;
@@ -155,7 +167,9 @@ impl Drop for PidFile {
 pub fn short_socket_path(path: &Path) -> std::io::Result<(File, PathBuf)> {
     let directory = File::open(path.parent().unwrap_or(Path::new(".")))?;
     let name = path.file_name().unwrap_or_default();
-    let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+    let short = Path::new("/proc/self/fd")
+        .join(directory.as_raw_fd().to_string())
+        .join(name);
     Ok((directory, short))
 }
 
@@ -170,7 +184,13 @@ mod tests {
         assert_eq!(directory.running(), None);
         let held = directory.lock_pid_file().unwrap();
         assert_eq!(directory.running(), Some(std::process::id() as i32));
-        assert!(directory.lock_pid_file().unwrap_err().to_string().contains("runs already"));
+        assert!(
+            directory
+                .lock_pid_file()
+                .unwrap_err()
+                .to_string()
+                .contains("runs already")
+        );
         drop(held);
         assert_eq!(directory.running(), None);
     }

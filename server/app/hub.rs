@@ -30,7 +30,11 @@ pub fn run(directory: &Directory, config: &Config) -> anyhow::Result<u8> {
     logging::start("hub", &config.log.level)?;
     raise_file_limit();
     let pid_file = directory.lock_pid_file()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("hub").build().context("cannot start")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("hub")
+        .build()
+        .context("cannot start")?;
     let result = runtime.block_on(run_until_told(config, start(directory, config)));
     // whatever still runs in the background has nothing left to do
     runtime.shutdown_background();
@@ -40,7 +44,10 @@ pub fn run(directory: &Directory, config: &Config) -> anyhow::Result<u8> {
 }
 
 /// Starts a node, waits for a signal, drains; a second signal stops at once.
-pub async fn run_until_told(config: &Config, start: impl Future<Output = anyhow::Result<Arc<Node>>>) -> anyhow::Result<u8> {
+pub async fn run_until_told(
+    config: &Config,
+    start: impl Future<Output = anyhow::Result<Arc<Node>>>,
+) -> anyhow::Result<u8> {
     let mut signals = Signals::new()?;
     let node = tokio::select! {
         node = start => node?,
@@ -79,18 +86,36 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
     let building = Node::build(setup, config).await?;
     let remove = config.hot_deploy.remove_with_file;
     let (watcher, files) = Watcher::new(&directory.pickup()).map_err(Exit::from)?;
-    building.deployer.start(read_sources(&files), remove).await.map_err(Exit::from)?;
+    building
+        .deployer
+        .start(read_sources(&files), remove)
+        .await
+        .map_err(Exit::from)?;
     let (sender, batches) = mpsc::channel(PICKUP_QUEUE);
     watcher.spawn(sender).map_err(Exit::from)?;
-    task::spawn("pickup", TaskKind::Once, deploy_batches(building.deployer.clone(), batches, remove));
+    task::spawn(
+        "pickup",
+        TaskKind::Once,
+        deploy_batches(building.deployer.clone(), batches, remove),
+    );
 
     let node = building.listen();
     let running = Running::new(node.deployer.clone(), node.dispatcher.clone(), directory.pickup());
-    let parts = Parts { node: node.clone(), services: running.clone(), deployments: running };
+    let parts = Parts {
+        node: node.clone(),
+        services: running.clone(),
+        deployments: running,
+    };
     let control = Control::new(node.changes.clone(), parts);
     control::spawn(&directory.control_socket(), Arc::new(control))?;
     let duration_ms = started.elapsed().as_millis() as u64;
-    tracing::info!(duration_ms, "server `{}` is ready on {} (pid {})", directory.name(), node.address(), std::process::id());
+    tracing::info!(
+        duration_ms,
+        "server `{}` is ready on {} (pid {})",
+        directory.name(),
+        node.address(),
+        std::process::id()
+    );
     Ok(node)
 }
 
@@ -99,7 +124,10 @@ pub async fn deploy_batches(deployer: Arc<Deployer>, mut batches: mpsc::Receiver
     while let Some(PickupBatch { changed, removed }) = batches.recv().await {
         // what is wrong with a file has been logged where it was found
         if let Err(error) = deployer.deploy(read_sources(&changed)).await {
-            tracing::error!(error = error.chain(), "cannot deploy what was picked up; copy it again when this is mended");
+            tracing::error!(
+                error = error.chain(),
+                "cannot deploy what was picked up; copy it again when this is mended"
+            );
         }
         let modules: Vec<String> = removed
             .iter()
@@ -107,7 +135,10 @@ pub async fn deploy_batches(deployer: Arc<Deployer>, mut batches: mpsc::Receiver
             .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
             .collect();
         if let Err(error) = deployer.remove(&modules).await {
-            tracing::error!(error = error.chain(), "cannot remove the services of files that are gone");
+            tracing::error!(
+                error = error.chain(),
+                "cannot remove the services of files that are gone"
+            );
         }
     }
 }
@@ -133,7 +164,10 @@ struct Signals {
 impl Signals {
     fn new() -> anyhow::Result<Self> {
         let take = |kind| signal(kind).context("cannot wait for signals");
-        Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: take(SignalKind::terminate())?,
+            interrupt: take(SignalKind::interrupt())?,
+        })
     }
 
     async fn next(&mut self) -> &'static str {
@@ -146,7 +180,10 @@ impl Signals {
 
 /// Takes as many open files as the system allows: each connection is one.
 pub fn raise_file_limit() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: the pointers are to a live value
     unsafe {
         if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {

@@ -31,7 +31,9 @@ pub fn start(process: &str, level: &str) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colours)
-        .event_format(Lines { process: process.to_owned() })
+        .event_format(Lines {
+            process: process.to_owned(),
+        })
         .init();
     Ok(())
 }
@@ -50,7 +52,11 @@ where
         event.record(&mut fields);
         SystemTime.format_time(&mut writer)?;
         let level = *event.metadata().level();
-        let (on, off) = if writer.has_ansi_escapes() { (colour(level), "\x1b[0m") } else { ("", "") };
+        let (on, off) = if writer.has_ansi_escapes() {
+            (colour(level), "\x1b[0m")
+        } else {
+            ("", "")
+        };
         let logger = fields.logger.as_deref().unwrap_or(event.metadata().target());
         write!(writer, " {on}{level:<5}{off} {} {logger}", self.process)?;
         if let Some(cid) = &fields.cid {

@@ -87,7 +87,9 @@ impl Node {
     pub async fn build(setup: Setup, config: &Config) -> anyhow::Result<Building> {
         // the address first: a port that is taken is the most likely failure
         let scheme = if config.http.tls.is_some() { "https" } else { "http" };
-        let http = HttpServer::bind(config.http.clone().in_directory(&setup.directory.join("config"))).await.map_err(Exit::from)?;
+        let http = HttpServer::bind(config.http.clone().in_directory(&setup.directory.join("config")))
+            .await
+            .map_err(Exit::from)?;
         let redis = start_redis(&setup, config)?;
         let zmq = Arc::new(ZmqSockets::new().map_err(Exit::from)?);
         let port: Arc<dyn HubPort> = Arc::new(Connectors { zmq: zmq.clone() });
@@ -106,7 +108,11 @@ impl Node {
         if let Redis::Own(process) = &redis
             && let Err(error) = process.wait_ready(REDIS_LIMIT).await
         {
-            tracing::error!(error = error.chain(), hint = error.hint(), "the server goes on without its key-value database until Redis answers");
+            tracing::error!(
+                error = error.chain(),
+                hint = error.hint(),
+                "the server goes on without its key-value database until Redis answers"
+            );
         }
 
         let table = ServiceTable::new();
@@ -122,7 +128,20 @@ impl Node {
             move |name| table.get(name).is_some(),
         );
         changes.start().await.map_err(Exit::from)?;
-        Ok(Building { setup, scheme, http, handler, pool, zmq, redis, deployer, dispatcher, changes, routes, definitions })
+        Ok(Building {
+            setup,
+            scheme,
+            http,
+            handler,
+            pool,
+            zmq,
+            redis,
+            deployer,
+            dispatcher,
+            changes,
+            routes,
+            definitions,
+        })
     }
 }
 
@@ -176,9 +195,14 @@ impl Node {
         let end = Instant::now() + limit;
         let cut_off = self.http.drain(limit).await;
         if cut_off > 0 {
-            tracing::warn!("{cut_off} connection(s) were cut off: their calls did not end within {} s", limit.as_secs());
+            tracing::warn!(
+                "{cut_off} connection(s) were cut off: their calls did not end within {} s",
+                limit.as_secs()
+            );
         }
-        let left = end.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+        let left = end
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_secs(1));
         if tokio::time::timeout(left, self.handler.drain()).await.is_err() {
             tracing::warn!("workers were stopped with calls still running");
         }
@@ -227,14 +251,21 @@ impl Redis {
 
     fn status(&self) -> RedisStatus {
         match self {
-            Self::None => RedisStatus { state: "none".to_owned(), ..RedisStatus::default() },
+            Self::None => RedisStatus {
+                state: "none".to_owned(),
+                ..RedisStatus::default()
+            },
             Self::Own(process) => {
                 let state = match process.state() {
                     RedisState::Starting => "starting",
                     RedisState::Ready => "ready",
                     RedisState::Stopped => "stopped",
                 };
-                RedisStatus { state: state.to_owned(), url: process.url(), is_private: true }
+                RedisStatus {
+                    state: state.to_owned(),
+                    url: process.url(),
+                    is_private: true,
+                }
             }
             Self::External(url) => {
                 // the part before the host may hold a password
@@ -242,7 +273,11 @@ impl Redis {
                     (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
                     _ => url.clone(),
                 };
-                RedisStatus { state: "external".to_owned(), url: shown, is_private: false }
+                RedisStatus {
+                    state: "external".to_owned(),
+                    url: shown,
+                    is_private: false,
+                }
             }
         }
     }
@@ -264,11 +299,18 @@ fn start_redis(setup: &Setup, config: &Config) -> anyhow::Result<Redis> {
 
 type Handlers = (Arc<dyn Handler>, Option<Arc<WorkerPool>>);
 
-async fn start_handler(setup: &Setup, config: &Config, host: HostConfig, port: Arc<dyn HubPort>) -> anyhow::Result<Handlers> {
+async fn start_handler(
+    setup: &Setup,
+    config: &Config,
+    host: HostConfig,
+    port: Arc<dyn HubPort>,
+) -> anyhow::Result<Handlers> {
     if setup.workers == 0 {
         std::env::set_current_dir(&setup.directory)
             .with_context(|| format!("cannot work in `{}`", setup.directory.display()))?;
-        let host = tokio::task::spawn_blocking(move || Host::start(host, port)).await?.map_err(Exit::from)?;
+        let host = tokio::task::spawn_blocking(move || Host::start(host, port))
+            .await?
+            .map_err(Exit::from)?;
         return Ok((host, None));
     }
     let settings = WorkerSettings {
@@ -280,7 +322,10 @@ async fn start_handler(setup: &Setup, config: &Config, host: HostConfig, port: A
     let command = WorkerCommand {
         program: executable()?,
         arguments: vec!["worker".to_owned()],
-        environment: vec![(SETTINGS.to_owned(), serde_json::to_string(&settings).context("cannot pack the workers' settings")?)],
+        environment: vec![(
+            SETTINGS.to_owned(),
+            serde_json::to_string(&settings).context("cannot pack the workers' settings")?,
+        )],
     };
     let limit = config.workers.memory_limit_mb << 20;
     let pool_config = PoolConfig {
@@ -298,7 +343,11 @@ async fn start_handler(setup: &Setup, config: &Config, host: HostConfig, port: A
 /// The executable that runs: through the kernel, so that workers are of the same version even while the file is being replaced.
 fn executable() -> anyhow::Result<PathBuf> {
     let path = Path::new("/proc/self/exe");
-    if path.exists() { Ok(path.to_owned()) } else { std::env::current_exe().context("cannot find the busbar executable") }
+    if path.exists() {
+        Ok(path.to_owned())
+    } else {
+        std::env::current_exe().context("cannot find the busbar executable")
+    }
 }
 
 /// The connectors that live in the hub.
@@ -311,7 +360,10 @@ impl HubPort for Connectors {
         if request.kind == OutgoingZmq::KIND {
             return self.zmq.request(request);
         }
-        let error = Error::new(Kind::NotFound, format!("there is no connector of kind `{}` in the hub", request.kind));
+        let error = Error::new(
+            Kind::NotFound,
+            format!("there is no connector of kind `{}` in the hub", request.kind),
+        );
         Box::pin(std::future::ready(Err(error)))
     }
 }

@@ -27,11 +27,21 @@ pub fn create(directory: &Directory) -> anyhow::Result<String> {
         body: body.as_object().cloned().unwrap_or_default(),
         version: 0,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
     runtime
         .block_on(async {
             let store = Store::open(&directory.odb()).await?;
-            store.apply(&ChangeSet { changes: vec![Change::Put(record)] }, "quickstart").await?;
+            store
+                .apply(
+                    &ChangeSet {
+                        changes: vec![Change::Put(record)],
+                    },
+                    "quickstart",
+                )
+                .await?;
             store.close().await;
             Ok(password)
         })

@@ -32,7 +32,10 @@ pub fn unpack(parent: &Path) -> anyhow::Result<PathBuf> {
         }
     }
     let stale = |name: &str| name.starts_with("python-") && !name.starts_with(&format!("python-{}", files::VERSION));
-    for entry in fs::read_dir(parent).with_context(|| format!("cannot read `{}`", parent.display()))?.flatten() {
+    for entry in fs::read_dir(parent)
+        .with_context(|| format!("cannot read `{}`", parent.display()))?
+        .flatten()
+    {
         if entry.file_name().to_str().is_some_and(stale) {
             fs::remove_dir_all(entry.path()).ok();
         }

@@ -38,7 +38,9 @@ mod tests {
             let schema = (object_type.schema)();
             let properties = schema["properties"].as_object().unwrap();
             for (name, property) in properties {
-                let described = property.get("description").is_some() || property.get("$ref").is_some() || property.get("allOf").is_some();
+                let described = property.get("description").is_some()
+                    || property.get("$ref").is_some()
+                    || property.get("allOf").is_some();
                 assert!(described, "{}.{name}", object_type.kind);
             }
         }

@@ -35,7 +35,8 @@ pub struct WorkerSettings {
 /// Runs worker number `index` until the hub closes its link.
 pub fn run(index: usize) -> anyhow::Result<u8> {
     let settings = std::env::var(SETTINGS).context("`busbar worker` is started by the hub, not by hand")?;
-    let settings: WorkerSettings = serde_json::from_str(&settings).context("the hub's settings for this worker cannot be read")?;
+    let settings: WorkerSettings =
+        serde_json::from_str(&settings).context("the hub's settings for this worker cannot be read")?;
     // SAFETY: no other thread runs yet. Services must not see the settings.
     unsafe { std::env::remove_var(SETTINGS) };
     die_with_the_hub(settings.hub_pid);
@@ -47,7 +48,10 @@ pub fn run(index: usize) -> anyhow::Result<u8> {
     std::env::set_current_dir(&settings.directory)
         .with_context(|| format!("cannot work in `{}`", settings.directory.display()))?;
     let host = Host::start(settings.host, link.clone()).map_err(from_model)?;
-    let hello = Hello { pid: std::process::id(), python: host.python_version() };
+    let hello = Hello {
+        pid: std::process::id(),
+        python: host.python_version(),
+    };
     let runtime = host.runtime();
     let health = {
         let host = host.clone();
@@ -71,7 +75,10 @@ fn die_with_the_hub(hub_pid: u32) {
 /// Takes the link off standard input, and leaves `/dev/null` there: nothing that a service reads or a child inherits may be the link.
 fn take_link() -> anyhow::Result<UnixStream> {
     let stdin = std::io::stdin();
-    let link = stdin.as_fd().try_clone_to_owned().context("standard input is not a link to a hub")?;
+    let link = stdin
+        .as_fd()
+        .try_clone_to_owned()
+        .context("standard input is not a link to a hub")?;
     let null = std::fs::File::open("/dev/null").context("cannot open `/dev/null`")?;
     // SAFETY: both descriptors are open
     if unsafe { libc::dup2(null.as_raw_fd(), stdin.as_raw_fd()) } < 0 {

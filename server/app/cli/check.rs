@@ -38,12 +38,23 @@ impl Check {
             venv: venv(),
             ..HostConfig::default()
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start")?;
         let host = Host::start(config, Arc::new(Nothing)).map_err(Exit::from)?;
-        let deployment = Deployment { generation: 1, sources: read_sources(&files), removed: Vec::new() };
+        let deployment = Deployment {
+            generation: 1,
+            sources: read_sources(&files),
+            removed: Vec::new(),
+        };
         let infos = match runtime.block_on(host.prepare(Arc::new(deployment))) {
             Ok(infos) => infos,
-            Err(DeployError { module, message, traceback }) => {
+            Err(DeployError {
+                module,
+                message,
+                traceback,
+            }) => {
                 let text = format!("`{module}` cannot be deployed: {message}\n{}", traceback.trim_end());
                 return Err(Exit::new(15, text.trim_end().to_owned()).into());
             }
@@ -76,13 +87,22 @@ fn print_service(info: &ServiceInfo) {
     if !info.http_methods.is_empty() {
         println!("    methods: {}", info.http_methods.join(", "));
     }
-    if let Some(Declaration { input, output, response_elem, output_repeated, .. }) = &info.sio {
+    if let Some(Declaration {
+        input,
+        output,
+        response_elem,
+        output_repeated,
+        ..
+    }) = &info.sio
+    {
         if let Some(input) = input {
             println!("    input:   {}", elements(input));
         }
         if let Some(output) = output {
             let repeated = if *output_repeated { ", repeated" } else { "" };
-            let wrapper = response_elem.as_deref().map_or_else(|| "no wrapper".to_owned(), |name| format!("in `{name}`"));
+            let wrapper = response_elem
+                .as_deref()
+                .map_or_else(|| "no wrapper".to_owned(), |name| format!("in `{name}`"));
             println!("    output:  {} ({wrapper}{repeated})", elements(output));
         }
     }
@@ -91,7 +111,10 @@ fn print_service(info: &ServiceInfo) {
 fn elements(elements: &[Element]) -> String {
     let show = |element: &Element| {
         let optional = if element.required { "" } else { "-" };
-        let kind = serde_json::to_value(element.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
+        let kind = serde_json::to_value(element.kind)
+            .ok()
+            .and_then(|kind| kind.as_str().map(str::to_owned))
+            .unwrap_or_default();
         format!("{optional}{}: {kind}", element.name)
     };
     elements.iter().map(show).collect::<Vec<_>>().join(", ")
@@ -102,7 +125,13 @@ struct Nothing;
 
 impl HubPort for Nothing {
     fn request(&self, request: HubRequest) -> BoxFuture<'static, Result<Bytes, Error>> {
-        let error = Error::new(Kind::NotFound, format!("there is no {} `{}` while files are checked", request.kind, request.name));
+        let error = Error::new(
+            Kind::NotFound,
+            format!(
+                "there is no {} `{}` while files are checked",
+                request.kind, request.name
+            ),
+        );
         Box::pin(std::future::ready(Err(error)))
     }
 }

@@ -91,14 +91,19 @@ impl Enmasse {
     }
 
     fn read(&self) -> anyhow::Result<Document> {
-        let input = self.input.as_ref().ok_or_else(|| Exit::new(12, "no input file was named: use --input FILE"))?;
+        let input = self
+            .input
+            .as_ref()
+            .ok_or_else(|| Exit::new(12, "no input file was named: use --input FILE"))?;
         let mut options = ReadOptions::from_env();
         options.ignore_missing_includes = self.ignore_missing_includes;
         if let Some(path) = &self.env_file {
             let shown = path.display();
-            let text =
-                std::fs::read_to_string(path).map_err(|error| Exit::new(2, format!("cannot read `{shown}`: {error}")))?;
-            options.add_env_file(&text).map_err(|line| Exit::new(15, format!("line {line} of `{shown}` is not NAME=value")))?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Exit::new(2, format!("cannot read `{shown}`: {error}")))?;
+            options
+                .add_env_file(&text)
+                .map_err(|line| Exit::new(15, format!("line {line} of `{shown}` is not NAME=value")))?;
         }
         if !input.is_file() {
             return Err(Exit::new(2, format!("there is no file `{}`", input.display())).into());
@@ -108,7 +113,11 @@ impl Enmasse {
 
     fn run_export(&self, directory: &Directory) -> anyhow::Result<u8> {
         let options = ExportOptions {
-            format: if self.format == Some(OutputFormat::Json) { Format::Json } else { Format::Yaml },
+            format: if self.format == Some(OutputFormat::Json) {
+                Format::Json
+            } else {
+                Format::Yaml
+            },
             keys: self.include_type.clone(),
             names: self.include_name.clone(),
             with_secrets: self.with_secrets,

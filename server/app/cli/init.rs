@@ -28,8 +28,14 @@ impl Quickstart {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<u8> {
         let path = self.directory.display();
-        if self.directory.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(Exit::new(5, format!("`{path}` is not empty")).with_hint("name a directory that does not exist yet").into());
+        if self
+            .directory
+            .read_dir()
+            .is_ok_and(|mut entries| entries.next().is_some())
+        {
+            return Err(Exit::new(5, format!("`{path}` is not empty"))
+                .with_hint("name a directory that does not exist yet")
+                .into());
         }
         let directory = Directory::create(&self.directory.join("server1"))?;
         let venv = std::env::var("VIRTUAL_ENV").unwrap_or_default();
@@ -43,7 +49,10 @@ impl Quickstart {
         println!();
         println!("Start it:          busbar start {server}");
         println!("Deploy a service:  cp my_service.py {}", directory.pickup().display());
-        println!("Call it:           curl -u pubapi:{password} {}/zato/api/invoke/my-service.my-class -d '{{}}'", self.address);
+        println!(
+            "Call it:           curl -u pubapi:{password} {}/zato/api/invoke/my-service.my-class -d '{{}}'",
+            self.address
+        );
         println!();
         println!("User `pubapi`, password `{password}`, may invoke every service through /zato/api/invoke/.");
         Ok(0)

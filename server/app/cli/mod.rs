@@ -28,7 +28,9 @@ enum Command {
     #[command(after_help = "Example:\n  busbar quickstart ~/env\n  busbar start ~/env/server1")]
     Quickstart(init::Quickstart),
     /// Starts a server in the background, and returns when it answers.
-    #[command(after_help = "Example:\n  busbar start ~/env/server1\n  busbar start --fg ~/env/server1     # stays, logs to the terminal")]
+    #[command(
+        after_help = "Example:\n  busbar start ~/env/server1\n  busbar start --fg ~/env/server1     # stays, logs to the terminal"
+    )]
     Start(server::Start),
     /// Stops a server: calls in flight are finished first.
     #[command(after_help = "Example:\n  busbar stop ~/env/server1")]
@@ -48,7 +50,9 @@ enum Command {
     )]
     Enmasse(enmasse::Enmasse),
     /// Runs service files in one process, without an environment, and reloads them when they are saved.
-    #[command(after_help = "Example:\n  busbar run my_service.py\n  curl localhost:11223/my-service.get-client-details -d '{\"cust_id\": 1}'")]
+    #[command(
+        after_help = "Example:\n  busbar run my_service.py\n  curl localhost:11223/my-service.get-client-details -d '{\"cust_id\": 1}'"
+    )]
     Run(run::Run),
     /// Imports service files and says what is in them, without deploying anything.
     #[command(after_help = "Example:\n  busbar check my_service.py")]
@@ -111,7 +115,11 @@ pub struct Exit {
 impl Exit {
     /// Ends the command with `code`.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// Adds the way out.
@@ -137,7 +145,11 @@ impl From<busbar_model::Error> for Exit {
             Kind::BadRequest | Kind::Config | Kind::Conflict | Kind::Service => 15,
             _ => 16,
         };
-        Self { code, message: error.chain(), hint: error.hint().map(str::to_owned) }
+        Self {
+            code,
+            message: error.chain(),
+            hint: error.hint().map(str::to_owned),
+        }
     }
 }
 

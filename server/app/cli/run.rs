@@ -48,12 +48,18 @@ impl Run {
         import_beside(&files);
         logging::start("run", &self.log_level)?;
         hub::raise_file_limit();
-        let home = tempfile::Builder::new().prefix("busbar-").tempdir().context("cannot create a temporary directory")?;
+        let home = tempfile::Builder::new()
+            .prefix("busbar-")
+            .tempdir()
+            .context("cannot create a temporary directory")?;
         let mut config = Config::default();
         config.http.address = self.address.to_string();
         config.calls.return_tracebacks = true;
         config.log.level = self.log_level;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("cannot start")?;
         let result = runtime.block_on(hub::run_until_told(&config, start(&files, home.path(), &config)));
         runtime.shutdown_background();
         drop(home);
@@ -68,7 +74,11 @@ async fn start(files: &[PathBuf], home: &Path, config: &Config) -> anyhow::Resul
         directory: std::env::current_dir().context("cannot tell the working directory")?,
         package: package::unpack(&package::cache()?)?,
         venv: venv(),
-        redis: RedisConfig { executable: String::new(), directory: home.join("redis"), log: home.join("redis.log") },
+        redis: RedisConfig {
+            executable: String::new(),
+            directory: home.join("redis"),
+            log: home.join("redis.log"),
+        },
         redis_is_optional: true,
         workers: 0,
         python_log_level: config.log.python_level(),
@@ -80,7 +90,11 @@ async fn start(files: &[PathBuf], home: &Path, config: &Config) -> anyhow::Resul
         let (watcher, _) = Watcher::new(directory).map_err(Exit::from)?;
         watcher.quiet().spawn(sender.clone()).map_err(Exit::from)?;
     }
-    building.deployer.deploy(read_sources(files)).await.map_err(Exit::from)?;
+    building
+        .deployer
+        .deploy(read_sources(files))
+        .await
+        .map_err(Exit::from)?;
     let node = building.listen();
     println!("busbar listens on {}", node.address());
     publish(&node.deployer, &node.changes, node.address()).await?;
@@ -105,8 +119,7 @@ async fn reload(files: Vec<PathBuf>, node: Arc<Node>, mut batches: mpsc::Receive
 
 /// Gives every service a channel of its own name, and prints how to call those that are new.
 async fn publish(deployer: &Deployer, changes: &Arc<Changes>, address: &str) -> anyhow::Result<()> {
-    let services: BTreeMap<String, String> =
-        deployer.list().into_iter().map(|row| (row.name, row.summary)).collect();
+    let services: BTreeMap<String, String> = deployer.list().into_iter().map(|row| (row.name, row.summary)).collect();
     let snapshot = changes.snapshot();
     let open: HashMap<&str, &Record> = snapshot
         .records
@@ -127,10 +140,16 @@ async fn publish(deployer: &Deployer, changes: &Arc<Changes>, address: &str) -> 
         }));
     }
     for name in open.keys().filter(|name| !services.contains_key(**name)) {
-        set.changes.push(Change::Delete { kind: ChannelHttp::KIND.to_owned(), name: (*name).to_owned() });
+        set.changes.push(Change::Delete {
+            kind: ChannelHttp::KIND.to_owned(),
+            name: (*name).to_owned(),
+        });
     }
     if !set.changes.is_empty() {
-        changes.apply(set, "run").await.map_err(|error| Exit::from(busbar_model::Error::from(error)))?;
+        changes
+            .apply(set, "run")
+            .await
+            .map_err(|error| Exit::from(busbar_model::Error::from(error)))?;
     }
     Ok(())
 }
@@ -139,17 +158,29 @@ async fn publish(deployer: &Deployer, changes: &Arc<Changes>, address: &str) -> 
 pub fn absolute(files: &[PathBuf]) -> Result<Vec<PathBuf>, Exit> {
     let resolve = |file: &PathBuf| {
         let shown = file.display();
-        let path = std::path::absolute(file).map_err(|error| Exit::new(2, format!("cannot read `{shown}`: {error}")))?;
-        if path.is_file() { Ok(path) } else { Err(Exit::new(2, format!("there is no file `{shown}`"))) }
+        let path =
+            std::path::absolute(file).map_err(|error| Exit::new(2, format!("cannot read `{shown}`: {error}")))?;
+        if path.is_file() {
+            Ok(path)
+        } else {
+            Err(Exit::new(2, format!("there is no file `{shown}`")))
+        }
     };
     files.iter().map(resolve).collect()
 }
 
 /// Lets the files import what lies beside them, as `python FILE` does.
 pub fn import_beside(files: &[PathBuf]) {
-    let own: BTreeSet<PathBuf> = files.iter().filter_map(|file| file.parent()).map(PathBuf::from).collect();
+    let own: BTreeSet<PathBuf> = files
+        .iter()
+        .filter_map(|file| file.parent())
+        .map(PathBuf::from)
+        .collect();
     let given = std::env::var_os("PYTHONPATH").unwrap_or_default();
-    let path = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty())));
+    let path = std::env::join_paths(
+        own.into_iter()
+            .chain(std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty())),
+    );
     if let Ok(path) = path {
         // SAFETY: the command has started no thread yet
         unsafe { std::env::set_var("PYTHONPATH", path) };
@@ -158,5 +189,7 @@ pub fn import_beside(files: &[PathBuf]) {
 
 /// The virtual environment that is active, if any.
 pub fn venv() -> Option<PathBuf> {
-    std::env::var_os("VIRTUAL_ENV").filter(|venv| !venv.is_empty()).map(PathBuf::from)
+    std::env::var_os("VIRTUAL_ENV")
+        .filter(|venv| !venv.is_empty())
+        .map(PathBuf::from)
 }

@@ -45,12 +45,22 @@ impl Start {
         let log = directory.open_log()?;
         let log_start = log.metadata()?.len();
         let mut command = Command::new(std::env::current_exe().context("cannot find the busbar executable")?);
-        command.arg("start").arg("--fg").arg(directory.path()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command
+            .arg("start")
+            .arg("--fg")
+            .arg(directory.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
         // SAFETY: setsid is async-signal-safe and is all that runs between fork and exec
         unsafe {
             command.pre_exec(|| {
                 // away from the terminal, so that closing it does not stop the server
-                if libc::setsid() < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+                if libc::setsid() < 0 {
+                    Err(std::io::Error::last_os_error())
+                } else {
+                    Ok(())
+                }
             });
         }
         let mut child = command.spawn().context("cannot start the server's process")?;
@@ -58,7 +68,10 @@ impl Start {
         loop {
             if let Some(status) = child.try_wait()? {
                 let lines = tail(&directory, log_start);
-                let message = format!("server `{}` did not start ({status}); it logged:\n{lines}", directory.name());
+                let message = format!(
+                    "server `{}` did not start ({status}); it logged:\n{lines}",
+                    directory.name()
+                );
                 return Err(Exit::new(18, message).into());
             }
             // the socket is there when the server answers requests, not before
@@ -68,8 +81,14 @@ impl Start {
                 return Ok(0);
             }
             if Instant::now() > deadline {
-                let message = format!("server `{}` is not ready after {} s", directory.name(), START_LIMIT.as_secs());
-                return Err(Exit::new(18, message).with_hint(format!("see {}", directory.log().display())).into());
+                let message = format!(
+                    "server `{}` is not ready after {} s",
+                    directory.name(),
+                    START_LIMIT.as_secs()
+                );
+                return Err(Exit::new(18, message)
+                    .with_hint(format!("see {}", directory.log().display()))
+                    .into());
             }
             std::thread::sleep(POLL);
         }
@@ -88,7 +107,10 @@ fn tail(directory: &Directory, from: u64) -> String {
         return format!("  (its log cannot be read: {error})");
     }
     let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("  {line}\n")).collect()
+    lines[lines.len().saturating_sub(LINES)..]
+        .iter()
+        .map(|line| format!("  {line}\n"))
+        .collect()
 }
 
 /// Stops a server.
@@ -123,7 +145,9 @@ impl Stop {
         while directory.running() == Some(pid) {
             if Instant::now() > deadline {
                 let message = format!("server `{}` (pid {pid}) has not stopped", directory.name());
-                return Err(Exit::new(16, message).with_hint("`busbar stop --now` does not wait for calls in flight").into());
+                return Err(Exit::new(16, message)
+                    .with_hint("`busbar stop --now` does not wait for calls in flight")
+                    .into());
             }
             std::thread::sleep(POLL);
             if std::mem::take(&mut again) {

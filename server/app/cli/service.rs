@@ -19,7 +19,9 @@ pub enum Service {
     #[command(after_help = "Example:\n  busbar service list ~/env/server1")]
     List(List),
     /// Invokes a service and prints what it answers; exit code 16 if it fails.
-    #[command(after_help = "Example:\n  busbar service invoke ~/env/server1 my-service.get-client-details --payload '{\"cust_id\": 123}'")]
+    #[command(
+        after_help = "Example:\n  busbar service invoke ~/env/server1 my-service.get-client-details --payload '{\"cust_id\": 123}'"
+    )]
     Invoke(InvokeArguments),
 }
 
@@ -83,11 +85,19 @@ fn list(arguments: &List) -> anyhow::Result<u8> {
         println!("{}", serde_json::to_string_pretty(&services)?);
         return Ok(0);
     }
-    let width = services.iter().map(|service| service.name.len()).max().unwrap_or(0).max(4);
+    let width = services
+        .iter()
+        .map(|service| service.name.len())
+        .max()
+        .unwrap_or(0)
+        .max(4);
     println!("{:<width$}  {:>10}  {:<24}  summary", "name", "generation", "file");
     for service in services {
         let file = format!("{}.py", service.module);
-        println!("{:<width$}  {:>10}  {file:<24}  {}", service.name, service.generation, service.summary);
+        println!(
+            "{:<width$}  {:>10}  {file:<24}  {}",
+            service.name, service.generation, service.summary
+        );
     }
     Ok(0)
 }
@@ -99,7 +109,9 @@ fn invoke(arguments: InvokeArguments) -> anyhow::Result<u8> {
         .split(';')
         .filter(|pair| !pair.trim().is_empty())
         .map(|pair| {
-            let (name, value) = pair.split_once('=').ok_or_else(|| Exit::new(15, format!("`{pair}` is not a header: use name=value")))?;
+            let (name, value) = pair
+                .split_once('=')
+                .ok_or_else(|| Exit::new(15, format!("`{pair}` is not a header: use name=value")))?;
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         })
         .collect::<Result<_, Exit>>()?;
@@ -146,10 +158,24 @@ impl HotDeploy {
         let directory = Directory::open(&server)?;
         let shown = file.display();
         let text = std::fs::read(file).map_err(|error| Exit::new(2, format!("cannot read `{shown}`: {error}")))?;
-        let file_name = file.file_name().and_then(|name| name.to_str()).context("the file has no usable name")?.to_owned();
-        match ask(&directory, &Request::HotDeploy { file_name, text: Payload(text) })? {
+        let file_name = file
+            .file_name()
+            .and_then(|name| name.to_str())
+            .context("the file has no usable name")?
+            .to_owned();
+        match ask(
+            &directory,
+            &Request::HotDeploy {
+                file_name,
+                text: Payload(text),
+            },
+        )? {
             Response::Deployed(deployed) => {
-                println!("generation {} serves {}", deployed.generation, deployed.services.join(", "));
+                println!(
+                    "generation {} serves {}",
+                    deployed.generation,
+                    deployed.services.join(", ")
+                );
                 Ok(0)
             }
             other => Err(unexpected(&other)),
@@ -159,8 +185,12 @@ impl HotDeploy {
 
 /// The server in whose pickup directory a file lies.
 fn server_of(file: &std::path::Path) -> anyhow::Result<PathBuf> {
-    let absolute = std::fs::canonicalize(file).map_err(|error| Exit::new(2, format!("cannot read `{}`: {error}", file.display())))?;
-    let server = absolute.ancestors().skip(1).find(|directory| directory.join("config/server.toml").is_file());
+    let absolute = std::fs::canonicalize(file)
+        .map_err(|error| Exit::new(2, format!("cannot read `{}`: {error}", file.display())))?;
+    let server = absolute
+        .ancestors()
+        .skip(1)
+        .find(|directory| directory.join("config/server.toml").is_file());
     server.map(PathBuf::from).ok_or_else(|| {
         Exit::new(14, format!("`{}` does not lie in a server's directory", file.display()))
             .with_hint("name the server: busbar hot-deploy DIR/server1 FILE")
