@@ -11,7 +11,6 @@ use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDateTime, PyDelta, PyDict, PyString, PyTuple, PyType, PyTzInfo};
 
 use crate::faces;
@@ -20,7 +19,7 @@ use crate::service::class::known_name;
 use crate::service::invocation::{Invocation, Source};
 use crate::service::request::{Request, transport};
 use crate::service::response::Response;
-use crate::service::slot::Slot;
+use crate::service::slot::{Made, Slot};
 use crate::service::{invoke, wsgi};
 use crate::sio::convert::bunch;
 
@@ -43,11 +42,11 @@ pub(crate) fn create<'py>(py: Python<'py>, invocation: &Arc<Invocation>) -> PyRe
 pub(crate) struct Service {
     /// `None`: made by somebody else than the server.
     invocation: Option<Arc<Invocation>>,
-    request: PyOnceLock<Py<Request>>,
-    response: PyOnceLock<Py<Response>>,
-    outgoing: PyOnceLock<Py<PyAny>>,
-    kvdb: PyOnceLock<Py<PyAny>>,
-    channel: PyOnceLock<Py<PyAny>>,
+    request: Made<Request>,
+    response: Made<Response>,
+    outgoing: Made<PyAny>,
+    kvdb: Made<PyAny>,
+    channel: Made<PyAny>,
     environ: Slot,
     wsgi_environ: Slot,
 }
@@ -66,19 +65,19 @@ impl Service {
         let request = self
             .request
             .get_or_try_init(py, || Py::new(py, Request::new(self.invocation()?.clone())))?;
-        Ok(request.bind(py))
+        Ok(request)
     }
 
     pub(crate) fn response<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, Response>> {
         let response = self
             .response
             .get_or_try_init(py, || Py::new(py, Response::new(self.invocation()?.clone())))?;
-        Ok(response.bind(py))
+        Ok(response)
     }
 
     /// The response, if anybody has looked at it.
     pub(crate) fn response_if_any<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, Response>> {
-        self.response.get(py).map(|response| response.bind(py))
+        self.response.get(py)
     }
 
     /// What the caller gave as `environ=`, or a new dictionary.
@@ -113,11 +112,11 @@ impl Service {
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self {
             invocation: NEXT.take(),
-            request: PyOnceLock::new(),
-            response: PyOnceLock::new(),
-            outgoing: PyOnceLock::new(),
-            kvdb: PyOnceLock::new(),
-            channel: PyOnceLock::new(),
+            request: Made::default(),
+            response: Made::default(),
+            outgoing: Made::default(),
+            kvdb: Made::default(),
+            channel: Made::default(),
             environ: Slot::default(),
             wsgi_environ: Slot::default(),
         }
@@ -202,6 +201,8 @@ impl Service {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.request.traverse(&visit)?;
+        self.response.traverse(&visit)?;
         self.environ.traverse(&visit)?;
         self.wsgi_environ.traverse(&visit)
     }
@@ -450,14 +451,11 @@ fn kvdb<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
 /// What is asked for again is the same object.
 fn made_once<'py>(
     service: &Bound<'py, Service>,
-    place: &PyOnceLock<Py<PyAny>>,
+    place: &Made<PyAny>,
     make: impl FnOnce(&Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = service.py();
-    Ok(place
-        .get_or_try_init(py, || make(service).map(Bound::unbind))?
-        .bind(py)
-        .clone())
+    Ok(place.get_or_try_init(py, || make(service).map(Bound::unbind))?.clone())
 }
 
 /// A moment in UTC without a zone, as services of all versions know it.

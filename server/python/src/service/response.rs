@@ -6,12 +6,11 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::service::invocation::Invocation;
 use crate::service::payload::SimpleIOPayload;
-use crate::service::slot::Slot;
+use crate::service::slot::{Made, Slot};
 use crate::service::write;
 use crate::sync::lock;
 
@@ -22,8 +21,8 @@ pub(crate) struct Response {
     /// What was assigned, other than values of declared output.
     payload: Slot,
     /// Declared output.
-    declared: PyOnceLock<Py<SimpleIOPayload>>,
-    headers: PyOnceLock<Py<PyDict>>,
+    declared: Made<SimpleIOPayload>,
+    headers: Made<PyDict>,
     plain: Mutex<Plain>,
 }
 
@@ -55,8 +54,8 @@ impl Response {
         Self {
             invocation,
             payload: Slot::default(),
-            declared: PyOnceLock::new(),
-            headers: PyOnceLock::new(),
+            declared: Made::default(),
+            headers: Made::default(),
             plain: Mutex::default(),
         }
     }
@@ -93,7 +92,7 @@ impl Response {
         };
         let mut pairs = Vec::new();
         // over a copy: turning a value into text may run code that changes the headers
-        for (name, value) in headers.bind(py).copy()? {
+        for (name, value) in headers.copy()? {
             let name = name.str()?.to_str()?.to_owned();
             let values = if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
                 value.try_iter()?.collect::<PyResult<Vec<_>>>()?
@@ -128,7 +127,7 @@ impl Response {
         let payload = self.declared.get_or_try_init(py, || {
             Py::new(py, SimpleIOPayload::new(py, self.invocation.class.clone()))
         })?;
-        Ok(Some(payload.bind(py)))
+        Ok(Some(payload))
     }
 }
 
@@ -186,11 +185,9 @@ impl Response {
 
     /// Headers to send along, a dictionary. A value that is a list sends its header several times.
     #[getter]
-    fn headers<'py>(&self, py: Python<'py>) -> Bound<'py, PyDict> {
-        self.headers
-            .get_or_init(py, || PyDict::new(py).unbind())
-            .bind(py)
-            .clone()
+    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let headers = self.headers.get_or_try_init(py, || Ok(PyDict::new(py).unbind()))?;
+        Ok(headers.clone())
     }
 
     #[setter]
@@ -198,7 +195,7 @@ impl Response {
         let py = value.py();
         let copy = PyDict::new(py);
         copy.as_any().call_method1(intern!(py, "update"), (value,))?;
-        let headers = self.headers(py);
+        let headers = self.headers(py)?;
         headers.clear();
         headers.update(copy.as_mapping())
     }
@@ -305,6 +302,8 @@ impl Response {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.declared.traverse(&visit)?;
+        self.headers.traverse(&visit)?;
         self.payload.traverse(&visit)
     }
 

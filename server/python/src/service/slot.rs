@@ -1,6 +1,6 @@
-//! A place for a Python object in a frozen class.
+//! Places for Python objects in frozen classes, which the garbage collector can look into.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
@@ -48,5 +48,39 @@ impl Slot {
             // somebody holds it, so it is not garbage
             Err(_) => Ok(()),
         }
+    }
+}
+
+/// A place for a Python object that is made once, when it is first asked for.
+pub(crate) struct Made<T>(OnceLock<Py<T>>);
+
+impl<T> Default for Made<T> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<T> Made<T> {
+    /// What is there, if it has been made.
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, T>> {
+        self.0.get().map(|value| value.bind(py))
+    }
+
+    /// What is there; made by `make` if nothing is. Nothing is locked meanwhile: if two threads make one, the first is kept.
+    pub(crate) fn get_or_try_init<'py>(
+        &self,
+        py: Python<'py>,
+        make: impl FnOnce() -> PyResult<Py<T>>,
+    ) -> PyResult<&Bound<'py, T>> {
+        if self.0.get().is_none() {
+            let made = make()?;
+            drop(self.0.set(made));
+        }
+        Ok(self.0.get().expect("it has just been set").bind(py))
+    }
+
+    /// For the garbage collector.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0.get().map_or(Ok(()), |value| visit.call(value))
     }
 }
