@@ -83,7 +83,13 @@ impl Drop for Running {
         if std::thread::panicking() {
             eprintln!("--- output ---\n{}\n---", self.text());
         }
-        let children = descendants(i32::try_from(self.child.id()).unwrap());
+        let pid = i32::try_from(self.child.id()).unwrap();
+        let children = descendants(pid);
+        // asked first: it has a temporary directory to remove
+        if matches!(self.child.try_wait(), Ok(None)) {
+            signal(pid, libc::SIGTERM);
+            wait(&mut self.child, LIMIT);
+        }
         self.child.kill().ok();
         self.child.wait().ok();
         for child in children.into_iter().filter(|child| is_alive(*child)) {
