@@ -122,3 +122,34 @@ impl Headers {
         Ok(dict)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::attach;
+
+    #[test]
+    fn headers_are_found_in_any_case() {
+        attach(|py| {
+            let pairs: [(&str, &[u8]); 4] = [
+                ("Content-Type", b"a/b"),
+                ("X", "\u{e9}".as_bytes()),
+                ("x", b"2"),
+                ("Latin", b"\xe9"),
+            ];
+            let headers = Bound::new(py, Headers::new(pairs.into_iter())).unwrap();
+            let scope = PyDict::new(py);
+            scope.set_item("h", headers).unwrap();
+            let code = c"
+assert h['content-type'] == 'a/b' == h.get('CONTENT-TYPE') and h['x'] == 'é, 2' and h['latin'] == 'é'
+assert 'X' in h and 'none' not in h and 5 not in h and h.get('none') is None and h.get('none', 1) == 1
+assert len(h) == 3 and list(h) == ['Content-Type', 'X', 'Latin'] == h.keys() and dict(h)['X'] == h.values()[1]
+assert h == {'content-type': 'a/b', 'x': 'é, 2', 'LATIN': 'é'} and h != {} and h != 5 and h.copy() == dict(h.items())
+try: h['none']
+except KeyError: pass
+else: assert False
+";
+            py.run(code, Some(&scope), None).unwrap();
+        });
+    }
+}

@@ -9,7 +9,7 @@ use pyo3::types::{
 };
 use pyo3::{ffi, intern};
 
-use busbar_sio::without_bom;
+use busbar_sio::{plain_prefix, without_bom};
 
 /// Deepest nesting that is written. Beyond it the value most likely contains itself.
 const MAX_DEPTH: usize = 200;
@@ -62,15 +62,15 @@ pub(crate) fn append(value: &Bound<'_, PyAny>, text: &mut Vec<u8>) -> PyResult<(
 pub(crate) fn append_text(value: &str, text: &mut Vec<u8>) {
     text.reserve(value.len() + 2);
     text.push(b'"');
-    let bytes = value.as_bytes();
-    let mut start = 0;
-    for (index, &byte) in bytes.iter().enumerate() {
-        if !needs_escape(byte) {
-            continue;
-        }
-        text.extend_from_slice(&bytes[start..index]);
-        start = index + 1;
-        match byte {
+    let mut rest = value.as_bytes();
+    loop {
+        let (plain, after) = rest.split_at(plain_prefix(rest));
+        text.extend_from_slice(plain);
+        let Some((&escaped, after)) = after.split_first() else {
+            break;
+        };
+        rest = after;
+        match escaped {
             b'"' => text.extend_from_slice(b"\\\""),
             b'\\' => text.extend_from_slice(b"\\\\"),
             b'\n' => text.extend_from_slice(b"\\n"),
@@ -84,12 +84,7 @@ pub(crate) fn append_text(value: &str, text: &mut Vec<u8>) {
             }
         }
     }
-    text.extend_from_slice(&bytes[start..]);
     text.push(b'"');
-}
-
-fn needs_escape(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 struct Writer<'a> {

@@ -284,9 +284,9 @@ impl Scanner<'_> {
     }
 }
 
-/// How many bytes of a string need no look: up to its quote, a backslash or a control character. Eight at a time, because long
-/// strings are where the bytes of large bodies are.
-fn plain_prefix(bytes: &[u8]) -> usize {
+/// How many bytes at the beginning of a JSON string, or of a text that is to become one, stand for themselves: up to a quote, a
+/// backslash or a control character. Looks at eight at a time, because long strings are where the bytes of large bodies are.
+pub fn plain_prefix(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;

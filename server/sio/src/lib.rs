@@ -11,7 +11,7 @@ mod required;
 pub mod xml;
 
 pub use error::SioError;
-pub use json::check_json;
+pub use json::{check_json, plain_prefix};
 pub use xml::check_xml;
 
 /// How deeply arrays and objects, or XML elements, may be nested. Far above what documents need, far below what would endanger a

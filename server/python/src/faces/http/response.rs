@@ -138,9 +138,15 @@ impl HttpResponse {
             .clone()
     }
 
-    /// The body, parsed as JSON. `JSONDecodeError` if it is none.
-    #[pyo3(signature = (**_kwargs))]
-    fn json<'py>(&self, py: Python<'py>, _kwargs: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
+    /// The body, parsed as JSON. `JSONDecodeError` if it is none. Keyword arguments are those of `json.loads`.
+    #[pyo3(signature = (**kwargs))]
+    fn json<'py>(&self, py: Python<'py>, kwargs: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
+        if kwargs.is_some_and(|kwargs| !kwargs.is_empty()) {
+            let body = PyBytes::new(py, &self.response.body);
+            return py
+                .import(intern!(py, "json"))?
+                .call_method(intern!(py, "loads"), (body,), kwargs);
+        }
         json::read_lenient(py, &self.response.body).map_err(|message| {
             // the class of `requests` takes what `json.JSONDecodeError` does: message, document, position
             let raised = class(py, "JSONDecodeError").and_then(|class| {

@@ -181,7 +181,7 @@ assert r.content == r.text.encode() and r.url.endswith('/crm') and r.cookies == 
 assert r.elapsed.total_seconds() > 0 and r.history == [] and not r.is_redirect
 assert r.request.method == 'GET' and r.request.headers['x-zato-component'] and r.encoding == 'utf-8'
 assert b''.join(r.iter_content(7)) == r.content and list(r.iter_lines()) == [r.content] and r.raise_for_status() is None
-assert r.data is r.data
+assert r.data is r.data and r.json(object_hook=list) == ['firstName', 'lastName']
 text = self.out.rest['Text'].get()
 assert text.text == 'café' == text.data and text.encoding == 'iso-8859-1'
 text.encoding = 'cp1252'
