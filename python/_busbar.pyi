@@ -550,8 +550,8 @@ class HttpResponse:
     @property
     def content(self) -> bytes:
         """The body as bytes."""
-    def json(self, **_kwargs: Any) -> Any:
-        """The body, parsed as JSON. `JSONDecodeError` if it is none."""
+    def json(self, **kwargs: Any) -> Any:
+        """The body, parsed as JSON. `JSONDecodeError` if it is none. Keyword arguments are those of `json.loads`."""
     @property
     def status_code(self) -> int:
         """The HTTP status."""
