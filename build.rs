@@ -23,7 +23,11 @@ fn main() {
     let mut hasher = DefaultHasher::new();
     let mut list = String::new();
     for path in &files {
-        let name = path.strip_prefix(&root).expect("it was found below").to_str().expect("names are ASCII");
+        let name = path
+            .strip_prefix(&root)
+            .expect("it was found below")
+            .to_str()
+            .expect("names are ASCII");
         (name, fs::read(path).expect("it was just listed")).hash(&mut hasher);
         writeln!(list, "    ({name:?}, include_bytes!({path:?})),").expect("writing to a string");
     }
@@ -43,7 +47,9 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
             if entry.file_name() != "__pycache__" {
                 collect(&path, files);
             }
-        } else if path.extension().is_some_and(|ending| ending == "py" || ending == "pyi") || entry.file_name() == "py.typed" {
+        } else if path.extension().is_some_and(|ending| ending == "py" || ending == "pyi")
+            || entry.file_name() == "py.typed"
+        {
             files.push(path);
         }
     }

@@ -1,4 +1,5 @@
 //! The command line: what a user types, and the exit codes that scripts can use.
+#![expect(clippy::print_stdout, reason = "commands print what they were asked for")]
 
 mod check;
 mod control;
@@ -78,7 +79,12 @@ struct WorkerArguments {
 
 /// Runs the command that was typed.
 pub fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if !matches!(command, Command::Start(_) | Command::Run(_) | Command::Worker(_)) {
+        // SAFETY: no other thread runs yet. A command whose reader has had enough (`| head`) ends; a server must not.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    }
+    let result = match command {
         Command::Quickstart(command) => command.run(),
         Command::Start(command) => command.run(),
         Command::Stop(command) => command.run(),

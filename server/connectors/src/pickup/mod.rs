@@ -210,11 +210,11 @@ impl Watcher {
         if now.is_some() && now == self.watched {
             return;
         }
-        if now.is_none() {
-            if let Err(error) = std::fs::create_dir_all(&self.directory) {
-                tracing::warn!(%error, "the pickup directory `{}` is gone and cannot be created", self.directory.display());
-                return;
-            }
+        if now.is_none()
+            && let Err(error) = std::fs::create_dir_all(&self.directory)
+        {
+            tracing::warn!(%error, "the pickup directory `{}` is gone and cannot be created", self.directory.display());
+            return;
         }
         // an error says that it is not watched, because it was deleted
         drop(self.watch.unwatch(&self.directory));
