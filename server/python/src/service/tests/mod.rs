@@ -510,37 +510,3 @@ class Left(Service):
         },
     );
 }
-
-/// Not a test of speed, which machines differ in, but it prints what one call costs: run with `--ignored --nocapture`.
-#[test]
-#[ignore = "prints figures"]
-fn what_a_call_costs() {
-    with(
-        "
-class S(Service):
-    def handle(self):
-        self.response.payload = {'first': self.request.payload['cust_id'], 'type': self.request.payload['cust_type']}
-class Sio(Service):
-    class SimpleIO:
-        input = 'cust_id', 'cust_type', '-note'
-        output = 'cust_id', 'cust_type', '-note'
-    def handle(self):
-        self.response.payload.cust_id = self.request.input.cust_id
-        self.response.payload.cust_type = self.request.input.cust_type
-class Empty(Service):
-    def handle(self): pass
-",
-        |py, deployed| {
-            for name in ["s", "sio", "empty"] {
-                let class = deployed.class(name);
-                let call = crate::testing::packed(&body(r#"{"cust_id":123, "cust_type":"A"}"#));
-                let rounds = 200_000u32;
-                let start = std::time::Instant::now();
-                for _ in 0..rounds {
-                    std::hint::black_box(super::run(py, &deployed.environment, &class, &call));
-                }
-                println!("{name}: {} ns", start.elapsed().as_nanos() / u128::from(rounds));
-            }
-        },
-    );
-}

@@ -1,5 +1,3 @@
-mod measurements;
-
 use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
