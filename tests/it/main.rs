@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "this is a test, helpers included")]
 
 mod bad_input;
+mod deadlines;
 mod downcase;
 mod enmasse;
 mod hot_deploy;
