@@ -19,6 +19,8 @@ use crate::hub;
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long a server may take to stop beyond what its calls in flight are given.
 const STOP_SLACK: Duration = Duration::from_secs(15);
+/// When a server that is to stop at once is told so again.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
 const POLL: Duration = Duration::from_millis(5);
 
 /// Starts a server.
@@ -141,7 +143,7 @@ impl Stop {
         };
         terminate()?;
         let deadline = Instant::now() + Duration::from_secs(config.calls.drain_secs) + STOP_SLACK;
-        let mut again = self.now;
+        let mut signalled = Instant::now();
         while directory.running() == Some(pid) {
             if Instant::now() > deadline {
                 let message = format!("server `{}` (pid {pid}) has not stopped", directory.name());
@@ -150,8 +152,11 @@ impl Stop {
                     .into());
             }
             std::thread::sleep(POLL);
-            if std::mem::take(&mut again) {
-                terminate()?;
+            // two signals in quick succession may arrive as one
+            if self.now && signalled.elapsed() > AGAIN_AFTER {
+                signalled = Instant::now();
+                // one that cannot be signalled any more has just ended
+                terminate().ok();
             }
         }
         println!("server `{}` has stopped", directory.name());
