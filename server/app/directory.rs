@@ -210,6 +210,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         Directory::create(&home.path().join("server1")).unwrap();
         let error = Directory::open(home.path()).unwrap_err();
-        assert!(format!("{error:?}").contains("did you mean"), "{error:?}");
+        let hint = error.downcast_ref::<Exit>().and_then(Exit::hint).unwrap_or_default();
+        assert!(hint.contains("did you mean"), "{error:?}");
     }
 }

@@ -101,7 +101,7 @@ pub fn run() -> ExitCode {
         Err(error) => {
             let exit = error.downcast_ref::<Exit>();
             eprintln!("busbar: {error:#}");
-            if let Some(hint) = exit.and_then(|exit| exit.hint.as_deref()) {
+            if let Some(hint) = exit.and_then(Exit::hint) {
                 eprintln!("        {hint}");
             }
             ExitCode::from(exit.map_or(16, |exit| exit.code))
@@ -126,6 +126,11 @@ impl Exit {
             message: message.into(),
             hint: None,
         }
+    }
+
+    /// The way out.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// Adds the way out.

@@ -128,8 +128,9 @@ async fn publish(deployer: &Deployer, changes: &Arc<Changes>, address: &str) -> 
         .map(|record| (&*record.name, record))
         .collect();
     let mut set = ChangeSet::default();
+    let mut lines = String::new();
     for (name, summary) in services.iter().filter(|(name, _)| !open.contains_key(name.as_str())) {
-        println!("  curl {address}/{name} -d '{{}}'    {summary}");
+        lines += &format!("  curl {address}/{name} -d '{{}}'    {summary}\n");
         let body = json!({"service": name, "url_path": format!("/{name}"), "data_format": "json"});
         set.changes.push(Change::Put(Record {
             kind: ChannelHttp::KIND.to_owned(),
@@ -151,6 +152,8 @@ async fn publish(deployer: &Deployer, changes: &Arc<Changes>, address: &str) -> 
             .await
             .map_err(|error| Exit::from(busbar_model::Error::from(error)))?;
     }
+    // not before they are open: a script may act on them at once
+    print!("{lines}");
     Ok(())
 }
 

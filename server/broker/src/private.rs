@@ -19,6 +19,9 @@ const MAX_SOCKET_PATH: usize = 108;
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to save and exit.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How long one that a crash left behind may take to do the same.
+const PREDECESSOR_LIMIT: Duration = Duration::from_secs(5);
+const PID_FILE: &str = "redis.pid";
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(2);
@@ -69,8 +72,9 @@ impl PrivateRedis {
     /// [`Kind::Config`] when there is no such executable, [`Kind::Internal`] when the directory cannot be written.
     pub fn build(config: &RedisConfig) -> Result<Self, Error> {
         let executable = find(&config.executable)?;
-        let directory = &config.directory;
-        make_directory(directory)?;
+        make_directory(&config.directory)?;
+        let directory =
+            &std::fs::canonicalize(&config.directory).map_err(|error| cannot_write(&config.directory, error))?;
         let socket = socket_path(directory)?;
         let configuration = directory.join("redis.conf");
         let text = format!(
@@ -80,7 +84,7 @@ impl PrivateRedis {
             quoted(&socket)?,
             quoted(directory)?,
             quoted(&config.log)?,
-            quoted(&directory.join("redis.pid"))?,
+            quoted(&directory.join(PID_FILE))?,
         );
         let mut file = std::fs::OpenOptions::new()
             .create(true)
@@ -148,13 +152,47 @@ impl PrivateRedis {
         state.send_replace(RedisState::Stopped);
     }
 
+    /// Ends a server that a crashed hub left behind: it still writes to the same files, and as it exits it removes the socket, be it its
+    /// successor's by then.
+    async fn end_predecessor(&self) {
+        let pid_file = std::fs::read_to_string(self.directory.join(PID_FILE)).unwrap_or_default();
+        let Some(pid) = pid_file.trim().parse::<i32>().ok().filter(|pid| *pid > 1) else {
+            return;
+        };
+        // a number may have been given to somebody else since: it is the server if it works in our directory
+        let runs = || std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == self.directory);
+        if !runs() {
+            return;
+        }
+        tracing::warn!(
+            pid,
+            "ending the private redis-server that a crash left behind (pid {pid})"
+        );
+        for (signals, limit) in [
+            (&[libc::SIGTERM, libc::SIGCONT][..], PREDECESSOR_LIMIT),
+            (&[libc::SIGKILL], STOP_LIMIT),
+        ] {
+            for signal in signals {
+                // SAFETY: kill takes no pointers, and the process was found to be the server just now
+                unsafe { libc::kill(pid, *signal) };
+            }
+            let deadline = Instant::now() + limit;
+            while Instant::now() < deadline {
+                if !runs() {
+                    return;
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        }
+    }
+
     /// Starts the server and waits until it answers.
     async fn start(&self) -> Result<Child, Error> {
         let failed = |message: String| {
             Error::new(Kind::Internal, message)
                 .with_hint(format!("see its log; its directory is {}", self.directory.display()))
         };
-        // one that a crash of the hub left behind, or a file of it
+        self.end_predecessor().await;
         std::fs::remove_file(&self.socket).ok();
         let mut command = Command::new(&self.executable);
         command
@@ -415,6 +453,25 @@ mod tests {
         process.stop().await;
         assert!(!answers(&socket));
         assert_eq!(process.state(), RedisState::Stopped);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_that_a_crash_left_behind_is_ended_first() {
+        let home = tempfile::tempdir().unwrap();
+        let crashed = PrivateRedis::build(&config(home.path())).unwrap();
+        let mut left_behind = crashed.start().await.unwrap();
+        let pid = i32::try_from(left_behind.id().unwrap()).unwrap();
+        assert_eq!(command(&crashed.socket, "SET a 1"), "+OK");
+        // SAFETY: the process is a child that has not been waited for
+        unsafe { libc::kill(pid, libc::SIGSTOP) };
+        // as init does for orphans
+        let reaper = tokio::spawn(async move { left_behind.wait().await });
+
+        let process = PrivateRedis::build(&config(home.path())).unwrap().spawn();
+        process.wait_ready(LIMIT).await.unwrap();
+        reaper.await.unwrap().unwrap();
+        assert_eq!(command(&crashed.socket, "GET a"), "1");
+        process.stop().await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

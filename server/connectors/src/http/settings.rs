@@ -39,7 +39,7 @@ pub struct HttpConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// PEM file with the certificate, followed by intermediate ones if there are any. A relative path starts at the server's directory.
+    /// PEM file with the certificate, followed by intermediate ones if there are any. A relative path starts at the server's `config/`.
     pub certificate: PathBuf,
     /// PEM file with its private key.
     pub key: PathBuf,
