@@ -9,6 +9,7 @@ from logging import Logger
 from typing import Any, TypedDict, Unpack, overload
 
 from bunch import Bunch
+from busbar.facilities.time import TimeUtil
 
 _Params = Mapping[str, Any] | None
 _Headers = Mapping[str, Any] | None
@@ -82,6 +83,9 @@ class Service:
     @property
     def server(self) -> Server:
         """The server."""
+    @property
+    def time(self) -> TimeUtil:
+        """Dates and times as text."""
     @property
     def usage(self) -> int:
         """How many times the service was called in this process."""

@@ -542,3 +542,39 @@ class Slow(Service):
         thread.join().unwrap();
     }
 }
+
+#[test]
+fn times_as_text() {
+    let server = start(
+        "
+class Times(Service):
+    def handle(self):
+        self.kvdb.conn.set('kvdb:date-format:short', 'DD.MM.YY')
+        now = self.time.utcnow(needs_format=False)
+        self.response.payload = {
+            'same': self.time is self.time,
+            'year': now.year == int(self.time.utcnow('YYYY')),
+            'lengths': [len(self.time.now()), len(self.time.today()), len(self.time.yesterday())],
+            'iso': self.time.isoutcnow().endswith('+00:00'),
+            'day': self.time.one_day_from('2024-02-28'),
+            'hour': self.time.one_hour_from('2024-02-28T23:30:00', 'YYYY-MM-DD HH:mm'),
+            'minute': self.time.one_minute_from('2024-12-31T23:59:30', 'YYYY-MM-DD HH:mm:ss'),
+            'reformat': self.time.reformat('2024-02-03 04:05:06', 'YYYY-MM-DD HH:mm:ss', 'HH/DD'),
+            'named': self.time.reformat('2024-02-03', 'YYYY-MM-DD', 'kvdb:short'),
+        }
+class Unnamed(Service):
+    def handle(self):
+        self.time.now('kvdb:none')
+",
+        &["times", "unnamed"],
+    );
+    let answer: Value = server.get("/times").expect(200).json();
+    assert_eq!(
+        answer,
+        json!({
+            "same": true, "year": true, "lengths": [19, 10, 19], "iso": true, "day": "2024-02-29", "hour": "2024-02-29 00:30",
+            "minute": "2025-01-01 00:00:30", "reformat": "04/03", "named": "03.02.24",
+        })
+    );
+    server.get("/unnamed").expect(500);
+}

@@ -222,7 +222,19 @@ type Get = for<'a, 'py> fn(&'a Bound<'py, Service>) -> PyResult<Bound<'py, PyAny
 pub(crate) struct Attribute {
     name: &'static str,
     doc: &'static str,
-    get: Option<Get>,
+    origin: Origin,
+}
+
+/// Where an attribute's value comes from.
+#[derive(Clone, Copy)]
+enum Origin {
+    /// From this process.
+    Native(Get),
+    /// From a class in Python, called with the service the first time the attribute is asked for; what it makes is then the instance's
+    /// own: module, class.
+    Python(&'static str, &'static str),
+    /// From a later version of busbar.
+    Later,
 }
 
 #[pymethods]
@@ -236,9 +248,14 @@ impl Attribute {
             return Ok(slf.clone().into_any());
         }
         let attribute = slf.get();
-        match attribute.get {
-            Some(get) => get(instance.cast::<Service>()?),
-            None => Err(PyAttributeError::new_err(format!(
+        match attribute.origin {
+            Origin::Native(get) => get(instance.cast::<Service>()?),
+            Origin::Python(module, class) => {
+                let made = slf.py().import(module)?.getattr(class)?.call1((instance,))?;
+                instance.setattr(attribute.name, &made)?;
+                Ok(made)
+            }
+            Origin::Later => Err(PyAttributeError::new_err(format!(
                 "`self.{}` is not available yet in this version of busbar",
                 attribute.name
             ))),
@@ -259,14 +276,17 @@ impl Attribute {
 /// Puts the attributes onto the class.
 pub(crate) fn add_attributes(py: Python<'_>) -> PyResult<()> {
     let class = py.get_type::<Service>();
-    let put = |name: &'static str, doc: &'static str, get: Option<Get>| {
-        class.setattr(name, Bound::new(py, Attribute { name, doc, get })?)
+    let put = |name: &'static str, doc: &'static str, origin: Origin| {
+        class.setattr(name, Bound::new(py, Attribute { name, doc, origin })?)
     };
     for &(name, doc, get) in ATTRIBUTES {
-        put(name, doc, Some(get))?;
+        put(name, doc, Origin::Native(get))?;
+    }
+    for &(name, doc, module, class) in FACILITIES {
+        put(name, doc, Origin::Python(module, class))?;
     }
     for &name in LATER {
-        put(name, "Not available yet.", None)?;
+        put(name, "Not available yet.", Origin::Later)?;
     }
     Ok(())
 }
@@ -390,6 +410,11 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
     ("server", "The server.", faces::server),
 ];
 
+/// Attributes that are classes in Python, which take the service: name, documentation, module, class. What needs no speed and no
+/// connection of ours is written there.
+const FACILITIES: &[(&str, &str, &str, &str)] =
+    &[("time", "Dates and times as text.", "busbar.facilities.time", "TimeUtil")];
+
 /// What services of later versions of busbar have. Asking for it says so, rather than that there is no such thing.
 pub(crate) const LATER: &[&str] = &[
     "rest",
@@ -400,7 +425,6 @@ pub(crate) const LATER: &[&str] = &[
     "pubsub",
     "patterns",
     "schedule",
-    "time",
     "crypto",
     "commands",
     "security",
