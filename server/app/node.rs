@@ -128,6 +128,10 @@ impl Node {
             move |name| table.get(name).is_some(),
         );
         changes.start().await.map_err(Exit::from)?;
+        deployer
+            .deploy_builtin(registry::BUILTIN_SERVICES)
+            .await
+            .map_err(Exit::from)?;
         Ok(Building {
             setup,
             scheme,

@@ -15,6 +15,9 @@ pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<OutgoingZmq>(),
 ];
 
+/// Modules of the Python package that have services, deployed before those of users.
+pub static BUILTIN_SERVICES: &[&str] = &["busbar.services.helpers"];
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "this is a test, helpers included")]
 
 mod bad_input;
+mod builtin_services;
 mod deadlines;
 mod downcase;
 mod enmasse;

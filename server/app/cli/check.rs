@@ -46,6 +46,7 @@ impl Check {
         let deployment = Deployment {
             generation: 1,
             sources: read_sources(&files),
+            builtin: Vec::new(),
             removed: Vec::new(),
         };
         let infos = match runtime.block_on(host.prepare(Arc::new(deployment))) {

@@ -33,6 +33,9 @@ pub struct List {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// The built-in services too.
+    #[arg(long)]
+    internal: bool,
 }
 
 /// Arguments of `service invoke`.
@@ -77,7 +80,12 @@ impl Service {
 
 fn list(arguments: &List) -> anyhow::Result<u8> {
     let directory = Directory::open(&arguments.server.path)?;
-    let services = match ask(&directory, &Request::ServiceList)? {
+    let services = match ask(
+        &directory,
+        &Request::ServiceList {
+            internal: arguments.internal,
+        },
+    )? {
         Response::Services(services) => services,
         other => return Err(unexpected(&other)),
     };

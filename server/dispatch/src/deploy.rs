@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use busbar_model::service::ServiceInfo;
 use busbar_model::{Error, Kind};
@@ -22,9 +22,14 @@ pub struct Deployer {
     /// Files whose services are served, by module. Held from the start of a deployment to its end.
     current: tokio::sync::Mutex<BTreeMap<String, StoredSource>>,
     next_handle: AtomicU32,
+    /// Modules of busbar's own package that have services.
+    builtin: OnceLock<HashSet<String>>,
     /// The last failure of each module that has not been deployed since.
     failures: Mutex<BTreeMap<String, StoredFailure>>,
 }
+
+/// The generation of built-in services; those of users begin with 1.
+const BUILTIN: u64 = 0;
 
 /// What came of a batch of files.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -56,6 +61,8 @@ pub struct ServiceRow {
     pub http_methods: Vec<String>,
     /// First line of its docstring.
     pub summary: String,
+    /// Whether it is part of busbar rather than of what users deploy.
+    pub is_builtin: bool,
 }
 
 impl Deployer {
@@ -67,8 +74,36 @@ impl Deployer {
             table,
             current: tokio::sync::Mutex::default(),
             next_handle: AtomicU32::new(1),
+            builtin: OnceLock::new(),
             failures: Mutex::default(),
         })
+    }
+
+    /// Deploys the built-in services, which are in modules of busbar's own package. Comes before everything else, and once: from then on
+    /// nothing that users deploy takes these modules' or these services' names.
+    ///
+    /// # Errors
+    /// When one of the modules cannot be imported: the Python packages that it needs are missing.
+    pub async fn deploy_builtin(&self, modules: &[&str]) -> Result<(), Error> {
+        let _current = self.current.lock().await;
+        let builtin: Vec<String> = modules.iter().map(|module| (*module).to_owned()).collect();
+        if builtin.is_empty() || self.builtin.set(builtin.iter().cloned().collect()).is_err() {
+            return Ok(());
+        }
+        let deployment = Arc::new(Deployment {
+            generation: BUILTIN,
+            sources: Vec::new(),
+            builtin,
+            removed: Vec::new(),
+        });
+        let infos = self.handler.prepare(deployment).await.map_err(|error| {
+            let hint = error.traceback.clone();
+            Error::new(Kind::Config, "the built-in services cannot be imported")
+                .with_source(error)
+                .with_hint(hint)
+        })?;
+        self.switch(BUILTIN, infos, &[]).await?;
+        Ok(())
     }
 
     /// Deploys what a server served when it stopped, and what changed in the pickup directory since: `files` is all that lies there now.
@@ -149,6 +184,7 @@ impl Deployer {
         let deployment = Arc::new(Deployment {
             generation,
             sources: Vec::new(),
+            builtin: Vec::new(),
             removed: removed.clone(),
         });
         let infos = match self.handler.prepare(deployment).await {
@@ -190,6 +226,7 @@ impl Deployer {
                 has_sio: entry.info.sio.is_some(),
                 http_methods: entry.info.http_methods.clone(),
                 summary: entry.info.summary.clone(),
+                is_builtin: entry.is_builtin,
             })
             .collect();
         rows.sort_by(|one, other| one.name.cmp(&other.name));
@@ -209,13 +246,14 @@ impl Deployer {
         mut sources: Vec<Source>,
         fallback: &(dyn Fn(&str) -> Option<Source> + Sync),
     ) -> Result<Report, Error> {
-        let mut failed = Vec::new();
+        let mut failed = self.without_builtin(&mut sources);
         let mut fallen_back: Vec<StoredFailure> = Vec::new();
         while !sources.is_empty() {
             let generation = self.store.next_generation().await?;
             let deployment = Arc::new(Deployment {
                 generation,
                 sources: sources.clone(),
+                builtin: Vec::new(),
                 removed: Vec::new(),
             });
             match self.handler.prepare(deployment).await {
@@ -317,14 +355,30 @@ impl Deployer {
 
     /// Hands out handles, commits, and swaps the table.
     async fn switch(&self, generation: u64, infos: Vec<ServiceInfo>, removed: &[String]) -> Result<Report, Error> {
+        let before = self.table.load().as_ref().clone();
+        let is_builtin = generation == BUILTIN;
+        let is_free = |info: &ServiceInfo| {
+            let taken = !is_builtin && before.get(&*info.name).is_some_and(|entry| entry.is_builtin);
+            if taken {
+                tracing::error!(
+                    service = info.name,
+                    "`{}` is not served: `{}` is the name of a built-in service, give the class another one",
+                    info.impl_name,
+                    info.name
+                );
+            }
+            !taken
+        };
         let entries: Vec<Arc<Entry>> = infos
             .into_iter()
+            .filter(is_free)
             .map(|info| {
                 let handle = ServiceHandle(self.next_handle.fetch_add(1, Ordering::Relaxed));
                 Arc::new(Entry {
                     handle,
                     info,
                     generation,
+                    is_builtin,
                 })
             })
             .collect();
@@ -339,7 +393,7 @@ impl Deployer {
             .map(|entry| &*entry.info.module)
             .chain(removed.iter().map(|module| &**module))
             .collect();
-        let mut table: Services = self.table.load().as_ref().clone();
+        let mut table: Services = before;
         table.retain(|_, entry| !modules.contains(&*entry.info.module));
         let mut report = Report {
             generation: Some(generation),
@@ -363,6 +417,25 @@ impl Deployer {
         }
         self.table.swap(table);
         Ok(report)
+    }
+
+    /// Takes out files that are called like a module with built-in services.
+    fn without_builtin(&self, sources: &mut Vec<Source>) -> Vec<DeployError> {
+        let Some(builtin) = self.builtin.get() else {
+            return Vec::new();
+        };
+        sources
+            .extract_if(.., |source| builtin.contains(&source.module))
+            .map(|source| {
+                let error = DeployError {
+                    message: "a module of busbar has this name, give the file another one".to_owned(),
+                    module: source.module,
+                    traceback: String::new(),
+                };
+                tracing::error!("{error}");
+                error
+            })
+            .collect()
     }
 
     async fn note_failure(&self, generation: u64, error: &DeployError) -> StoredFailure {

@@ -14,8 +14,10 @@ pub struct Entry {
     pub handle: ServiceHandle,
     /// What it declares.
     pub info: ServiceInfo,
-    /// The deployment that brought it.
+    /// The deployment that brought it; 0 for built-in services.
     pub generation: u64,
+    /// Whether it is part of busbar rather than of what users deploy.
+    pub is_builtin: bool,
 }
 
 /// All services at one moment, by name.

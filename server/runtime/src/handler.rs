@@ -91,6 +91,10 @@ pub struct Deployment {
     pub generation: u64,
     /// The files that changed. Modules that import one of them, and are not among them, are imported anew as well.
     pub sources: Vec<Source>,
+    /// Modules of busbar's own package whose services are deployed: built-in services. They are imported under their names, once in the
+    /// life of a process.
+    #[serde(default)]
+    pub builtin: Vec<String>,
     /// Stems of modules to forget.
     #[serde(default)]
     pub removed: Vec<String>,

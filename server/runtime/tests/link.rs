@@ -222,6 +222,7 @@ async fn rare_requests_are_answered_with_what_came_of_them() {
     let deployment = Deployment {
         generation: 1,
         sources: vec![source],
+        builtin: Vec::new(),
         removed: vec![],
     };
     let Controlled::Refused(error) = hub.control(Control::Prepare(deployment), LIMIT).await.unwrap() else {

@@ -33,8 +33,9 @@ impl Control {
     async fn try_answer(&self, request: Request, caller: &str) -> Result<Response, Failure> {
         match request {
             Request::Status => self.status().await.map(|status| Response::Status(Box::new(status))),
-            Request::ServiceList => {
+            Request::ServiceList { internal } => {
                 let mut services = self.parts.services.list();
+                services.retain(|service| internal || !service.is_internal);
                 services.sort_by(|a, b| a.name.cmp(&b.name));
                 Ok(Response::Services(services))
             }
@@ -65,7 +66,7 @@ impl Control {
         failures.sort_by_key(|failure| std::cmp::Reverse(failure.generation));
         Ok(Status {
             node: self.parts.node.status().await,
-            services: self.parts.services.list().len(),
+            services: self.parts.services.list().iter().filter(|it| !it.is_internal).count(),
             objects: snapshot.records.len(),
             revision: snapshot.revision,
             failures,

@@ -31,7 +31,11 @@ pub enum Request {
     /// How the server is.
     Status,
     /// Which services there are.
-    ServiceList,
+    ServiceList {
+        /// The built-in ones too.
+        #[serde(default)]
+        internal: bool,
+    },
     /// Run a service.
     ServiceInvoke(Invoke),
     /// Deploy a file, as if it had been copied into the pickup directory.
@@ -231,6 +235,9 @@ pub struct ServiceEntry {
     pub generation: u64,
     /// Whether it can be called.
     pub is_active: bool,
+    /// Whether it is part of busbar rather than of what users deploy.
+    #[serde(default)]
+    pub is_internal: bool,
     /// First line of its docstring.
     pub summary: String,
 }

@@ -156,6 +156,7 @@ impl Services for Running {
             impl_name: row.impl_name,
             generation: row.generation,
             is_active: true,
+            is_internal: row.is_builtin,
             summary: row.summary,
         };
         self.deployer.list().into_iter().map(entry).collect()

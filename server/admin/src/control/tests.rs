@@ -52,6 +52,7 @@ impl Services for Server {
             module: "shop".into(),
             generation: 7,
             is_active: true,
+            is_internal: false,
             summary: "Gets it.".into(),
         };
         vec![entry("b"), entry("a")]
@@ -153,7 +154,7 @@ worker 2  ready, pid 102, 3 calls, 36 MB, replaced 4 times
 #[tokio::test]
 async fn services_are_listed_by_name_and_invoked() {
     let (control, _bench) = control().await;
-    let Response::Services(services) = ask(&control, Request::ServiceList).await else {
+    let Response::Services(services) = ask(&control, Request::ServiceList { internal: false }).await else {
         panic!()
     };
     assert_eq!(

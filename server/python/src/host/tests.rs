@@ -64,6 +64,7 @@ impl Server {
         let deployment = Deployment {
             generation,
             sources: sources.iter().map(|(module, text)| source(module, text)).collect(),
+            builtin: Vec::new(),
             removed: removed.iter().map(|&stem| stem.to_owned()).collect(),
         };
         (generation, self.wait(self.host.prepare(Arc::new(deployment))))

@@ -38,6 +38,8 @@ pub(crate) struct Prepared {
     modules: Vec<(Arc<Module>, Py<PyModule>)>,
     /// Stems of modules to forget.
     removed: Vec<String>,
+    /// Names of modules of our own package.
+    builtin: Vec<String>,
     /// The services of all of them.
     pub services: Vec<Arc<ServiceClass>>,
 }
@@ -46,7 +48,8 @@ impl Prepared {
     /// Stems whose services are replaced.
     pub fn stems(&self) -> HashSet<&str> {
         let imported = self.modules.iter().map(|(module, _)| module.stem.as_str());
-        imported.chain(self.removed.iter().map(String::as_str)).collect()
+        let others = self.removed.iter().chain(&self.builtin).map(String::as_str);
+        imported.chain(others).collect()
     }
 }
 
@@ -77,6 +80,10 @@ impl Loader {
         deployment: &Deployment,
         transaction: &Arc<Transaction>,
     ) -> Result<Prepared, DeployError> {
+        let mut own = Vec::new();
+        for name in &deployment.builtin {
+            read_builtin(py, name, &mut own).map_err(|error| failure::describe(py, name, &error))?;
+        }
         let mut pending = BTreeMap::new();
         for source in &deployment.sources {
             let known = lock(&self.modules)
@@ -106,16 +113,20 @@ impl Loader {
                 .map_err(|error| failure::describe(py, &module.stem, &error))?;
         }
 
-        let mut services = Vec::new();
+        let mut services: Vec<Arc<ServiceClass>> = Vec::new();
         for (module, loaded) in &modules {
             let loaded = loaded.bind(py);
             read_services(py, module, loaded, &mut services)
                 .map_err(|error| failure::describe(py, &module.stem, &error))?;
         }
+        // nobody takes a built-in service's name
+        services.retain(|service| own.iter().all(|builtin| builtin.info().name != service.info().name));
+        own.extend(last_of_each_name(services));
         Ok(Prepared {
             modules,
             removed: deployment.removed.clone(),
-            services: last_of_each_name(services),
+            builtin: deployment.builtin.clone(),
+            services: own,
         })
     }
 
@@ -240,6 +251,15 @@ fn read_services(
 ) -> PyResult<()> {
     for class in service::deployable(py, loaded)? {
         services.push(ServiceClass::read(py, &class, &module.stem)?);
+    }
+    Ok(())
+}
+
+/// Built-in services: an ordinary import, because nothing replaces them while the process lives.
+fn read_builtin(py: Python<'_>, name: &str, services: &mut Vec<Arc<ServiceClass>>) -> PyResult<()> {
+    let module = py.import(name)?;
+    for class in service::deployable(py, &module)? {
+        services.push(ServiceClass::read(py, &class, name)?);
     }
     Ok(())
 }

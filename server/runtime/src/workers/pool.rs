@@ -84,6 +84,7 @@ pub struct WorkerPool {
 pub(super) struct State {
     snapshot: Option<Arc<Snapshot>>,
     generation: u64,
+    builtin: Vec<String>,
     sources: BTreeMap<String, Source>,
     services: BTreeMap<String, Vec<(String, ServiceHandle)>>,
 }
@@ -161,10 +162,11 @@ impl WorkerPool {
                     .await?,
             )?;
         }
-        if !state.sources.is_empty() {
+        if !state.sources.is_empty() || !state.builtin.is_empty() {
             let deployment = Deployment {
                 generation: state.generation,
                 sources: state.sources.values().cloned().collect(),
+                builtin: state.builtin.clone(),
                 removed: Vec::new(),
             };
             match link.control(Control::Prepare(deployment), CONTROL_LIMIT).await? {
@@ -407,6 +409,7 @@ impl Handler for WorkerPool {
                 }
             }
             state.services.extend(by_module);
+            state.builtin.extend(deployment.builtin.iter().cloned());
             state.sources.extend(
                 deployment
                     .sources
