@@ -65,6 +65,8 @@ pub(super) struct State {
     /// All threads that take turns.
     pub slots: Vec<Arc<Slot>>,
     moving: usize,
+    /// Who moves, if anybody does.
+    mover: Option<Arc<Slot>>,
     burning: usize,
     /// When a turn was handed out last while threads burned CPU.
     handed_out: Option<Instant>,
@@ -227,6 +229,7 @@ impl Turns {
         if granted {
             // counted when the thread was asked for
             slot.set_standing(Standing::Moving);
+            state.mover = Some(slot.clone());
         }
         state.slots.push(slot.clone());
     }
@@ -264,8 +267,7 @@ impl Turns {
             && state.resumers.is_empty()
             && let Some(job) = state.queue.pop_front()
         {
-            slot.set_standing(Standing::Moving);
-            state.count_turn();
+            state.give_turn(slot);
             return Next::Run(job);
         }
         if state.stopping {
@@ -375,8 +377,7 @@ impl Turns {
         let mut state = lock(&self.state);
         slot.moved();
         if state.resumers.is_empty() && state.moving == 0 && state.may_add() {
-            slot.set_standing(Standing::Moving);
-            state.count_turn();
+            state.give_turn(slot);
             return;
         }
         state.resumers.push_back(slot.clone());
@@ -393,10 +394,30 @@ impl Turns {
         if state.queue.is_empty() && state.resumers.is_empty() {
             return Wake::Nobody;
         }
-        if state.moving > 0 || !state.may_add() {
+        if !state.may_add() || (state.moving > 0 && !self.set_aside(state)) {
             return self.look(state);
         }
         self.pass_on(state)
+    }
+
+    /// Takes the turn's holder, if it has not moved for long, as one that burns CPU, so that whoever waits need not wait for the
+    /// watchdog's verdict as well. The watchdog is told to find out soon what it really does.
+    fn set_aside(&self, state: &mut State) -> bool {
+        let Some(mover) = state
+            .mover
+            .take_if(|mover| mover.standing() != Standing::Moving || mover.still_for() >= watchdog::PATIENCE)
+        else {
+            return false;
+        };
+        if mover.standing() == Standing::Moving {
+            release(state, &mover);
+            mover.set_standing(Standing::Burning);
+            state.burning += 1;
+            if !std::mem::replace(&mut state.watching, true) {
+                self.watch.notify_all();
+            }
+        }
+        state.moving == 0
     }
 
     /// Hands out a turn that has become free just now, or that may be added.
@@ -420,8 +441,7 @@ impl Turns {
                 }
             },
         };
-        slot.set_standing(Standing::Moving);
-        state.count_turn();
+        state.give_turn(&slot);
         slot.granted.store(true, Ordering::Release);
         Wake::Thread(slot)
     }
@@ -465,6 +485,14 @@ impl State {
         };
         self.handed_out
             .is_none_or(|when| when.elapsed() >= FURTHER_TURN * (beyond as u32 + 1))
+    }
+
+    fn give_turn(&mut self, slot: &Arc<Slot>) {
+        slot.set_standing(Standing::Moving);
+        if !self.mover.as_ref().is_some_and(|mover| Arc::ptr_eq(mover, slot)) {
+            self.mover = Some(slot.clone());
+        }
+        self.count_turn();
     }
 
     fn count_turn(&mut self) {

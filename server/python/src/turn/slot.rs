@@ -2,7 +2,7 @@
 
 use std::ffi::c_long;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,8 @@ pub(super) struct Slot {
     pub awaiting: AtomicU64,
     /// Counts up whenever the thread starts or ends something: the sign of life that the watchdog looks at.
     moves: AtomicU64,
+    /// When it last did so, in nanoseconds since [`epoch`].
+    moved_at: AtomicU64,
     /// What the thread runs.
     pub running: Mutex<Option<Running>>,
     /// Takes replies that may have been kept back.
@@ -85,6 +87,7 @@ impl Slot {
             standing: AtomicU8::new(Standing::None as u8),
             awaiting: AtomicU64::new(0),
             moves: AtomicU64::new(0),
+            moved_at: AtomicU64::new(epoch().elapsed().as_nanos() as u64),
             running: Mutex::new(None),
             unflushed: Mutex::new(None),
             has_unflushed: AtomicBool::new(false),
@@ -111,6 +114,14 @@ impl Slot {
     /// Shows the watchdog that the thread gets on. Called by the thread itself only.
     pub fn moved(&self) {
         self.moves.store(self.moves() + 1, Ordering::Relaxed);
+        self.moved_at
+            .store(epoch().elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// How long ago the thread last got on.
+    pub fn still_for(&self) -> Duration {
+        let moved_at = Duration::from_nanos(self.moved_at.load(Ordering::Relaxed));
+        epoch().elapsed().saturating_sub(moved_at)
     }
 
     pub fn unpark(&self) {
@@ -165,4 +176,10 @@ impl Slot {
             sink.flush();
         }
     }
+}
+
+/// A moment that times are kept relative to, so that they fit an atomic.
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
 }

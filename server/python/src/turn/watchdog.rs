@@ -16,7 +16,7 @@ use crate::turn::slot::{Slot, Standing};
 /// Time between two looks.
 const TICK: Duration = Duration::from_micros(500);
 /// A holder that has not moved for so long is judged.
-const PATIENCE: Duration = Duration::from_micros(900);
+pub(super) const PATIENCE: Duration = Duration::from_micros(900);
 /// How often a holder that has been judged is looked at again.
 const REVIEW: Duration = Duration::from_millis(5);
 /// Looks without any reason to look after which the watchdog goes to sleep.
@@ -28,6 +28,8 @@ struct Seen {
     moves: u64,
     since: Instant,
     cpu: u64,
+    /// What it does was found out already.
+    judged: bool,
 }
 
 pub(super) fn start(turns: &Arc<Turns>) -> std::io::Result<()> {
@@ -56,6 +58,7 @@ fn watch(turns: &Arc<Turns>) {
         let now = Instant::now();
         let mut verdicts = Vec::new();
         let mut has_unflushed = false;
+        let mut has_guesses = false;
         for slot in busy {
             let moves = slot.moves();
             let known = seen.iter_mut().find(|seen| Arc::ptr_eq(&seen.slot, &slot));
@@ -67,6 +70,7 @@ fn watch(turns: &Arc<Turns>) {
                     moves,
                     since: now,
                     cpu,
+                    judged: false,
                 });
                 continue;
             };
@@ -78,14 +82,18 @@ fn watch(turns: &Arc<Turns>) {
                     moves,
                     since: now,
                     cpu,
+                    judged: false,
                 };
                 continue;
             }
             // between two looks without a move: what it kept back is old enough
             slot.flush();
             let standing = slot.standing();
-            let patience = if standing == Standing::Moving { PATIENCE } else { REVIEW };
-            if !is_waiting || now - known.since < patience {
+            // set aside because somebody waited: nobody may wait any more, but its standing is a guess as yet
+            let is_guess = standing == Standing::Burning && !known.judged;
+            has_guesses |= is_guess;
+            let patience = if known.judged { REVIEW } else { PATIENCE };
+            if !(is_waiting || is_guess) || now - known.since < patience {
                 continue;
             }
             let cpu = slot.cpu_time().unwrap_or(known.cpu);
@@ -99,6 +107,7 @@ fn watch(turns: &Arc<Turns>) {
                 moves,
                 since: now,
                 cpu,
+                judged: true,
             };
             if verdict != standing {
                 verdicts.push((slot, moves, verdict));
@@ -114,7 +123,11 @@ fn watch(turns: &Arc<Turns>) {
         if !matches!(wake, Wake::Watchdog) {
             turns.wake(wake);
         }
-        quiet = if is_waiting || has_unflushed { 0 } else { quiet + 1 };
+        quiet = if is_waiting || has_unflushed || has_guesses {
+            0
+        } else {
+            quiet + 1
+        };
     }
 }
 

@@ -209,6 +209,29 @@ fn sleepers_do_not_stop_short_calls() {
 }
 
 #[test]
+fn who_comes_while_another_is_at_it_for_long_gets_a_turn_at_once() {
+    let turns = turns(limits());
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    // does not say that it waits, as a C library does not
+    let long = native(move |py| {
+        py.detach(|| lock(&released).recv_timeout(LONG).expect("the test releases it"));
+        ok()
+    });
+    let first = submit(&turns, &long);
+    let standing = || lock(&turns.state).slots.first().map(|slot| slot.standing());
+    until("it runs", || standing() == Some(Standing::Moving));
+    std::thread::sleep(watchdog::PATIENCE * 2);
+    let second = submit(&turns, &code("answer = 1"));
+    // nobody had asked the watchdog before
+    assert_ne!(standing(), Some(Standing::Moving));
+    assert_eq!(status(&answer(second)), 200);
+    until("what it does is found out", || standing() == Some(Standing::Blocked));
+    release.send(()).unwrap();
+    assert_eq!(status(&answer(first)), 200);
+}
+
+#[test]
 fn burners_are_bounded() {
     let turns = turns(limits());
     let burner = code("import time\nend = time.thread_time() + 0.02\nwhile time.thread_time() < end: pass");
