@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from logging import Logger
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 from bunch import Bunch
 from busbar.facilities.time import TimeUtil
@@ -86,6 +86,9 @@ class Service:
     @property
     def time(self) -> TimeUtil:
         """Dates and times as text."""
+    @property
+    def crypto(self) -> Crypto:
+        """Encrypts with the server's key, hashes, and makes secrets."""
     @property
     def usage(self) -> int:
         """How many times the service was called in this process."""
@@ -187,8 +190,38 @@ class Server:
     @property
     def name(self) -> str:
         """Its name."""
+    def encrypt(self, data: str | bytes) -> str:
+        """The same as `self.crypto.encrypt`."""
     def decrypt(self, data: Any) -> Any:
-        """Gives text back unchanged: secrets reach services as plain text here."""
+        """The same as `self.crypto.decrypt`: text that is not encrypted comes back as it is."""
+
+class Crypto:
+    """Encrypts with the server's key, hashes, and makes secrets. What needs no key works on the class too."""
+
+    def encrypt(self, data: str | bytes) -> str:
+        """Encrypts text or bytes with the server's key: a Fernet token, as text."""
+    def decrypt(self, data: Any) -> Any:
+        """What a token holds: text, or bytes if it is none. Text that is no token comes back as it is; a token of another key raises
+        ValueError."""
+    @staticmethod
+    def hash_secret(data: str | bytes, name: str = ...) -> str:
+        """A hash of a password, different every time. Takes tens of milliseconds on purpose."""
+    @staticmethod
+    def verify_hash(given: str | bytes, expected: str | bytes, name: str = ...) -> bool:
+        """Whether `expected` is a hash of `given`. Raises ValueError if it is no hash."""
+    @staticmethod
+    def generate_key() -> bytes:
+        """A new Fernet key."""
+    @staticmethod
+    def generate_secret(bits: int = ...) -> bytes:
+        """A random secret of so many bits, in a form that can stand in a URL."""
+    @overload
+    @staticmethod
+    def generate_password(bits: int = ..., to_str: Literal[False] = ...) -> bytes: ...
+    @overload
+    @staticmethod
+    def generate_password(bits: int = ..., *, to_str: Literal[True]) -> str:
+        """A random password of so many bits that can stand in a URL: bytes, or text with `to_str`."""
 
 class Request:
     """What a service was called with. Everything is made when it is first looked at."""

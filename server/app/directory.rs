@@ -1,12 +1,13 @@
 //! A server's directory: what lies where.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use busbar_runtime::crypto::ServerKey;
 
 use crate::cli::Exit;
 
@@ -63,6 +64,19 @@ impl Directory {
     /// `config/server.toml`.
     pub fn config(&self) -> PathBuf {
         self.0.join("config/server.toml")
+    }
+
+    /// `config/secret.key`, which only its owner may read: what secrets are encrypted with. Made if it is not there.
+    pub fn secret_key(&self) -> anyhow::Result<PathBuf> {
+        let path = self.0.join("config/secret.key");
+        let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
+        let written = match opened {
+            Ok(mut file) => file.write_all(ServerKey::generate().to_text().as_bytes()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        };
+        written.with_context(|| format!("cannot write `{}`", path.display()))?;
+        Ok(path)
     }
 
     /// Where service files are dropped: `pickup-dir`, or `pickup/incoming/services` if that is there and the first is not.

@@ -73,6 +73,7 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
         store: Store::open(&directory.odb()).await.map_err(Exit::from)?,
         directory: directory.path().to_owned(),
         package: package::unpack(&directory.work())?,
+        secret_key: Some(directory.secret_key()?),
         venv: config.venv(directory.path()),
         redis: RedisConfig {
             executable: config.redis.executable.clone(),

@@ -43,6 +43,8 @@ pub struct Setup {
     pub directory: PathBuf,
     /// Where the Python package was unpacked.
     pub package: PathBuf,
+    /// File that holds the server's key; `None`: a key that lasts as long as the process.
+    pub secret_key: Option<PathBuf>,
     /// Virtual environment whose packages services can import.
     pub venv: Option<PathBuf>,
     /// Where a private Redis keeps its files, and its log.
@@ -96,6 +98,7 @@ impl Node {
         let host = HostConfig {
             server_name: setup.name.clone(),
             package_dir: setup.package.clone(),
+            secret_key_file: setup.secret_key.clone(),
             venv: setup.venv.clone(),
             max_threads: config.workers.max_threads,
             max_queue: config.calls.max_queue,

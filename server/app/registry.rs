@@ -16,7 +16,7 @@ pub static TYPES: &[ObjectType] = &[
 ];
 
 /// Modules of the Python package that have services, deployed before those of users.
-pub static BUILTIN_SERVICES: &[&str] = &["busbar.services.helpers"];
+pub static BUILTIN_SERVICES: &[&str] = &["busbar.services.crypto", "busbar.services.helpers"];
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod builtin_services;
+mod crypto;
 mod deadlines;
 mod downcase;
 mod enmasse;

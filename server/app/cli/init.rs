@@ -42,6 +42,7 @@ impl Quickstart {
         let text = Config::initial(&self.address.to_string(), self.workers, &venv);
         let config = directory.config();
         std::fs::write(&config, text).with_context(|| format!("cannot write `{}`", config.display()))?;
+        directory.secret_key()?;
         let password = odb::create(&directory)?;
 
         let server = directory.path().display();

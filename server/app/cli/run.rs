@@ -73,6 +73,7 @@ async fn start(files: &[PathBuf], home: &Path, config: &Config) -> anyhow::Resul
         store: Store::in_memory().await.map_err(Exit::from)?,
         directory: std::env::current_dir().context("cannot tell the working directory")?,
         package: package::unpack(&package::cache()?)?,
+        secret_key: None,
         venv: venv(),
         redis: RedisConfig {
             executable: String::new(),
@@ -119,7 +120,12 @@ async fn reload(files: Vec<PathBuf>, node: Arc<Node>, mut batches: mpsc::Receive
 
 /// Gives every service a channel of its own name, and prints how to call those that are new.
 async fn publish(deployer: &Deployer, changes: &Arc<Changes>, address: &str) -> anyhow::Result<()> {
-    let services: BTreeMap<String, String> = deployer.list().into_iter().map(|row| (row.name, row.summary)).collect();
+    let services: BTreeMap<String, String> = deployer
+        .list()
+        .into_iter()
+        .filter(|row| !row.is_builtin)
+        .map(|row| (row.name, row.summary))
+        .collect();
     let snapshot = changes.snapshot();
     let open: HashMap<&str, &Record> = snapshot
         .records

@@ -1,13 +1,15 @@
 //! What all calls of one process share.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use busbar_connectors::http::outgoing::OutgoingConnections;
 use busbar_connectors::redis::{RedisClient, RedisConfig};
-use busbar_model::Error;
 use busbar_model::object::Snapshot;
+use busbar_model::{Error, Kind};
+use busbar_runtime::crypto::ServerKey;
 use busbar_runtime::{Configure, HubPort};
 
 use crate::host::HostConfig;
@@ -30,6 +32,8 @@ pub struct Environment {
     pub runtime: tokio::runtime::Handle,
     /// All configured objects.
     pub snapshot: ArcSwap<Snapshot>,
+    /// The server's key.
+    pub key: ServerKey,
     /// Name of this server: `self.server.name`.
     pub server_name: String,
     /// Whether faults of services carry their traceback.
@@ -54,6 +58,10 @@ impl Environment {
             hub,
             runtime,
             snapshot: ArcSwap::default(),
+            key: match &config.secret_key_file {
+                Some(path) => read_key(path)?,
+                None => ServerKey::generate(),
+            },
             server_name: config.server_name.clone(),
             return_tracebacks: config.return_tracebacks,
         })
@@ -74,4 +82,13 @@ impl Environment {
         self.snapshot.store(snapshot);
         Ok(())
     }
+}
+
+fn read_key(path: &Path) -> Result<ServerKey, Error> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::new(Kind::Config, format!("cannot read the server's key in `{shown}`")).with_source(error)
+    })?;
+    ServerKey::parse(&text)
+        .map_err(|error| Error::new(Kind::Config, format!("there is no key in `{shown}`")).with_source(error))
 }

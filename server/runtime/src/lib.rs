@@ -2,6 +2,7 @@
 //!
 //! * [`call`] - one call of a service and its outcome, and how they are packed for the link
 //! * [`configure`] - the seam through which configuration changes arrive
+//! * [`crypto`] - the server's key, hashes of passwords, random values
 //! * [`handler`] - the seam between the hub and whatever runs `handle()`: in process or worker processes
 //! * [`inbound`] - the seam between channels and the dispatcher
 //! * [`hub_port`] - the seam through which a worker reaches what lives in the hub
@@ -11,6 +12,7 @@
 
 pub mod call;
 pub mod configure;
+pub mod crypto;
 pub mod handler;
 pub mod hub_port;
 pub mod inbound;

@@ -345,7 +345,17 @@ fn channel_head(name: &str, channel: &ChannelHttp, definition: Option<Definition
     })
 }
 
-/// What the hub answers itself (http.md 9).
+/// Paths of built-in services that encrypt and hash.
+const CRYPTO: [(&str, &str); 6] = [
+    ("/zato/crypto/encrypt", "zato.crypto.encrypt"),
+    ("/zato/crypto/decrypt", "zato.crypto.decrypt"),
+    ("/zato/crypto/hash-secret", "zato.crypto.hash-secret"),
+    ("/zato/crypto/verify-hash", "zato.crypto.verify-hash"),
+    ("/zato/crypto/generate-secret", "zato.crypto.generate-secret"),
+    ("/zato/crypto/generate-password", "zato.crypto.generate-password"),
+];
+
+/// What the hub answers itself, and what built-in services do (http.md 9).
 fn internal_routes() -> Vec<Route> {
     let invoke = format!("/zato/api/invoke/{{{}}}", builtin::INVOKER_PARAM);
     [
@@ -353,6 +363,7 @@ fn internal_routes() -> Vec<Route> {
         ("pubapi.invoke", &invoke, builtin::INVOKER, Some(builtin::PUBAPI)),
     ]
     .into_iter()
+    .chain(CRYPTO.map(|(path, service)| (service, path, service, Some(builtin::PUBAPI))))
     .map(|(name, path, service, security)| {
         let channel = internal_channel(path, service, security);
         Route {

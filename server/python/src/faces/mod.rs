@@ -4,9 +4,11 @@
 //! * [`http`] - `.plain_http`, `.rest`
 //! * [`zmq`] - `.zmq`
 //! * [`redis`] - `self.kvdb`
+//! * [`crypto`] - `self.crypto`
 //! * [`server`] - `self.server`
 //! * [`log`] - Python's log records
 
+mod crypto;
 mod http;
 mod log;
 mod outgoing;
@@ -34,6 +36,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         module.add_class::<ServiceInput>()?;
         crate::service::register(&module)?;
         module.add_class::<outgoing::Outgoing>()?;
+        crypto::register(&module)?;
         http::register(&module)?;
         redis::register(&module)?;
         zmq::register(&module)?;
@@ -55,6 +58,12 @@ pub(crate) fn outgoing<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py
 pub(crate) fn kvdb<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
     let environment = service.get().invocation()?.environment.clone();
     Ok(Bound::new(service.py(), redis::Kvdb(environment))?.into_any())
+}
+
+/// `self.crypto`
+pub(crate) fn crypto<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
+    let environment = service.get().invocation()?.environment.clone();
+    Ok(Bound::new(service.py(), crypto::Crypto(environment))?.into_any())
 }
 
 /// `self.server`

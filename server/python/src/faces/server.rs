@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 
 use crate::environment::Environment;
+use crate::faces::crypto;
 
 /// The server that runs the service.
 #[pyclass(frozen, module = "_busbar")]
@@ -18,10 +19,14 @@ impl Server {
         &self.0.server_name
     }
 
-    /// Gives text back unchanged. Secrets reach services as plain text here; services that were written for servers which encrypt them
-    /// decrypt all the same.
-    fn decrypt<'py>(&self, data: Bound<'py, PyAny>) -> Bound<'py, PyAny> {
-        data
+    /// The same as `self.crypto.encrypt`.
+    fn encrypt(&self, data: &Bound<'_, PyAny>) -> PyResult<String> {
+        crypto::encrypt(&self.0.key, data)
+    }
+
+    /// The same as `self.crypto.decrypt`: text that is not encrypted comes back as it is.
+    fn decrypt<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        crypto::decrypt(&self.0.key, data)
     }
 
     fn __repr__(&self) -> String {

@@ -12,6 +12,8 @@ pub struct HostConfig {
     pub server_name: String,
     /// Directory that holds the `zato` and `busbar` packages.
     pub package_dir: PathBuf,
+    /// File that holds the server's key. `None`: a key that lasts as long as the process.
+    pub secret_key_file: Option<PathBuf>,
     /// Virtual environment whose packages services can import.
     pub venv: Option<PathBuf>,
     /// Handler threads at most.
@@ -40,6 +42,7 @@ impl Default for HostConfig {
         Self {
             server_name: "server1".to_owned(),
             package_dir: PathBuf::new(),
+            secret_key_file: None,
             venv: None,
             max_threads: 512,
             max_queue: 10_000,

@@ -408,6 +408,11 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
         Ok(took.into_pyobject(service.py())?.into_any())
     }),
     ("server", "The server.", faces::server),
+    (
+        "crypto",
+        "Encrypts with the server's key, hashes, and makes secrets.",
+        faces::crypto,
+    ),
 ];
 
 /// Attributes that are classes in Python, which take the service: name, documentation, module, class. What needs no speed and no
@@ -425,7 +430,6 @@ pub(crate) const LATER: &[&str] = &[
     "pubsub",
     "patterns",
     "schedule",
-    "crypto",
     "commands",
     "security",
     "email",
