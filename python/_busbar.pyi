@@ -67,7 +67,7 @@ class Service:
         """The channel's data format: `json`, `xml`, `dict` or an empty text."""
     @property
     def transport(self) -> str:
-        """`plain_http` or an empty text."""
+        """`plain_http`, `soap` or an empty text."""
     @property
     def environ(self) -> Bunch:
         """What the caller gave as `environ=`."""
@@ -247,7 +247,7 @@ class Request:
         """`json`, `xml`, `dict` or an empty text."""
     @property
     def transport(self) -> str:
-        """`plain_http` if the request came over HTTP, else an empty text."""
+        """`plain_http` or `soap` if the request came over HTTP, else an empty text."""
     @property
     def channel_params(self) -> dict[str, Any]:
         """Path and query parameters."""

@@ -119,7 +119,8 @@ impl Node {
         }
 
         let table = ServiceTable::new();
-        let (routes, definitions) = (Routes::new(), Arc::new(Definitions::new()));
+        let routes = Routes::build(&config.http).map_err(Exit::from)?;
+        let definitions = Arc::new(Definitions::new());
         let dispatcher = Dispatcher::new(table.clone(), handler.clone(), config.calls.deadline());
         let deployer = Deployer::new(setup.store.clone(), handler.clone(), table.clone());
         let configurables: Vec<Arc<dyn Configure>> = vec![definitions.clone(), routes.clone(), zmq.clone()];

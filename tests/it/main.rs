@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod builtin_services;
+mod channel_options;
 mod crypto;
 mod deadlines;
 mod downcase;
@@ -21,6 +22,7 @@ mod quickstart;
 mod run_and_check;
 mod service_api;
 mod service_cli;
+mod soap;
 mod start_stop;
 mod tutorial;
 mod workers;

@@ -117,6 +117,8 @@ fn check(info: &ServiceInfo, head: &Head<'_>, body: &[u8]) -> Result<(), Outcome
         head.merge_params && (head.params().any(|(param, _)| param == name) || query::has_name(head.query, name))
     };
     let checked = match head.data_format {
+        // the channel has checked the envelope
+        _ if head.soap.is_some() => busbar_sio::soap::check_input(info.sio.as_ref(), body, &has_param),
         DataFormat::Json => busbar_sio::check_json(info.sio.as_ref(), body, &has_param),
         DataFormat::Xml => busbar_sio::check_xml(info.sio.as_ref(), body, &has_param),
         DataFormat::None | DataFormat::Dict => Ok(()),

@@ -48,6 +48,18 @@ impl DataFormat {
     }
 }
 
+/// Version of SOAP that a channel speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+pub enum SoapVersion {
+    /// 1.1
+    #[default]
+    #[serde(rename = "1.1")]
+    V11,
+    /// 1.2
+    #[serde(rename = "1.2")]
+    V12,
+}
+
 /// Where a call came from: `self.channel.type` (service-api.md 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ChannelType {

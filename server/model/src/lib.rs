@@ -17,4 +17,4 @@ pub mod sio;
 
 pub use cid::Cid;
 pub use error::{Error, Kind};
-pub use format::{ChannelType, DataFormat};
+pub use format::{ChannelType, DataFormat, SoapVersion};

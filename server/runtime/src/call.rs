@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use busbar_model::{ChannelType, Cid, DataFormat, Error};
+use busbar_model::{ChannelType, Cid, DataFormat, Error, SoapVersion};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -103,6 +103,8 @@ pub struct Head<'a> {
     pub path_over_query: bool,
     /// A value in the body wins over a parameter of the same name: `params_pri = msg-over-channel-params`.
     pub body_over_params: bool,
+    /// The body is a SOAP envelope of this version; `None`: there is no envelope.
+    pub soap: Option<SoapVersion>,
     /// Name of the channel; of the service when there is no channel.
     pub channel: &'a str,
     /// Name of the security definition that let the caller in; empty: the channel is open.
@@ -126,6 +128,8 @@ pub struct Head<'a> {
 const MERGE_PARAMS: u8 = 1;
 const PATH_OVER_QUERY: u8 = 2;
 const BODY_OVER_PARAMS: u8 = 4;
+const SOAP_11: u8 = 8;
+const SOAP_12: u8 = 16;
 
 impl<'a> Head<'a> {
     /// Unpacks a head. `None` if the bytes are not one: a defect of whoever packed it.
@@ -137,6 +141,11 @@ impl<'a> Head<'a> {
             merge_params: flags & MERGE_PARAMS != 0,
             path_over_query: flags & PATH_OVER_QUERY != 0,
             body_over_params: flags & BODY_OVER_PARAMS != 0,
+            soap: match flags & (SOAP_11 | SOAP_12) {
+                0 => None,
+                SOAP_11 => Some(SoapVersion::V11),
+                _ => Some(SoapVersion::V12),
+            },
             channel: text(&mut rest)?,
             security_name: text(&mut rest)?,
             security_type: text(&mut rest)?,
@@ -224,6 +233,8 @@ pub struct ChannelFields<'a> {
     pub path_over_query: bool,
     /// See [`Head::body_over_params`].
     pub body_over_params: bool,
+    /// See [`Head::soap`].
+    pub soap: Option<SoapVersion>,
     /// See [`Head::channel`].
     pub channel: &'a str,
     /// See [`Head::security_name`].
@@ -257,7 +268,12 @@ impl HeadBuilder {
         packed.put_u8(
             flag(fields.merge_params, MERGE_PARAMS)
                 | flag(fields.path_over_query, PATH_OVER_QUERY)
-                | flag(fields.body_over_params, BODY_OVER_PARAMS),
+                | flag(fields.body_over_params, BODY_OVER_PARAMS)
+                | match fields.soap {
+                    None => 0,
+                    Some(SoapVersion::V11) => SOAP_11,
+                    Some(SoapVersion::V12) => SOAP_12,
+                },
         );
         for value in [
             fields.channel,
@@ -321,6 +337,7 @@ mod tests {
             channel_type: Some(ChannelType::HttpSoap),
             data_format: DataFormat::Json,
             merge_params: true,
+            soap: Some(SoapVersion::V12),
             channel: "tutorial",
             security_name: "shop",
             security_type: "basic_auth",
@@ -341,6 +358,7 @@ mod tests {
         assert_eq!(head.channel_type, Some(ChannelType::HttpSoap));
         assert_eq!(head.data_format, DataFormat::Json);
         assert!(head.merge_params && !head.path_over_query && !head.body_over_params);
+        assert_eq!(head.soap, Some(SoapVersion::V12));
         assert_eq!(
             (head.channel, head.security_name, head.username),
             ("tutorial", "shop", "ann")

@@ -2,12 +2,14 @@
 //!
 //! * [`check_json`] and [`check_xml`] - refuse what no service could use: not JSON or XML, nested too deeply, required input missing
 //! * [`names`] - the type that an element's name implies
+//! * [`soap`] - SOAP envelopes around such requests and responses
 //! * [`xml`] - XML requests and responses of services that declare their input and output
 
 mod error;
 mod json;
 pub mod names;
 mod required;
+pub mod soap;
 pub mod xml;
 
 pub use error::SioError;

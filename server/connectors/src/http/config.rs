@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use busbar_model::DataFormat;
 use busbar_model::object::{FieldError, Object, Placement, Reference};
+use busbar_model::{DataFormat, SoapVersion};
 
 use crate::http::pattern::Pattern;
 
@@ -58,6 +58,34 @@ pub struct ChannelHttp {
     /// Protocol spoken over HTTP.
     #[serde(default)]
     pub transport: Transport,
+    /// `SOAPAction` that requests of a SOAP channel must have; empty: any.
+    #[serde(default)]
+    #[schemars(example = &"urn:get-customer")]
+    pub soap_action: String,
+    /// Version of the envelopes of a SOAP channel.
+    #[serde(default)]
+    pub soap_version: SoapVersion,
+}
+
+impl Default for ChannelHttp {
+    fn default() -> Self {
+        Self {
+            service: String::new(),
+            url_path: String::new(),
+            method: String::new(),
+            http_accept: any_accept(),
+            data_format: DataFormat::None,
+            security: None,
+            merge_url_params_req: true,
+            url_params_pri: UrlParamsPriority::default(),
+            params_pri: ParamsPriority::default(),
+            match_slash: true,
+            timeout: None,
+            transport: Transport::default(),
+            soap_action: String::new(),
+            soap_version: SoapVersion::default(),
+        }
+    }
 }
 
 /// Which of a path and a query parameter of one name wins.
@@ -89,6 +117,8 @@ pub enum Transport {
     /// Bodies without an envelope.
     #[default]
     PlainHttp,
+    /// Bodies in SOAP envelopes.
+    Soap,
 }
 
 fn yes() -> bool {
@@ -99,16 +129,26 @@ fn any_accept() -> String {
     ANY_ACCEPT.to_owned()
 }
 
+impl ChannelHttp {
+    /// The version of SOAP that it speaks, if it does.
+    pub(crate) fn soap(&self) -> Option<SoapVersion> {
+        (self.transport == Transport::Soap).then_some(self.soap_version)
+    }
+}
+
 impl Object for ChannelHttp {
     const KIND: &'static str = "channel.http";
     const PLACEMENT: Placement = Placement::Hub;
-    const ENMASSE_KEYS: &'static [&'static str] = &["channel_rest", "channel_plain_http"];
+    const ENMASSE_KEYS: &'static [&'static str] = &["channel_rest", "channel_plain_http", "channel_soap"];
 
     fn from_enmasse(key: &str, item: &mut Map<String, Value>) {
         rename(item, "service", &["service_name"]);
         rename(item, "security", &["security_name", "sec_def"]);
         if item.get("security").is_some_and(means_no_security) {
             item.insert("security".to_owned(), Value::Null);
+        }
+        if key == "channel_soap" && item.get("transport").is_none_or(is_nothing) {
+            item.insert("transport".to_owned(), Value::from("soap"));
         }
         // nulls and empty texts of old exports stand for the default
         for name in [
@@ -119,6 +159,8 @@ impl Object for ChannelHttp {
             "params_pri",
             "match_slash",
             "transport",
+            "soap_action",
+            "soap_version",
         ] {
             if item.get(name).is_some_and(is_nothing) {
                 item.remove(name);
@@ -141,12 +183,15 @@ impl Object for ChannelHttp {
         for name in IGNORED {
             item.remove(*name);
         }
-        if key == "channel_plain_http" {
+        if item.get("transport").and_then(Value::as_str) == Some("soap") {
+            item.entry("data_format").or_insert_with(|| Value::from("xml"));
+        }
+        if matches!(key, "channel_plain_http" | "channel_soap") {
             // 2.0 writes the default of outgoing connections here, and does not time channels
             item.remove("timeout");
         }
         // features that are switched off; those that are on stay, and are refused by their names
-        item.retain(|name, value| !(SWITCHED.contains(&name.as_str()) && is_off(name, value)));
+        item.retain(|name, value| !(SWITCHED.contains(&name.as_str()) && is_off(value)));
     }
 
     fn check(&self) -> Result<(), FieldError> {
@@ -174,6 +219,21 @@ impl Object for ChannelHttp {
                 "data_format",
                 "must be `json`, `xml` or empty, not `dict`",
             ));
+        }
+        match self.transport {
+            Transport::Soap if self.data_format != DataFormat::Xml => {
+                return Err(FieldError::new(
+                    "data_format",
+                    format!("must be `xml` on SOAP channels, not `{}`", self.data_format.as_str()),
+                ));
+            }
+            Transport::PlainHttp if !self.soap_action.is_empty() => {
+                return Err(FieldError::new(
+                    "transport",
+                    "must be `soap` for a channel with a `soap_action`",
+                ));
+            }
+            _ => {}
         }
         if self.timeout == Some(0) {
             return Err(FieldError::new("timeout", "must be at least 1 second"));
@@ -223,8 +283,6 @@ const IGNORED: &[&str] = &[
 /// Switches of features that channels do not have here.
 const SWITCHED: &[&str] = &[
     "is_internal",
-    "soap_action",
-    "soap_version",
     "has_rbac",
     "sec_use_rbac",
     "cache_type",
@@ -240,16 +298,14 @@ const SWITCHED: &[&str] = &[
     "is_wrapper",
 ];
 
-/// Whether a value says that the feature of that name is not used.
-fn is_off(name: &str, value: &Value) -> bool {
-    // the version is filled in on every channel, SOAP or not
-    name == "soap_version"
-        || match value {
-            Value::Bool(on) => !on,
-            Value::Number(number) => number.as_f64() == Some(0.0),
-            Value::Array(items) => items.is_empty(),
-            other => is_nothing(other),
-        }
+/// Whether a value says that a feature is not used.
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Bool(on) => !on,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Array(items) => items.is_empty(),
+        other => is_nothing(other),
+    }
 }
 
 fn is_nothing(value: &Value) -> bool {
@@ -336,14 +392,42 @@ mod tests {
     }
 
     #[test]
+    fn a_soap_channel_of_2_0_is_read() {
+        let item = json!({"service": "a.b", "url_path": "/a", "soap_action": "urn:a", "soap_version": "1.2", "data_format": null});
+        let channel = import("channel_soap", item).unwrap();
+        assert_eq!(
+            (channel.transport, channel.data_format),
+            (Transport::Soap, DataFormat::Xml)
+        );
+        assert_eq!(
+            (channel.soap_action.as_str(), channel.soap_version),
+            ("urn:a", SoapVersion::V12)
+        );
+        let item = json!({"service": "a.b", "url_path": "/a", "connection": "channel", "transport": "soap", "soap_version": null});
+        let channel = import("channel_rest", item).unwrap();
+        assert_eq!(
+            (channel.transport, channel.soap_version),
+            (Transport::Soap, SoapVersion::V11)
+        );
+    }
+
+    #[test]
     fn what_is_not_there_yet_is_refused_by_its_name() {
         for (field, item) in [
             (
                 "transport",
-                json!({"service": "a", "url_path": "/a", "transport": "soap"}),
+                json!({"service": "a", "url_path": "/a", "transport": "rest"}),
             ),
             (
-                "soap_action",
+                "data_format",
+                json!({"service": "a", "url_path": "/a", "transport": "soap", "data_format": "json"}),
+            ),
+            (
+                "soap_version",
+                json!({"service": "a", "url_path": "/a", "transport": "soap", "soap_version": "1.3"}),
+            ),
+            (
+                "transport",
                 json!({"service": "a", "url_path": "/a", "soap_action": "urn:x"}),
             ),
             ("has_rbac", json!({"service": "a", "url_path": "/a", "has_rbac": true})),

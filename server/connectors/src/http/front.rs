@@ -16,16 +16,17 @@ use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use percent_encoding::percent_decode_str;
 
-use busbar_model::{Cid, DataFormat};
+use busbar_model::Cid;
 use busbar_runtime::call::RequestFields;
 use busbar_runtime::inbound::{Dispatch, Gate, Inbound};
 use busbar_runtime::{Fault, HeadBuilder};
 
 use crate::http::body::{self, BodyError, BodyLimits};
 use crate::http::config::METHODS;
-use crate::http::respond;
+use crate::http::respond::{self, Style};
 use crate::http::routes::{Found, Route, Routes};
 use crate::http::settings::Network;
+use crate::http::soap;
 use crate::http::watch::{Connection, InFlight};
 
 /// Bodies of refused requests up to this size are read and forgotten, so that the connection can be used again.
@@ -92,19 +93,8 @@ impl Client {
         drop(parts);
         let (mut response, is_read) = match admitted {
             Ok(Admitted { route, head }) => match body::read(&mut body, self.front.limits).await {
-                Ok(bytes) => {
-                    let request = Inbound {
-                        cid,
-                        service: Arc::clone(&route.service),
-                        channel: route.head.clone(),
-                        head,
-                        body: bytes,
-                        timeout: route.timeout,
-                    };
-                    let outcome = self.front.dispatch.dispatch(request).await;
-                    (respond::outcome(outcome, route.data_format, cid), true)
-                }
-                Err(error) => (respond::fault(&body_fault(&error), route.data_format, cid), false),
+                Ok(bytes) => (self.run(&route, cid, head, bytes).await, true),
+                Err(error) => (respond::fault(&body_fault(&error), &route.style, cid), false),
             },
             Err(response) => (*response, self.let_go(&mut body, expects).await),
         };
@@ -140,31 +130,49 @@ impl Client {
         }))
     }
 
+    /// Runs a request that has been read.
+    async fn run(&self, route: &Route, cid: Cid, head: Bytes, body: Bytes) -> Response<Bytes> {
+        if let Some(version) = route.style.soap
+            && let Err((status, fault)) = soap::check(version, &body, cid)
+        {
+            return respond::soap_fault(version, status, fault, &route.style);
+        }
+        let request = Inbound {
+            cid,
+            service: Arc::clone(&route.service),
+            channel: route.head.clone(),
+            head,
+            body,
+            timeout: route.timeout,
+        };
+        let outcome = self.front.dispatch.dispatch(request).await;
+        respond::outcome(outcome, &route.style, cid)
+    }
+
     /// Everything that is known without the body: is there a channel, and may the caller use it? What the hub refuses here costs no read.
     fn admit(&self, parts: &Parts, cid: Cid) -> Result<Admitted, Box<Response<Bytes>>> {
         let method = parts.method.as_str();
         if !METHODS.contains(&method) {
             let fault = Fault::new(405, "Unsupported HTTP method").with_header("Allow", METHODS.join(", "));
-            return Err(Box::new(respond::fault(&fault, DataFormat::Json, cid)));
+            return Err(Box::new(respond::fault(&fault, &Style::json(), cid)));
         }
         if let Some(coding) = parts.headers.get(header::TRANSFER_ENCODING)
             && !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
         {
             // hyper undoes `chunked` only; what else was done to the body would reach services as it is
             let fault = Fault::new(501, "Unsupported transfer coding");
-            return Err(Box::new(respond::fault(&fault, DataFormat::Json, cid)));
+            return Err(Box::new(respond::fault(&fault, &Style::json(), cid)));
         }
         let Some(path) = decode_path(parts.uri.path()) else {
             let fault = Fault::new(400, "Malformed URL path");
-            return Err(Box::new(respond::fault(&fault, DataFormat::Json, cid)));
+            return Err(Box::new(respond::fault(&fault, &Style::json(), cid)));
         };
-        let accept = parts.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
         let routes = self.front.routes.load();
-        let route = match routes.find(&path, &parts.method, accept) {
+        let route = match routes.find(&path, &parts.method, &parts.headers) {
             Found::Route(route) => route,
             Found::Inactive(route) => {
                 let fault = Fault::new(404, "Channel inactive");
-                return Err(Box::new(respond::fault(&fault, route.data_format, cid)));
+                return Err(Box::new(respond::fault(&fault, &route.style, cid)));
             }
             Found::Method(allow) => {
                 let mut response = respond::bare(
@@ -187,7 +195,7 @@ impl Client {
             self.front
                 .gate
                 .check(security, &header, cid)
-                .map_err(|fault| Box::new(respond::fault(&fault, route.data_format, cid)))?;
+                .map_err(|fault| Box::new(respond::fault(&fault, &route.style, cid)))?;
         }
         let remote = self.remote(&parts.headers);
         let fields = RequestFields {

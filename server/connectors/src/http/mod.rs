@@ -21,9 +21,10 @@ mod respond;
 mod routes;
 mod server;
 mod settings;
+mod soap;
 mod watch;
 
 pub use config::{ChannelHttp, ParamsPriority, Transport, UrlParamsPriority};
 pub use routes::Routes;
 pub use server::{BoundHttp, HttpServer};
-pub use settings::{HttpConfig, Network, Tls};
+pub use settings::{ContentTypes, HttpConfig, Network, Tls};

@@ -5,14 +5,15 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::Value;
 
-use busbar_model::{Cid, DataFormat};
+use busbar_model::{Cid, DataFormat, Error, Kind, SoapVersion};
 use busbar_runtime::{Fault, Outcome, Reply};
+
+use crate::http::settings::HttpConfig;
+use crate::http::soap;
 
 /// The header that carries the correlation id, on every response.
 pub(crate) const X_ZATO_CID: HeaderName = HeaderName::from_static("x-zato-cid");
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const XML: HeaderValue = HeaderValue::from_static("application/xml");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
 /// Headers that say how a response is framed. That is the server's to decide: a service that echoes a request's headers must not tear its
@@ -26,33 +27,115 @@ const FRAMING: [HeaderName; 6] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-/// Writes an outcome for the callers of a channel.
-pub(crate) fn outcome(outcome: Outcome, format: DataFormat, cid: Cid) -> Response<Bytes> {
-    match outcome {
-        Outcome::Reply(reply) => self::reply(reply, format, cid),
-        Outcome::Fault(fault) => self::fault(&fault, format, cid),
+/// How the callers of a channel are spoken to.
+#[derive(Debug, Clone)]
+pub(crate) struct Style {
+    pub(crate) format: DataFormat,
+    /// Bodies are in envelopes of this version.
+    pub(crate) soap: Option<SoapVersion>,
+    /// What services answer is put into envelopes here.
+    enveloped: bool,
+    /// Of answers whose service chose none.
+    content_type: HeaderValue,
+}
+
+/// What the server's settings say of answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Styles {
+    json: HeaderValue,
+    xml: HeaderValue,
+    soap11: HeaderValue,
+    soap12: HeaderValue,
+    enveloped: bool,
+}
+
+impl Styles {
+    pub(crate) fn build(config: &HttpConfig) -> Result<Self, Error> {
+        let types = &config.content_types;
+        let value = |name: &str, text: &str| {
+            HeaderValue::from_str(text).map_err(|error| {
+                Error::new(
+                    Kind::Config,
+                    format!("setting `{name}` of `[http.content_types]` cannot be sent in a header"),
+                )
+                .with_source(error)
+            })
+        };
+        Ok(Self {
+            json: value("json", &types.json)?,
+            xml: value("plain_xml", &types.plain_xml)?,
+            soap11: value("soap11", &types.soap11)?,
+            soap12: value("soap12", &types.soap12)?,
+            enveloped: config.use_soap_envelope,
+        })
+    }
+
+    pub(crate) fn of(&self, format: DataFormat, soap: Option<SoapVersion>) -> Style {
+        let content_type = match (soap, format) {
+            (Some(SoapVersion::V11), _) => &self.soap11,
+            (Some(SoapVersion::V12), _) => &self.soap12,
+            (None, DataFormat::Json) => &self.json,
+            (None, DataFormat::Xml) => &self.xml,
+            (None, DataFormat::None | DataFormat::Dict) => &TEXT,
+        };
+        Style {
+            format,
+            soap,
+            enveloped: self.enveloped,
+            content_type: content_type.clone(),
+        }
     }
 }
 
-fn reply(reply: Reply, format: DataFormat, cid: Cid) -> Response<Bytes> {
+impl Default for Styles {
+    fn default() -> Self {
+        Self::build(&HttpConfig::default()).expect("the defaults can be sent")
+    }
+}
+
+impl Style {
+    /// How callers are spoken to that have reached no channel.
+    pub(crate) fn json() -> Self {
+        Style {
+            format: DataFormat::Json,
+            soap: None,
+            enveloped: false,
+            content_type: HeaderValue::from_static("application/json"),
+        }
+    }
+}
+
+/// Writes an outcome for the callers of a channel.
+pub(crate) fn outcome(outcome: Outcome, style: &Style, cid: Cid) -> Response<Bytes> {
+    match outcome {
+        Outcome::Reply(reply) => self::reply(reply, style, cid),
+        Outcome::Fault(fault) => self::fault(&fault, style, cid),
+    }
+}
+
+fn reply(reply: Reply, style: &Style, cid: Cid) -> Response<Bytes> {
     // 1xx is no response, and beyond 999 is no status
     let Some(status) = StatusCode::from_u16(reply.status)
         .ok()
         .filter(|status| status.as_u16() >= 200)
     else {
         tracing::error!(%cid, status = reply.status, "a service set status {}, which cannot be sent", reply.status);
-        return fault(&Fault::new(500, "Internal server error"), format, cid);
+        return fault(&Fault::new(500, "Internal server error"), style, cid);
     };
     let content_type = if reply.content_type.is_empty() {
-        Ok(content_type(format))
+        Ok(style.content_type.clone())
     } else {
         HeaderValue::from_str(&reply.content_type)
     };
     let Ok(content_type) = content_type else {
         tracing::error!(%cid, "a service set a content type that cannot be sent: {:?}", reply.content_type);
-        return fault(&Fault::new(500, "Internal server error"), format, cid);
+        return fault(&Fault::new(500, "Internal server error"), style, cid);
     };
-    let mut response = Response::new(reply.body);
+    let body = match style.soap {
+        Some(version) if style.enveloped => soap::enveloped(version, reply.body),
+        _ => reply.body,
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type);
@@ -60,18 +143,38 @@ fn reply(reply: Reply, format: DataFormat, cid: Cid) -> Response<Bytes> {
     response
 }
 
-/// Writes a fault: JSON and XML channels have shapes of their own, callers of others get the bare text.
-pub(crate) fn fault(fault: &Fault, format: DataFormat, cid: Cid) -> Response<Bytes> {
-    let body = match format {
-        DataFormat::Json => json_body(fault.details.as_ref(), cid),
-        DataFormat::Xml => xml_body(fault.details.as_ref(), cid),
-        DataFormat::None | DataFormat::Dict => text(fault.details.as_ref()),
+/// Writes a fault: JSON, XML and SOAP channels have shapes of their own, callers of others get the bare text.
+pub(crate) fn fault(fault: &Fault, style: &Style, cid: Cid) -> Response<Bytes> {
+    let details = fault.details.as_ref();
+    if let Some(version) = style.soap {
+        let message = String::from_utf8_lossy(&text(details)).into_owned();
+        let body = soap::fault_body(version, fault.status, cid, &message);
+        let mut response = soap_fault(version, soap::status(version, fault), body, style);
+        add_headers(response.headers_mut(), &fault.headers, cid);
+        return response;
+    }
+    let body = match style.format {
+        DataFormat::Json => json_body(details, cid),
+        DataFormat::Xml => xml_body(details, cid),
+        DataFormat::None | DataFormat::Dict => text(details),
     };
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, content_type(format));
+    headers.insert(header::CONTENT_TYPE, style.content_type.clone());
     add_headers(headers, &fault.headers, cid);
+    response
+}
+
+/// A response that holds a SOAP fault.
+pub(crate) fn soap_fault(version: SoapVersion, status: StatusCode, body: String, style: &Style) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let content_type = match version {
+        SoapVersion::V11 => soap::FAULT_TYPE,
+        SoapVersion::V12 => style.content_type.clone(),
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
 }
 
@@ -80,14 +183,6 @@ pub(crate) fn bare(status: StatusCode, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     response
-}
-
-fn content_type(format: DataFormat) -> HeaderValue {
-    match format {
-        DataFormat::Json => JSON,
-        DataFormat::Xml => XML,
-        DataFormat::None | DataFormat::Dict => TEXT,
-    }
 }
 
 /// Adds headers that a service or the dispatcher set. They win over ours; a name that is repeated is sent repeatedly.
@@ -186,7 +281,11 @@ mod tests {
     }
 
     fn show_fault(fault: Fault, format: DataFormat) -> String {
-        show(outcome(Outcome::Fault(fault), format, cid()))
+        show(outcome(
+            Outcome::Fault(fault),
+            &Styles::default().of(format, None),
+            cid(),
+        ))
     }
 
     #[test]
@@ -228,6 +327,32 @@ mod tests {
     }
 
     #[test]
+    fn statuses_of_soap_faults() {
+        let status = |version, status: u16| {
+            let style = Styles::default().of(DataFormat::Xml, Some(version));
+            let response = fault(&Fault::new(status, "no"), &style, cid());
+            let body = String::from_utf8_lossy(response.body()).into_owned();
+            let code = ["Client", "Server", "Sender", "Receiver"]
+                .into_iter()
+                .find(|code| body.contains(&format!(":{code}<")));
+            (response.status().as_u16(), code.unwrap_or_default())
+        };
+        for (given, expected) in [
+            (400, (500, "Client")),
+            (401, (401, "Client")),
+            (404, (404, "Client")),
+            (409, (500, "Client")),
+            (429, (429, "Client")),
+            (500, (500, "Server")),
+            (503, (503, "Server")),
+        ] {
+            assert_eq!(status(SoapVersion::V11, given), expected);
+        }
+        assert_eq!(status(SoapVersion::V12, 400), (400, "Sender"));
+        assert_eq!(status(SoapVersion::V12, 500), (500, "Receiver"));
+    }
+
+    #[test]
     fn faults_of_other_channels() {
         assert_eq!(
             show_fault(Fault::new(404, "gone"), DataFormat::None),
@@ -261,7 +386,11 @@ mod tests {
             headers,
             body: Bytes::from_static(b"x"),
         };
-        show(outcome(Outcome::Reply(reply), format, cid()))
+        show(outcome(
+            Outcome::Reply(reply),
+            &Styles::default().of(format, None),
+            cid(),
+        ))
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Which channel a request belongs to (http.md 2).
 //!
 //! Our own channels come before internal ones; then literal paths before those with placeholders, longer paths before shorter ones,
-//! channels that name a method or an accept value before those that take any, and at last by name. The first one that matches in full is
-//! it. Earlier servers went by name alone, so a channel that is now served by another one is warned of.
+//! channels that name a method, an accept value or a SOAP action before those that take any, and at last by name. The first one that
+//! matches in full is it. Earlier servers went by name alone, so a channel that is now served by another one is warned of.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use http::Method;
+use http::header::{ACCEPT, HeaderMap};
+use http::{HeaderValue, Method};
 
 use busbar_model::object::{Record, Snapshot};
 use busbar_model::{ChannelType, DataFormat, Error, Kind};
@@ -18,14 +19,18 @@ use busbar_runtime::call::{ChannelFields, ChannelHead};
 use busbar_runtime::inbound::builtin;
 use busbar_runtime::{Configure, HeadBuilder, Switch};
 
-use crate::http::config::{ANY_ACCEPT, ChannelHttp, ParamsPriority, Transport, UrlParamsPriority};
+use crate::http::config::{ANY_ACCEPT, ChannelHttp, ParamsPriority, UrlParamsPriority};
 use crate::http::pattern::{Pattern, first_segment};
+use crate::http::respond::{Style, Styles};
+use crate::http::settings::HttpConfig;
+use crate::http::soap;
 
 /// The channels that are configured, and the built-in ones.
 pub struct Routes {
     table: Arc<ArcSwap<RouteTable>>,
     /// Pairs of channels that were warned of, so that not every change repeats it.
     warned: Arc<Mutex<HashSet<(String, String)>>>,
+    styles: Styles,
 }
 
 /// All channels at one moment.
@@ -39,7 +44,8 @@ pub(crate) struct RouteTable {
 pub(crate) struct Route {
     pub(crate) name: String,
     pub(crate) service: Arc<str>,
-    pub(crate) data_format: DataFormat,
+    /// How its callers are spoken to.
+    pub(crate) style: Style,
     pub(crate) security: Option<String>,
     pub(crate) timeout: Option<Duration>,
     /// The packed part of the head that is the same for all its requests.
@@ -51,6 +57,8 @@ pub(crate) struct Route {
     method: Option<Method>,
     /// `None`: any.
     accept: Option<String>,
+    /// Takes requests with this SOAP action; `None`: any, and requests without one.
+    soap_action: Option<String>,
 }
 
 /// What a request was found to be.
@@ -68,13 +76,26 @@ pub(crate) enum Found<'t> {
 impl Routes {
     /// The built-in channels only.
     pub fn new() -> Arc<Self> {
+        Self::of(Styles::default())
+    }
+
+    /// The same, with what the server's settings say of answers.
+    ///
+    /// # Errors
+    /// If a content type cannot be sent.
+    pub fn build(config: &HttpConfig) -> Result<Arc<Self>, Error> {
+        Ok(Self::of(Styles::build(config)?))
+    }
+
+    fn of(styles: Styles) -> Arc<Self> {
         let table = RouteTable {
             own: Scope::default(),
-            internal: Scope::new(internal_routes()),
+            internal: Scope::new(internal_routes(&styles)),
         };
         Arc::new(Self {
             table: Arc::new(ArcSwap::from_pointee(table)),
             warned: Arc::default(),
+            styles,
         })
     }
 
@@ -91,10 +112,10 @@ impl Configure for Routes {
             let channel = channel.map_err(|error| {
                 Error::new(Kind::Config, format!("cannot use channel.http `{}`", record.name)).with_source(error)
             })?;
-            own.push(Route::build(record, channel, snapshot)?);
+            own.push(Route::build(record, channel, snapshot, &self.styles)?);
         }
         refuse_twins(&own)?;
-        let internal = internal_routes()
+        let internal = internal_routes(&self.styles)
             .into_iter()
             .map(|route| route.secured(snapshot))
             .collect();
@@ -112,8 +133,8 @@ impl Configure for Routes {
 
 impl RouteTable {
     /// Finds the channel of a request, by its decoded path.
-    pub(crate) fn find(&self, path: &str, method: &Method, accept: Option<&[u8]>) -> Found<'_> {
-        let accept = accept.unwrap_or(ANY_ACCEPT.as_bytes());
+    pub(crate) fn find(&self, path: &str, method: &Method, headers: &HeaderMap) -> Found<'_> {
+        let accept = headers.get(ACCEPT).map_or(ANY_ACCEPT.as_bytes(), HeaderValue::as_bytes);
         let mut allowed = Vec::new();
         for scope in [&self.own, &self.internal] {
             for route in scope.candidates(path) {
@@ -127,6 +148,11 @@ impl RouteTable {
                     _ => {}
                 }
                 if route.accept.as_ref().is_some_and(|other| other.as_bytes() != accept) {
+                    continue;
+                }
+                if let Some(action) = &route.soap_action
+                    && soap::action(headers) != Some(action.as_bytes())
+                {
                     continue;
                 }
                 return if route.is_active {
@@ -208,7 +234,7 @@ impl Scope {
 }
 
 impl Route {
-    fn build(record: &Record, channel: ChannelHttp, snapshot: &Snapshot) -> Result<Self, Error> {
+    fn build(record: &Record, channel: ChannelHttp, snapshot: &Snapshot, styles: &Styles) -> Result<Self, Error> {
         let name = &record.name;
         let pattern = Pattern::parse(&channel.url_path, channel.match_slash).map_err(|error| {
             Error::new(Kind::Config, format!("cannot use the path of channel.http `{name}`")).with_source(error)
@@ -232,8 +258,8 @@ impl Route {
         Ok(Self {
             head: channel_head(name, &channel, definition),
             name: name.clone(),
+            style: styles.of(channel.data_format, channel.soap()),
             service: channel.service.into(),
-            data_format: channel.data_format,
             security: channel.security,
             timeout: channel.timeout.map(|secs| Duration::from_secs(secs.into())),
             is_active: record.is_active,
@@ -241,6 +267,7 @@ impl Route {
             pattern,
             method,
             accept: (channel.http_accept != ANY_ACCEPT).then_some(channel.http_accept),
+            soap_action: (!channel.soap_action.is_empty()).then_some(channel.soap_action),
         })
     }
 
@@ -261,7 +288,9 @@ impl Route {
 
     /// Lower is tried first.
     fn rank(&self) -> impl Ord + '_ {
-        let named = usize::from(self.method.is_some()) + usize::from(self.accept.is_some());
+        let named = usize::from(self.method.is_some())
+            + usize::from(self.accept.is_some())
+            + usize::from(self.soap_action.is_some());
         (
             !self.pattern.is_literal(),
             Reverse(self.path.len()),
@@ -288,6 +317,7 @@ impl Route {
         let agree = |one: &Option<String>, other: &Option<String>| one.is_none() || other.is_none() || one == other;
         if self.method.is_some() && other.method.is_some() && self.method != other.method
             || !agree(&self.accept, &other.accept)
+            || !agree(&self.soap_action, &other.soap_action)
         {
             return false;
         }
@@ -338,6 +368,7 @@ fn channel_head(name: &str, channel: &ChannelHttp, definition: Option<Definition
         merge_params: channel.merge_url_params_req,
         path_over_query: channel.url_params_pri == UrlParamsPriority::PathOverQs,
         body_over_params: channel.params_pri == ParamsPriority::MsgOverChannelParams,
+        soap: channel.soap(),
         channel: name,
         security_name: definition.name,
         security_type: definition.kind,
@@ -356,7 +387,7 @@ const CRYPTO: [(&str, &str); 6] = [
 ];
 
 /// What the hub answers itself, and what built-in services do (http.md 9).
-fn internal_routes() -> Vec<Route> {
+fn internal_routes(styles: &Styles) -> Vec<Route> {
     let invoke = format!("/zato/api/invoke/{{{}}}", builtin::INVOKER_PARAM);
     [
         ("zato.ping", "/zato/ping", builtin::PING, None),
@@ -370,7 +401,7 @@ fn internal_routes() -> Vec<Route> {
             name: name.to_owned(),
             head: channel_head(name, &channel, None),
             service: service.into(),
-            data_format: channel.data_format,
+            style: styles.of(channel.data_format, None),
             security: channel.security,
             timeout: None,
             is_active: true,
@@ -378,6 +409,7 @@ fn internal_routes() -> Vec<Route> {
             pattern: Pattern::parse(path, false).expect("built-in paths are paths"),
             method: None,
             accept: None,
+            soap_action: None,
         }
     })
     .collect()
@@ -387,16 +419,10 @@ fn internal_channel(path: &str, service: &str, security: Option<&str>) -> Channe
     ChannelHttp {
         service: service.to_owned(),
         url_path: path.to_owned(),
-        method: String::new(),
-        http_accept: ANY_ACCEPT.to_owned(),
         data_format: DataFormat::Json,
         security: security.map(str::to_owned),
-        merge_url_params_req: true,
-        url_params_pri: UrlParamsPriority::default(),
-        params_pri: ParamsPriority::default(),
         match_slash: false,
-        timeout: None,
-        transport: Transport::PlainHttp,
+        ..ChannelHttp::default()
     }
 }
 
@@ -404,14 +430,14 @@ fn internal_channel(path: &str, service: &str, security: Option<&str>) -> Channe
 fn refuse_twins(routes: &[Route]) -> Result<(), Error> {
     let mut seen = HashMap::new();
     for route in routes {
-        let key = (&route.path, &route.method, &route.accept);
+        let key = (&route.path, &route.method, &route.accept, &route.soap_action);
         if let Some(other) = seen.insert(key, &route.name) {
             let message = format!(
-                "channel.http `{}` has the path, method and accept value of channel.http `{other}`: `{}`",
+                "channel.http `{}` has the path, method, accept value and SOAP action of channel.http `{other}`: `{}`",
                 route.name, route.path
             );
             return Err(
-                Error::new(Kind::Conflict, message).with_hint("change one of the three, or delete one of the channels")
+                Error::new(Kind::Conflict, message).with_hint("change one of the four, or delete one of the channels")
             );
         }
     }
@@ -469,9 +495,22 @@ mod tests {
         routes
     }
 
-    fn find(routes: &Routes, method: &str, path: &str, accept: Option<&str>) -> String {
+    fn find(routes: &Routes, method: &str, path: &str, accept: Option<&'static str>) -> String {
+        let accept = accept.map(|accept| (ACCEPT, accept));
+        find_with(routes, method, path, accept.into_iter())
+    }
+
+    fn find_with(
+        routes: &Routes,
+        method: &str,
+        path: &str,
+        headers: impl Iterator<Item = (http::HeaderName, &'static str)>,
+    ) -> String {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        match routes.load().find(path, &method, accept.map(str::as_bytes)) {
+        let headers = headers
+            .map(|(name, value)| (name, HeaderValue::from_static(value)))
+            .collect();
+        match routes.load().find(path, &method, &headers) {
             Found::Route(route) => {
                 let params: Vec<_> = route
                     .params(path)
@@ -539,6 +578,49 @@ mod tests {
         assert_eq!(find(&routes, "GET", "/y", Some("text/csv;q=1")), "any");
         assert_eq!(find(&routes, "GET", "/y", None), "any");
         assert_eq!(find(&routes, "GET", "/z", None), "nothing");
+    }
+
+    #[test]
+    fn soap_actions_choose() {
+        let soap =
+            |action: &str| json!({"url_path": "/s", "transport": "soap", "data_format": "xml", "soap_action": action});
+        let routes = routes(vec![
+            record("a", soap("urn:a")),
+            record("b", soap("urn:b")),
+            record("any", soap("")),
+            record(
+                "z",
+                json!({"url_path": "/only", "transport": "soap", "data_format": "xml", "soap_action": "x"}),
+            ),
+        ]);
+        let find = |path: &str, name: &'static str, value: &'static str| {
+            find_with(
+                &routes,
+                "POST",
+                path,
+                [(http::HeaderName::from_static(name), value)].into_iter(),
+            )
+        };
+        for (path, name, value, expected) in [
+            ("/s", "soapaction", "urn:a", "a"),
+            ("/s", "soapaction", "\"urn:b\"", "b"),
+            ("/s", "soapaction", "'urn:b'", "b"),
+            ("/s", "soapaction", "\"\"", "any"),
+            ("/s", "soapaction", "urn:c", "any"),
+            ("/s", "x", "", "any"),
+            (
+                "/s",
+                "content-type",
+                "application/soap+xml; charset=utf-8; action=\"urn:a\"",
+                "a",
+            ),
+            ("/s", "content-type", "application/soap+xml;ACTION=urn:b", "b"),
+            ("/only", "soapaction", "x", "z"),
+            ("/only", "soapaction", "", "nothing"),
+            ("/only", "x", "", "nothing"),
+        ] {
+            assert_eq!(find(path, name, value), expected, "{path} {name}: {value}");
+        }
     }
 
     #[test]

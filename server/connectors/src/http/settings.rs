@@ -31,6 +31,10 @@ pub struct HttpConfig {
     pub max_connections: usize,
     /// The `Server` header; empty: none is sent.
     pub server_header: String,
+    /// Content types of answers whose service chose none.
+    pub content_types: ContentTypes,
+    /// Put what services answer on SOAP channels into envelopes. Not: they write whole envelopes themselves.
+    pub use_soap_envelope: bool,
     /// Addresses or networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` and `X-Zato-Forwarded-For` are believed.
     pub trusted_proxies: Vec<Network>,
 }
@@ -43,6 +47,31 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// PEM file with its private key.
     pub key: PathBuf,
+}
+
+/// Content types of answers whose service chose none, by what the channel speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContentTypes {
+    /// Of JSON channels.
+    pub json: String,
+    /// Of XML channels.
+    pub plain_xml: String,
+    /// Of SOAP 1.1 channels.
+    pub soap11: String,
+    /// Of SOAP 1.2 channels.
+    pub soap12: String,
+}
+
+impl Default for ContentTypes {
+    fn default() -> Self {
+        Self {
+            json: "application/json".to_owned(),
+            plain_xml: "application/xml".to_owned(),
+            soap11: "text/xml; charset=UTF-8".to_owned(),
+            soap12: "application/soap+xml; charset=utf-8".to_owned(),
+        }
+    }
 }
 
 impl Default for HttpConfig {
@@ -59,6 +88,8 @@ impl Default for HttpConfig {
             min_body_rate: 240,
             max_connections: 20_000,
             server_header: "busbar".to_owned(),
+            content_types: ContentTypes::default(),
+            use_soap_envelope: true,
             trusted_proxies: Vec::new(),
         }
     }

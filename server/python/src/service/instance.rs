@@ -339,7 +339,7 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
     ("data_format", "The channel's data format.", |service| {
         Ok(PyString::new(service.py(), service.get().invocation()?.shown_data_format()).into_any())
     }),
-    ("transport", "`plain_http` or an empty text.", |service| {
+    ("transport", "`plain_http`, `soap` or an empty text.", |service| {
         Ok(PyString::new(service.py(), transport(service.get().invocation()?)).into_any())
     }),
     ("in_reply_to", "The cid that this call is a callback for.", |service| {

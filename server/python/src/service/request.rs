@@ -74,7 +74,7 @@ impl Request {
             Source::Channel(body) if self.invocation.data_format == DataFormat::Xml => {
                 let sio = self.invocation.class.sio.as_ref();
                 let declaration = sio.map(|sio| &sio.declaration);
-                return xml::read(py, declaration, body).map(Some);
+                return xml::read(py, declaration, body, self.invocation.head().soap.is_some());
             }
             Source::Channel(body) => json::read(py, body)
                 .map_err(|error| VALIDATION.error(py, (self.cid(), format!("invalid JSON: {error}"))))?,
@@ -141,11 +141,13 @@ impl Request {
         })?;
         busbar_sio::check_xml(None, body, &|_| true)
             .map_err(|error| VALIDATION.error(py, (self.cid(), error.message)))?;
+        let is_soap = self.invocation.head().soap.is_some();
         let options = PyDict::new(py);
         options.set_item(intern!(py, "resolve_entities"), false)?;
         options.set_item(intern!(py, "no_network"), true)?;
         let parser = objectify.call_method(intern!(py, "makeparser"), (), Some(&options))?;
-        objectify.call_method1(intern!(py, "fromstring"), (PyBytes::new(py, body), parser))
+        let root = objectify.call_method1(intern!(py, "fromstring"), (PyBytes::new(py, body), parser))?;
+        if is_soap { soap_payload(&root) } else { Ok(root) }
     }
 }
 
@@ -230,7 +232,7 @@ impl Request {
         self.invocation.shown_data_format()
     }
 
-    /// `plain_http` if the request came over HTTP, else an empty text.
+    /// `plain_http` or `soap` if the request came over HTTP, else an empty text.
     #[getter]
     fn transport(&self) -> &'static str {
         transport(&self.invocation)
@@ -429,11 +431,38 @@ impl HttpRequest {
     }
 }
 
-/// `plain_http` if the request came over HTTP, else an empty text.
+/// The first element in the body of a SOAP envelope; an empty text if there is none.
+fn soap_payload<'py>(envelope: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = envelope.py();
+    // comments are no elements
+    let only_elements = PyDict::new(py);
+    only_elements.set_item(intern!(py, "tag"), intern!(py, "{*}*"))?;
+    let children = |element: &Bound<'py, PyAny>| {
+        element
+            .call_method(intern!(py, "iterchildren"), (), Some(&only_elements))?
+            .try_iter()
+    };
+    for part in children(envelope)? {
+        let part = part?;
+        let name: String = part.getattr(intern!(py, "tag"))?.extract()?;
+        if name.ends_with("}Body") {
+            return match children(&part)?.next() {
+                Some(payload) => payload,
+                None => break,
+            };
+        }
+    }
+    Ok(intern!(py, "").clone().into_any())
+}
+
+/// `plain_http` or `soap` if the request came over HTTP, else an empty text.
 pub(crate) fn transport(invocation: &Invocation) -> &'static str {
-    if invocation.is_from_channel() && !invocation.head().method.is_empty() {
-        "plain_http"
-    } else {
+    let head = invocation.head();
+    if !invocation.is_from_channel() || head.method.is_empty() {
         ""
+    } else if head.soap.is_some() {
+        "soap"
+    } else {
+        "plain_http"
     }
 }

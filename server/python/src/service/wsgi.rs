@@ -47,13 +47,8 @@ pub(crate) fn environ<'py>(py: Python<'py>, invocation: &Invocation) -> PyResult
             _ => environ.set_item(format!("HTTP_{name}"), value)?,
         }
     }
-    let forwarded = headers
-        .value("x-zato-forwarded-for")
-        .or_else(|| headers.value("x-forwarded-for"));
-    let client = forwarded
-        .and_then(|list| list.split(',').next())
-        .map_or(address, str::trim);
-    environ.set_item("zato.http.remote_addr", client)?;
+    // the channel has asked the proxies that are trusted already
+    environ.set_item("zato.http.remote_addr", address)?;
     environ.set_item("zato.http.GET", parse_query(py, head.query.as_bytes())?)?;
     environ.set_item("zato.http.path_params", path_params(py, &head)?)?;
     let channel = PyDict::new(py);

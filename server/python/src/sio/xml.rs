@@ -5,17 +5,22 @@ use pyo3::types::{PyDict, PyList};
 use serde_json::Value;
 
 use busbar_model::sio::Declaration;
+use busbar_sio::soap;
 use busbar_sio::xml::{parse, read_input};
 
 use crate::errors::VALIDATION;
 
-/// The declared elements of an XML body, in the shape that JSON would have. The error has status 400.
+/// The declared elements of an XML body, in the shape that JSON would have; of a SOAP envelope those of the first element in its body.
+/// `None`: there is no such element. The error has status 400.
 pub(crate) fn read<'py>(
     py: Python<'py>,
     declaration: Option<&Declaration>,
     body: &[u8],
-) -> PyResult<Bound<'py, PyDict>> {
+    is_soap: bool,
+) -> PyResult<Option<Bound<'py, PyDict>>> {
     let root = parse(body).map_err(|error| VALIDATION.error(py, (py.None(), error.message)))?;
+    let root = if is_soap { soap::payload(root) } else { Some(root) };
+    let Some(root) = root else { return Ok(None) };
     let values = PyDict::new(py);
     for (name, value) in declaration
         .map(|declaration| read_input(declaration, &root))
@@ -23,7 +28,7 @@ pub(crate) fn read<'py>(
     {
         values.set_item(name, to_python(py, value)?)?;
     }
-    Ok(values)
+    Ok(Some(values))
 }
 
 fn to_python(py: Python<'_>, value: Value) -> PyResult<Bound<'_, PyAny>> {

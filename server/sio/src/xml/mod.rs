@@ -6,7 +6,7 @@
 
 mod check;
 mod read;
-mod walk;
+pub(crate) mod walk;
 mod write;
 
 pub use check::check_xml;
