@@ -12,6 +12,7 @@ use busbar_broker::{PrivateRedis, RedisConfig, RedisProcess};
 use busbar_connectors::http::{BoundHttp, HttpServer, Routes};
 use busbar_connectors::zmq::{OutgoingZmq, ZmqSockets};
 use busbar_dispatch::{Definitions, Deployer, Dispatcher, ServiceTable};
+use busbar_model::audit::AuditEntry;
 use busbar_model::object::Object;
 use busbar_model::{Error, Kind};
 use busbar_python::{Host, HostConfig};
@@ -67,6 +68,7 @@ pub struct Node {
     pool: Option<Arc<WorkerPool>>,
     zmq: Arc<ZmqSockets>,
     redis: Redis,
+    routes: Arc<Routes>,
     /// Deploys service files.
     pub deployer: Arc<Deployer>,
     /// Runs requests.
@@ -174,7 +176,9 @@ impl Building {
     /// Begins to answer.
     pub fn listen(self) -> Arc<Node> {
         let address = format!("{}://{}", self.scheme, self.http.local_address());
-        let http = self.http.spawn(self.routes, self.definitions, self.dispatcher.clone());
+        let http = self
+            .http
+            .spawn(self.routes.clone(), self.definitions, self.dispatcher.clone());
         Arc::new(Node {
             name: self.setup.name,
             started: Instant::now(),
@@ -184,6 +188,7 @@ impl Building {
             pool: self.pool,
             zmq: self.zmq,
             redis: self.redis,
+            routes: self.routes,
             deployer: self.deployer,
             dispatcher: self.dispatcher,
             changes: self.changes,
@@ -245,6 +250,10 @@ impl NodeView for Node {
             redis: self.redis.status(),
         };
         Box::pin(std::future::ready(status))
+    }
+
+    fn audit_log(&self, channel: &str) -> Option<Vec<AuditEntry>> {
+        self.routes.audit_log(channel)
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a channel's options do for its callers.
 
-use busbar_testkit::Request;
+use std::io::{Read, Write};
+
+use busbar_testkit::{Request, Response};
 use serde_json::{Value, json};
 
-use crate::{OK, server};
+use crate::{ECHO, OK, server};
 
 /// Tells where each value came from.
 const SHOW: &str = "
@@ -136,4 +138,291 @@ channel_rest:
         refused.stdout.contains("`/o/{x}`") || refused.stderr.contains("`/o/{x}`"),
         "{refused:?}"
     );
+}
+
+// --- compression ---
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn bodies_are_compressed_both_ways() {
+    let server = server()
+        .service(
+            "options.py",
+            "
+from zato.server.service import Service
+
+class Echo(Service):
+    def handle(self):
+        self.response.headers['X-Coding'] = self.request.http.headers.get('content-encoding', 'none')
+        self.response.payload = self.request.payload
+",
+        )
+        .config("[http]\nmax_body = 100000\n")
+        .enmasse(
+            "
+channel_rest:
+  - {name: json, url_path: /json, service: options.echo, data_format: json, content_encoding: gzip}
+  - {name: plain, url_path: /plain, service: options.echo, data_format: json}
+  - {name: raw, url_path: /raw, service: options.echo}
+",
+        )
+        .start();
+    let send = |path: &str, coding: &str, body: &[u8], accept: &str| {
+        let request = Request::new("POST", path)
+            .header("Content-Encoding", coding)
+            .header("Accept-Encoding", accept);
+        server.send(&request.body(body))
+    };
+    let body = format!("{{\"a\":\"{}\"}}", "x".repeat(90_000));
+    let response = send("/json", "gzip", &gzip(body.as_bytes()), "br, gzip").expect(200);
+    assert_eq!(response.header("content-encoding"), Some("gzip"));
+    assert_eq!(
+        (response.header("vary"), response.header("x-coding")),
+        (Some("Accept-Encoding"), Some("none"))
+    );
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&response.body[..])
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(text, body);
+
+    let response = send("/json", "identity", b"{}", "br").expect(200);
+    assert_eq!(
+        (response.header("content-encoding"), response.text().as_str()),
+        (None, "{}")
+    );
+    assert_eq!(
+        send("/plain", "x-gzip", &gzip(b"[1]"), "gzip").expect(200).text(),
+        "[1]"
+    );
+    // without a format it is the service's own business
+    let response = send("/raw", "gzip", b"\x1f\x8bnone", "gzip").expect(200);
+    assert_eq!(
+        (response.body.as_slice(), response.header("x-coding")),
+        (&b"\x1f\x8bnone"[..], Some("gzip"))
+    );
+
+    assert_eq!(send("/plain", "gzip", b"{}", "").expect(400).json()["result"], "Error");
+    send("/plain", "gzip", &gzip(&vec![b' '; 200_000]), "").expect(413);
+    let response = send("/plain", "br", b"{}", "").expect(415);
+    assert_eq!(response.header("accept-encoding"), Some("gzip, deflate, identity"));
+}
+
+// --- the cache ---
+
+#[test]
+fn a_cache_answers_without_the_service() {
+    let server = server()
+        .service(
+            "options.py",
+            "
+from zato.server.service import Service
+
+count = 0
+
+class Count(Service):
+    def handle(self):
+        global count
+        count += 1
+        self.response.headers['X-Count'] = str(count)
+        if 'fail' in self.request.http.GET:
+            raise Exception('no')
+        if 'cookie' in self.request.http.GET:
+            self.response.headers['Set-Cookie'] = 'a=1'
+        self.response.payload = {'count': count}
+",
+        )
+        .enmasse(
+            "
+channel_rest:
+  - {name: kept, url_path: '/kept', service: options.count, data_format: json, cache_type: builtin, cache_expiry: 3600}
+  - {name: other, url_path: '/other', service: options.count, data_format: json, cache_type: builtin}
+",
+        )
+        .start();
+    let count = |response: Response| response.expect(200).json()["count"].as_u64().unwrap();
+    let first = server.get("/kept?a=1&b=2").expect(200);
+    let again = server.get("/kept?b=2&a=1").expect(200);
+    assert_eq!((again.json(), again.header("x-count")), (first.json(), Some("1")));
+    assert_ne!(again.cid(), first.cid());
+    assert_eq!(again.header("content-type"), Some("application/json"));
+    // other queries, bodies, methods, channels and callers have answers of their own
+    let counts = [
+        count(server.get("/kept")),
+        count(server.post("/kept", "1")),
+        count(server.post("/kept", "2")),
+        count(server.get("/other?a=1&b=2")),
+        count(server.send(&Request::new("GET", "/kept").header("Authorization", "x"))),
+        count(server.post("/kept", "2")),
+    ];
+    assert_eq!(counts, [2, 3, 4, 5, 6, 4]);
+    // errors and cookies are not for others
+    for (query, status) in [("fail", 500), ("cookie", 200)] {
+        let target = format!("/kept?{query}=1");
+        let first = server.get(&target).expect(status);
+        assert_ne!(
+            server.get(&target).expect(status).header("x-count"),
+            first.header("x-count")
+        );
+    }
+    // a channel that was changed starts anew
+    let channel =
+        "channel_rest: [{name: kept, url_path: /kept, service: options.count, data_format: json, cache_type: builtin}]";
+    let changed = server.enmasse(&["--import", "--replace"], channel);
+    assert_eq!(changed.code, 0, "{changed:?}");
+    assert_eq!(count(server.get("/kept")), 11);
+}
+
+// --- web pages ---
+
+#[test]
+fn pages_of_other_sites_may_call_where_a_channel_lets_them() {
+    let server = server()
+        .service("ok.py", OK)
+        .enmasse(
+            "
+security:
+  - {name: key, type: apikey, username: X-API-Key, password: k3y}
+channel_rest:
+  - name: shared
+    url_path: /shared
+    method: POST
+    service: ok.ok
+    data_format: json
+    security_name: key
+    cors: {origins: ['https://shop.example'], credentials: true, expose: [X-Total], max_age: 60}
+  - {name: all, url_path: /all, service: ok.ok, data_format: json, cors: {origins: ['*'], headers: [X-One]}}
+  - {name: own, url_path: /own, service: ok.ok, data_format: json}
+",
+        )
+        .start();
+    let preflight = |path: &str, origin: &str, method: &str| {
+        let request = Request::new("OPTIONS", path)
+            .header("Origin", origin)
+            .header("Access-Control-Request-Method", method);
+        server.send(&request.header("Access-Control-Request-Headers", "content-type,x-api-key"))
+    };
+    let response = preflight("/shared", "https://shop.example", "POST").expect(204);
+    for (name, value) in [
+        ("access-control-allow-origin", "https://shop.example"),
+        ("access-control-allow-methods", "POST"),
+        ("access-control-allow-headers", "content-type,x-api-key"),
+        ("access-control-allow-credentials", "true"),
+        ("access-control-max-age", "60"),
+        ("vary", "Origin"),
+    ] {
+        assert_eq!(response.header(name), Some(value), "{name}");
+    }
+    let response = preflight("/shared", "https://evil.example", "POST").expect(204);
+    assert_eq!(response.header("access-control-allow-origin"), None);
+    // no channel for that method, so nobody to say yes
+    preflight("/shared", "https://shop.example", "DELETE").expect(405);
+    let response = preflight("/all", "https://any.example", "DELETE").expect(204);
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(response.header("access-control-allow-headers"), Some("X-One"));
+    // without the option it is a method as any
+    assert_eq!(
+        preflight("/own", "https://any.example", "GET")
+            .expect(200)
+            .header("access-control-allow-origin"),
+        None
+    );
+
+    let post = |key: &str| {
+        Request::new("POST", "/shared")
+            .header("Origin", "https://shop.example")
+            .header("X-API-Key", key)
+    };
+    for (request, status) in [(post("k3y"), 200), (post("no"), 401)] {
+        let response = server.send(&request).expect(status);
+        assert_eq!(
+            response.header("access-control-allow-origin"),
+            Some("https://shop.example")
+        );
+        assert_eq!(
+            response.header("access-control-expose-headers"),
+            Some("x-zato-cid, X-Total")
+        );
+    }
+    assert_eq!(server.get("/own").expect(200).header("vary"), None);
+    let refused = server
+        .import("channel_rest: [{name: x, url_path: /x, service: ok.ok, cors: {origins: ['*'], credentials: true}}]");
+    assert_ne!(refused.code, 0);
+    assert!(format!("{refused:?}").contains("cors"), "{refused:?}");
+}
+
+// --- the audit log ---
+
+#[test]
+fn the_audit_log_shows_the_last_messages_without_their_secrets() {
+    let server = server()
+        .service("echo.py", ECHO)
+        .enmasse(
+            "
+channel_rest:
+  - name: audited
+    url_path: /audited
+    service: echo.echo
+    data_format: json
+    is_audit_log_received_active: true
+    is_audit_log_sent_active: true
+    max_len_messages_received: 2
+    max_len_messages_sent: 1
+    audit_mask: [pin]
+  - {name: not, url_path: /not, service: echo.echo, data_format: json}
+",
+        )
+        .start();
+    for number in 0..3 {
+        let body = format!(r#"{{"n":{number},"pin":"1234","user":{{"Password":"sesame"}}}}"#);
+        server.post("/audited?token=tok&a=1", body).expect(200);
+    }
+    let refused = server.post("/audited", "{\"pin\":").expect(400);
+    let output = server.run("audit-log", &["audited", "--json"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let entries: Value = serde_json::from_str(&output.stdout).unwrap();
+    let shown: Vec<_> = entries
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            (
+                entry["direction"].as_str().unwrap(),
+                entry["path"].as_str().unwrap(),
+                entry["body"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let unread = "(7 bytes that cannot be looked through for secrets)";
+    assert_eq!(shown.len(), 3);
+    assert_eq!(
+        shown[0],
+        (
+            "received",
+            "/audited?token=******&a=1",
+            r#"{"n":2,"pin":"******","user":{"Password":"******"}}"#
+        )
+    );
+    assert_eq!(shown[1], ("received", "/audited", unread));
+    assert_eq!(
+        (shown[2].0, entries[2]["status"].as_u64(), entries[2]["cid"].as_str()),
+        ("sent", Some(400), Some(refused.cid()))
+    );
+    assert!(!output.stdout.contains("sesame") && !output.stdout.contains("1234"));
+
+    let output = server.run("audit-log", &["audited"]);
+    assert!(
+        output
+            .stdout
+            .contains(&format!("sent 400 cid={} POST /audited", refused.cid())),
+        "{output:?}"
+    );
+    let output = server.run("audit-log", &["not"]);
+    assert_eq!(output.code, 15, "{output:?}");
+    assert!(output.stderr.contains("`not` keeps no messages"), "{output:?}");
 }

@@ -298,6 +298,16 @@ fn random_value(random: &mut fastrand::Rng, schema: &Value, property: &Value) ->
         "integer" => [low as i64, high as i64, low as i64 + 7][random.usize(..3)].into(),
         "number" => [low, high, low + 0.125, (low + 1.0) / 3.0][random.usize(..4)].into(),
         "null" => Value::Null,
+        "array" => (0..random.usize(..3))
+            .map(|_| random_value(random, schema, &property["items"]))
+            .collect(),
+        "object" => {
+            let fields = property["properties"].as_object().expect("an object has fields");
+            let fields = fields
+                .iter()
+                .map(|(name, field)| (name.clone(), random_value(random, schema, field)));
+            Value::Object(fields.collect())
+        }
         "string" => ODD_TEXTS[random.usize(..ODD_TEXTS.len())].into(),
         other => panic!("teach this test about fields of type {other}"),
     }

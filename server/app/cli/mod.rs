@@ -1,6 +1,7 @@
 //! The command line: what a user types, and the exit codes that scripts can use.
 #![expect(clippy::print_stdout, reason = "commands print what they were asked for")]
 
+mod audit_log;
 mod check;
 mod control;
 mod enmasse;
@@ -50,6 +51,11 @@ enum Command {
         after_help = "Example:\n  busbar enmasse ~/env/server1 --plan --input objects.yaml\n  busbar enmasse ~/env/server1 --import --input objects.yaml\n  busbar enmasse ~/env/server1 --export > objects.yaml"
     )]
     Enmasse(enmasse::Enmasse),
+    /// Shows the last messages of a channel, those that it was told to keep.
+    #[command(
+        after_help = "Example:\n  busbar audit-log ~/env/server1 orders.in\n  busbar audit-log ~/env/server1 orders.in --json"
+    )]
+    AuditLog(audit_log::AuditLog),
     /// Runs service files in one process, without an environment, and reloads them when they are saved.
     #[command(
         after_help = "Example:\n  busbar run my_service.py\n  curl localhost:11223/my-service.get-client-details -d '{\"cust_id\": 1}'"
@@ -92,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::HotDeploy(command) => command.run(),
         Command::Service(command) => command.run(),
         Command::Enmasse(command) => command.run(),
+        Command::AuditLog(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Worker(arguments) => crate::worker::run(arguments.index),

@@ -1,5 +1,6 @@
 //! Plain data that every other crate of busbar speaks: no I/O, nothing asynchronous, no interpreter.
 //!
+//! * [`audit`] - what is kept of a channel's messages
 //! * [`cid`] - correlation ids
 //! * [`error`] - the one error that connectors, faces and doors exchange, with its kind
 //! * [`format`] - data formats and channel types as they are spelt on the wire
@@ -7,6 +8,7 @@
 //! * [`service`] - what a deployed service declares
 //! * [`sio`] - SimpleIO declarations
 
+pub mod audit;
 mod body;
 pub mod cid;
 pub mod error;

@@ -40,6 +40,14 @@ impl Control {
                 Ok(Response::Services(services))
             }
             Request::ServiceInvoke(invoke) => self.invoke(invoke).await,
+            Request::AuditLog { channel } => match self.parts.node.audit_log(&channel) {
+                Some(entries) => Ok(Response::AuditLog(entries)),
+                None => Err(failed(
+                    &Error::new(Kind::NotFound, format!("channel.http `{channel}` keeps no messages")).with_hint(
+                        "set `is_audit_log_received_active` and `is_audit_log_sent_active` of the channel with `busbar enmasse`",
+                    ),
+                )),
+            },
             Request::HotDeploy { file_name, text } => self.deploy(file_name, text).await,
             Request::EnmasseImport { document, options, who } => {
                 let who = if who.is_empty() { caller } else { &who };

@@ -12,6 +12,7 @@ mod text;
 
 use std::sync::Arc;
 
+use busbar_model::audit::AuditEntry;
 use busbar_model::{DataFormat, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, DeployError};
 use busbar_store::StoredFailure;
@@ -38,6 +39,11 @@ pub enum Request {
     },
     /// Run a service.
     ServiceInvoke(Invoke),
+    /// What a channel has kept of its messages.
+    AuditLog {
+        /// Name of the channel.
+        channel: String,
+    },
     /// Deploy a file, as if it had been copied into the pickup directory.
     HotDeploy {
         /// Its name, without directories.
@@ -79,6 +85,8 @@ pub enum Response {
     Services(Vec<ServiceEntry>),
     /// To [`Request::ServiceInvoke`], whatever the service answered.
     Invoked(Invoked),
+    /// To [`Request::AuditLog`], the oldest first.
+    AuditLog(Vec<AuditEntry>),
     /// To [`Request::HotDeploy`].
     Deployed(Deployed),
     /// To [`Request::EnmasseImport`].
@@ -326,6 +334,9 @@ impl From<DeployError> for Failure {
 pub trait Node: Send + Sync + 'static {
     /// How it is, now.
     fn status(&self) -> BoxFuture<'_, NodeStatus>;
+
+    /// What a channel has kept of its messages, the oldest first; `None`: it keeps none.
+    fn audit_log(&self, channel: &str) -> Option<Vec<AuditEntry>>;
 }
 
 /// The deployed services.

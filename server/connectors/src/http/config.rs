@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use busbar_model::object::{FieldError, Object, Placement, Reference};
 use busbar_model::{DataFormat, SoapVersion};
 
+use crate::http::cors::Cors;
 use crate::http::pattern::Pattern;
 
 /// Every method that a channel can be bound to and that the server takes at all (http.md 2, step 0).
@@ -65,6 +66,41 @@ pub struct ChannelHttp {
     /// Version of the envelopes of a SOAP channel.
     #[serde(default)]
     pub soap_version: SoapVersion,
+    /// `gzip`: answers are compressed for clients that accept it.
+    #[serde(default)]
+    pub content_encoding: ContentEncoding,
+    /// `builtin`: answers are kept, and given to further requests with the same method, path, query and body, without calling the service.
+    #[serde(default)]
+    pub cache_type: CacheType,
+    /// Seconds that an answer is kept; 0: until room is needed for others.
+    #[serde(default)]
+    pub cache_expiry: u32,
+    /// Web pages of other sites that may call; none: only pages of this one.
+    #[serde(default)]
+    pub cors: Option<Cors>,
+    /// The last requests are kept for `busbar audit-log`.
+    #[serde(default)]
+    pub is_audit_log_received_active: bool,
+    /// The last answers are kept for `busbar audit-log`.
+    #[serde(default)]
+    pub is_audit_log_sent_active: bool,
+    /// How many requests are kept.
+    #[serde(default = "fifty")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_len_messages_received: u32,
+    /// How many answers are kept.
+    #[serde(default = "fifty")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_len_messages_sent: u32,
+    /// How many bytes of a request's body are kept.
+    #[serde(default = "sixteen_kilobytes")]
+    pub max_bytes_per_message_received: u32,
+    /// How many bytes of an answer's body are kept.
+    #[serde(default = "sixteen_kilobytes")]
+    pub max_bytes_per_message_sent: u32,
+    /// Names of further fields that hold secrets, which are not kept; `*` stands for any text.
+    #[serde(default)]
+    pub audit_mask: Vec<String>,
 }
 
 impl Default for ChannelHttp {
@@ -84,6 +120,17 @@ impl Default for ChannelHttp {
             transport: Transport::default(),
             soap_action: String::new(),
             soap_version: SoapVersion::default(),
+            content_encoding: ContentEncoding::default(),
+            cache_type: CacheType::default(),
+            cache_expiry: 0,
+            cors: None,
+            is_audit_log_received_active: false,
+            is_audit_log_sent_active: false,
+            max_len_messages_received: fifty(),
+            max_len_messages_sent: fifty(),
+            max_bytes_per_message_received: sixteen_kilobytes(),
+            max_bytes_per_message_sent: sixteen_kilobytes(),
+            audit_mask: Vec::new(),
         }
     }
 }
@@ -119,6 +166,38 @@ pub enum Transport {
     PlainHttp,
     /// Bodies in SOAP envelopes.
     Soap,
+}
+
+/// How answers are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum ContentEncoding {
+    /// They are not.
+    #[default]
+    #[serde(rename = "")]
+    None,
+    /// With gzip.
+    #[serde(rename = "gzip")]
+    Gzip,
+}
+
+/// Where answers are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum CacheType {
+    /// They are not.
+    #[default]
+    #[serde(rename = "")]
+    None,
+    /// In the hub's memory.
+    #[serde(rename = "builtin")]
+    Builtin,
+}
+
+fn fifty() -> u32 {
+    50
+}
+
+fn sixteen_kilobytes() -> u32 {
+    16 * 1024
 }
 
 fn yes() -> bool {
@@ -161,10 +240,29 @@ impl Object for ChannelHttp {
             "transport",
             "soap_action",
             "soap_version",
+            "content_encoding",
+            "cache_type",
+            "cache_expiry",
+            "cors",
+            "is_audit_log_received_active",
+            "is_audit_log_sent_active",
+            "max_len_messages_received",
+            "max_len_messages_sent",
+            "max_bytes_per_message_received",
+            "max_bytes_per_message_sent",
+            "audit_mask",
         ] {
             if item.get(name).is_some_and(is_nothing) {
                 item.remove(name);
             }
+        }
+        audit_of_2_0(item);
+        // 3.2 names a cache and leaves its type to it
+        let has_cache = ["cache_id", "cache_name"]
+            .iter()
+            .any(|name| item.get(*name).is_some_and(|value| !is_nothing(value)));
+        if has_cache && !item.contains_key("cache_type") {
+            item.insert("cache_type".to_owned(), Value::from("builtin"));
         }
         if let Some(Value::String(method)) = item.get_mut("method") {
             method.make_ascii_uppercase();
@@ -235,6 +333,17 @@ impl Object for ChannelHttp {
             }
             _ => {}
         }
+        for (field, count) in [
+            ("max_len_messages_received", self.max_len_messages_received),
+            ("max_len_messages_sent", self.max_len_messages_sent),
+        ] {
+            if !(1..=1000).contains(&count) {
+                return Err(FieldError::new(field, "must be from 1 to 1000"));
+            }
+        }
+        if let Some(cors) = &self.cors {
+            cors.check()?;
+        }
         if self.timeout == Some(0) {
             return Err(FieldError::new("timeout", "must be at least 1 second"));
         }
@@ -262,15 +371,9 @@ const IGNORED: &[&str] = &[
     "sec_tls_ca_cert_id",
     "tls_verify",
     "content_type",
-    "audit_back_log",
-    "audit_max_payload",
     "audit_repl_patt_type",
     "rate_limit_type",
     "rate_limit_check_parent_def",
-    "max_len_messages_sent",
-    "max_len_messages_received",
-    "max_bytes_per_message_sent",
-    "max_bytes_per_message_received",
     "hl7_version",
     "json_path",
     "should_parse_on_input",
@@ -285,12 +388,6 @@ const SWITCHED: &[&str] = &[
     "is_internal",
     "has_rbac",
     "sec_use_rbac",
-    "cache_type",
-    "cache_expiry",
-    "content_encoding",
-    "audit_enabled",
-    "is_audit_log_sent_active",
-    "is_audit_log_received_active",
     "is_rate_limit_active",
     "rate_limit_def",
     "service_whitelist",
@@ -305,6 +402,30 @@ fn is_off(value: &Value) -> bool {
         Value::Number(number) => number.as_f64() == Some(0.0),
         Value::Array(items) => items.is_empty(),
         other => is_nothing(other),
+    }
+}
+
+/// The audit log as 2.0 has it: one switch, one depth, one length for both directions.
+fn audit_of_2_0(item: &mut Map<String, Value>) {
+    for (old, new) in [
+        (
+            "audit_enabled",
+            ["is_audit_log_received_active", "is_audit_log_sent_active"],
+        ),
+        ("audit_back_log", ["max_len_messages_received", "max_len_messages_sent"]),
+        (
+            "audit_max_payload",
+            ["max_bytes_per_message_received", "max_bytes_per_message_sent"],
+        ),
+    ] {
+        let value = item
+            .remove(old)
+            .filter(|value| !is_nothing(value) && value.as_f64() != Some(0.0));
+        if let Some(value) = value {
+            for name in new {
+                item.entry(name).or_insert_with(|| value.clone());
+            }
+        }
     }
 }
 
@@ -408,6 +529,25 @@ mod tests {
         assert_eq!(
             (channel.transport, channel.soap_version),
             (Transport::Soap, SoapVersion::V11)
+        );
+    }
+
+    #[test]
+    fn caches_and_audit_logs_of_older_versions_are_read() {
+        let item = json!({"service": "a.b", "url_path": "/a", "cache_id": 7, "cache_expiry": 30, "content_encoding": null,
+                          "max_len_messages_sent": null, "is_audit_log_sent_active": true, "cache_name": "default"});
+        let channel = import("channel_rest", item).unwrap();
+        assert_eq!((channel.cache_type, channel.cache_expiry), (CacheType::Builtin, 30));
+        assert_eq!(
+            (channel.is_audit_log_sent_active, channel.max_len_messages_sent),
+            (true, 50)
+        );
+        let item = json!({"service": "a.b", "url_path": "/a", "audit_enabled": true, "audit_back_log": 24, "audit_max_payload": 0});
+        let channel = import("channel_plain_http", item).unwrap();
+        assert!(channel.is_audit_log_received_active && channel.is_audit_log_sent_active);
+        assert_eq!(
+            (channel.max_len_messages_received, channel.max_bytes_per_message_sent),
+            (24, 16384)
         );
     }
 

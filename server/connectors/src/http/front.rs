@@ -16,13 +16,15 @@ use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use percent_encoding::percent_decode_str;
 
-use busbar_model::Cid;
+use busbar_model::{Cid, DataFormat};
 use busbar_runtime::call::RequestFields;
 use busbar_runtime::inbound::{Dispatch, Gate, Inbound};
-use busbar_runtime::{Fault, HeadBuilder};
+use busbar_runtime::{Fault, Head, HeadBuilder};
 
 use crate::http::body::{self, BodyError, BodyLimits};
+use crate::http::coding::Coding;
 use crate::http::config::METHODS;
+use crate::http::cors;
 use crate::http::respond::{self, Style};
 use crate::http::routes::{Found, Route, Routes};
 use crate::http::settings::Network;
@@ -60,6 +62,8 @@ pub(crate) struct Client {
 struct Admitted {
     route: Arc<Route>,
     head: Bytes,
+    /// How its body is compressed.
+    coding: Option<Coding>,
 }
 
 impl Client {
@@ -92,9 +96,11 @@ impl Client {
         }
         drop(parts);
         let (mut response, is_read) = match admitted {
-            Ok(Admitted { route, head }) => match body::read(&mut body, self.front.limits).await {
-                Ok(bytes) => (self.run(&route, cid, head, bytes).await, true),
-                Err(error) => (respond::fault(&body_fault(&error), &route.style, cid), false),
+            Ok(admitted) => match body::read(&mut body, self.front.limits).await {
+                Ok(bytes) if admitted.is_plain() => (self.call(&admitted.route, cid, admitted.head, bytes).await, true),
+                // in a box, so that those who need none of it do not carry the room for it
+                Ok(bytes) => (Box::pin(self.run(admitted, cid, bytes)).await, true),
+                Err(error) => (Box::pin(admitted.refuse(&body_fault(&error), cid)).await, false),
             },
             Err(response) => (*response, self.let_go(&mut body, expects).await),
         };
@@ -130,8 +136,41 @@ impl Client {
         }))
     }
 
-    /// Runs a request that has been read.
-    async fn run(&self, route: &Route, cid: Cid, head: Bytes, body: Bytes) -> Response<Bytes> {
+    /// Runs a request that has been read, with all that its channel has.
+    async fn run(&self, admitted: Admitted, cid: Cid, mut body: Bytes) -> Response<Bytes> {
+        if let Some(coding) = admitted.coding {
+            match coding.inflate(body, self.front.limits.max).await {
+                Ok(inflated) => body = inflated,
+                Err(fault) => return admitted.refuse(&fault, cid).await,
+            }
+        }
+        let Admitted { route, head, .. } = admitted;
+        let packed = head.clone();
+        let (Some(extra), Some(facts)) = (&route.extra, Head::unpack(&packed)) else {
+            return self.call(&route, cid, head, body).await;
+        };
+        if let Some(audit) = &extra.audit {
+            audit.received(cid, &facts, &body);
+        }
+        let response = match &extra.cache {
+            None => self.call(&route, cid, head, body).await,
+            Some(cache) => {
+                let key = cache.key(&facts, &body);
+                match cache.get(key) {
+                    Some(response) => response,
+                    None => {
+                        let response = self.call(&route, cid, head, body).await;
+                        cache.put(key, &response);
+                        response
+                    }
+                }
+            }
+        };
+        extra.finish(cid, &facts, response).await
+    }
+
+    /// Has a service answer a request.
+    async fn call(&self, route: &Route, cid: Cid, head: Bytes, body: Bytes) -> Response<Bytes> {
         if let Some(version) = route.style.soap
             && let Err((status, fault)) = soap::check(version, &body, cid)
         {
@@ -168,6 +207,12 @@ impl Client {
             return Err(Box::new(respond::fault(&fault, &Style::json(), cid)));
         };
         let routes = self.front.routes.load();
+        if parts.method == Method::OPTIONS
+            && let Some(method) = cors::asked(&parts.headers)
+            && let Some(cors) = routes.cors(&path, &method)
+        {
+            return Err(Box::new(cors.preflight(&parts.headers, &method)));
+        }
         let route = match routes.find(&path, &parts.method, &parts.headers) {
             Found::Route(route) => route,
             Found::Inactive(route) => {
@@ -195,8 +240,15 @@ impl Client {
             self.front
                 .gate
                 .check(security, &header, cid)
-                .map_err(|fault| Box::new(respond::fault(&fault, &route.style, cid)))?;
+                .map_err(|fault| Box::new(refused(route, &fault, &parts.headers, cid)))?;
         }
+        // what has no format is the service's own, compressed or not
+        let coding = match parts.headers.get(header::CONTENT_ENCODING) {
+            Some(coding) if route.style.format != DataFormat::None => {
+                Coding::of(coding).map_err(|fault| Box::new(refused(route, &fault, &parts.headers, cid)))?
+            }
+            _ => None,
+        };
         let remote = self.remote(&parts.headers);
         let fields = RequestFields {
             method,
@@ -208,10 +260,21 @@ impl Client {
             .headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let head = HeadBuilder::request(&route.head, fields).finish(route.params(&path).into_iter(), headers);
+        let head = HeadBuilder::request(&route.head, fields);
+        let params = route.params(&path).into_iter();
+        let head = if coding.is_some() {
+            // services see what it becomes
+            head.finish(
+                params,
+                headers.filter(|(name, _)| *name != header::CONTENT_ENCODING.as_str()),
+            )
+        } else {
+            head.finish(params, headers)
+        };
         Ok(Admitted {
             route: Arc::clone(route),
             head,
+            coding,
         })
     }
 
@@ -234,6 +297,32 @@ impl Client {
         // a client that waits for a go-ahead does not send the body now, and asking for it would be a go-ahead
         !expects && body.size_hint().lower() <= SKIP as u64 && body::skip(body, SKIP, self.front.limits).await
     }
+}
+
+impl Admitted {
+    /// Whether there is nothing to do but to call the service.
+    fn is_plain(&self) -> bool {
+        self.coding.is_none() && self.route.extra.is_none()
+    }
+
+    /// Answers without calling the service.
+    async fn refuse(&self, fault: &Fault, cid: Cid) -> Response<Bytes> {
+        let response = respond::fault(fault, &self.route.style, cid);
+        match (&self.route.extra, Head::unpack(&self.head)) {
+            (Some(extra), Some(facts)) => extra.finish(cid, &facts, response).await,
+            _ => response,
+        }
+    }
+}
+
+/// The answer to a request that may not be read. Web pages that may call may read it.
+fn refused(route: &Route, fault: &Fault, headers: &HeaderMap, cid: Cid) -> Response<Bytes> {
+    let mut response = respond::fault(fault, &route.style, cid);
+    if let Some(cors) = route.extra.as_ref().and_then(|extra| extra.cors.as_ref()) {
+        let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
+        cors.allow(origin, response.headers_mut());
+    }
+    response
 }
 
 fn body_fault(error: &BodyError) -> Fault {

@@ -10,8 +10,13 @@
 //! * [`outgoing`] - connections that services call
 //! * [`outgoing_config`] - their object type
 
+mod audit;
 mod body;
+mod cache;
+mod coding;
 mod config;
+mod cors;
+mod extra;
 mod front;
 mod io;
 pub mod outgoing;
@@ -24,7 +29,8 @@ mod settings;
 mod soap;
 mod watch;
 
-pub use config::{ChannelHttp, ParamsPriority, Transport, UrlParamsPriority};
+pub use config::{CacheType, ChannelHttp, ContentEncoding, ParamsPriority, Transport, UrlParamsPriority};
+pub use cors::Cors;
 pub use routes::Routes;
 pub use server::{BoundHttp, HttpServer};
 pub use settings::{ContentTypes, HttpConfig, Network, Tls};

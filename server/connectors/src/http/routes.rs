@@ -13,13 +13,18 @@ use arc_swap::{ArcSwap, Guard};
 use http::header::{ACCEPT, HeaderMap};
 use http::{HeaderValue, Method};
 
+use busbar_model::audit::AuditEntry;
 use busbar_model::object::{Record, Snapshot};
 use busbar_model::{ChannelType, DataFormat, Error, Kind};
 use busbar_runtime::call::{ChannelFields, ChannelHead};
 use busbar_runtime::inbound::builtin;
 use busbar_runtime::{Configure, HeadBuilder, Switch};
 
+use crate::http::audit::AuditLog;
+use crate::http::cache::ResponseCache;
 use crate::http::config::{ANY_ACCEPT, ChannelHttp, ParamsPriority, UrlParamsPriority};
+use crate::http::cors::CorsRules;
+use crate::http::extra::{Extra, Shared};
 use crate::http::pattern::{Pattern, first_segment};
 use crate::http::respond::{Style, Styles};
 use crate::http::settings::HttpConfig;
@@ -31,6 +36,7 @@ pub struct Routes {
     /// Pairs of channels that were warned of, so that not every change repeats it.
     warned: Arc<Mutex<HashSet<(String, String)>>>,
     styles: Styles,
+    shared: Arc<Shared>,
 }
 
 /// All channels at one moment.
@@ -48,6 +54,8 @@ pub(crate) struct Route {
     pub(crate) style: Style,
     pub(crate) security: Option<String>,
     pub(crate) timeout: Option<Duration>,
+    /// What few channels have.
+    pub(crate) extra: Option<Box<Extra>>,
     /// The packed part of the head that is the same for all its requests.
     pub(crate) head: ChannelHead,
     is_active: bool,
@@ -76,7 +84,7 @@ pub(crate) enum Found<'t> {
 impl Routes {
     /// The built-in channels only.
     pub fn new() -> Arc<Self> {
-        Self::of(Styles::default())
+        Self::of(Styles::default(), HttpConfig::default().cache_max_bytes)
     }
 
     /// The same, with what the server's settings say of answers.
@@ -84,10 +92,10 @@ impl Routes {
     /// # Errors
     /// If a content type cannot be sent.
     pub fn build(config: &HttpConfig) -> Result<Arc<Self>, Error> {
-        Ok(Self::of(Styles::build(config)?))
+        Ok(Self::of(Styles::build(config)?, config.cache_max_bytes))
     }
 
-    fn of(styles: Styles) -> Arc<Self> {
+    fn of(styles: Styles, cache_max_bytes: usize) -> Arc<Self> {
         let table = RouteTable {
             own: Scope::default(),
             internal: Scope::new(internal_routes(&styles)),
@@ -96,7 +104,16 @@ impl Routes {
             table: Arc::new(ArcSwap::from_pointee(table)),
             warned: Arc::default(),
             styles,
+            shared: Arc::new(Shared {
+                cache: ResponseCache::new(cache_max_bytes),
+                audit: AuditLog::default(),
+            }),
         })
+    }
+
+    /// What a channel has kept of its messages, the oldest first; `None`: it keeps none.
+    pub fn audit_log(&self, channel: &str) -> Option<Vec<AuditEntry>> {
+        self.shared.audit.entries(channel)
     }
 
     /// The channels now. Not to be kept across an await.
@@ -112,7 +129,7 @@ impl Configure for Routes {
             let channel = channel.map_err(|error| {
                 Error::new(Kind::Config, format!("cannot use channel.http `{}`", record.name)).with_source(error)
             })?;
-            own.push(Route::build(record, channel, snapshot, &self.styles)?);
+            own.push(Route::build(record, channel, snapshot, self)?);
         }
         refuse_twins(&own)?;
         let internal = internal_routes(&self.styles)
@@ -124,8 +141,10 @@ impl Configure for Routes {
             internal: Scope::new(internal),
         };
         let (current, warned) = (Arc::clone(&self.table), Arc::clone(&self.warned));
+        let shared = Arc::clone(&self.shared);
         Ok(Switch::new(move || {
             warn_of_changed_order(&table.own, &warned);
+            shared.audit.retain(|name| table.own.keeps_messages(name));
             current.store(Arc::new(table));
         }))
     }
@@ -171,6 +190,19 @@ impl RouteTable {
     }
 }
 
+impl RouteTable {
+    /// The rules of the channel that a web page of another site wants to call, if it lets any call.
+    pub(crate) fn cors(&self, path: &str, method: &Method) -> Option<&CorsRules> {
+        [&self.own, &self.internal]
+            .into_iter()
+            .flat_map(|scope| scope.candidates(path))
+            .find_map(|route| {
+                let is_for = route.is_active && route.method.as_ref().is_none_or(|other| other == method);
+                route.extra.as_ref().filter(|_| is_for)?.cors.as_ref()
+            })
+    }
+}
+
 /// Channels of one kind, in the order in which they are tried; looked up without trying them all.
 #[derive(Default)]
 struct Scope {
@@ -184,6 +216,12 @@ struct Scope {
 }
 
 impl Scope {
+    /// Whether a channel has an audit log.
+    fn keeps_messages(&self, name: &str) -> bool {
+        let mut routes = self.routes.iter();
+        routes.any(|route| route.name == name && route.extra.as_ref().is_some_and(|extra| extra.audit.is_some()))
+    }
+
     fn new(mut routes: Vec<Route>) -> Self {
         routes.sort_by(|one, other| one.rank().cmp(&other.rank()));
         let mut scope = Self::default();
@@ -234,7 +272,7 @@ impl Scope {
 }
 
 impl Route {
-    fn build(record: &Record, channel: ChannelHttp, snapshot: &Snapshot, styles: &Styles) -> Result<Self, Error> {
+    fn build(record: &Record, channel: ChannelHttp, snapshot: &Snapshot, routes: &Routes) -> Result<Self, Error> {
         let name = &record.name;
         let pattern = Pattern::parse(&channel.url_path, channel.match_slash).map_err(|error| {
             Error::new(Kind::Config, format!("cannot use the path of channel.http `{name}`")).with_source(error)
@@ -258,7 +296,8 @@ impl Route {
         Ok(Self {
             head: channel_head(name, &channel, definition),
             name: name.clone(),
-            style: styles.of(channel.data_format, channel.soap()),
+            style: routes.styles.of(channel.data_format, channel.soap()),
+            extra: Extra::build(record, &channel, &routes.shared),
             service: channel.service.into(),
             security: channel.security,
             timeout: channel.timeout.map(|secs| Duration::from_secs(secs.into())),
@@ -402,6 +441,7 @@ fn internal_routes(styles: &Styles) -> Vec<Route> {
             head: channel_head(name, &channel, None),
             service: service.into(),
             style: styles.of(channel.data_format, None),
+            extra: None,
             security: channel.security,
             timeout: None,
             is_active: true,

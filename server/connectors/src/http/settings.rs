@@ -33,6 +33,8 @@ pub struct HttpConfig {
     pub server_header: String,
     /// Content types of answers whose service chose none.
     pub content_types: ContentTypes,
+    /// Bytes that the answers of all channels with a cache may take.
+    pub cache_max_bytes: usize,
     /// Put what services answer on SOAP channels into envelopes. Not: they write whole envelopes themselves.
     pub use_soap_envelope: bool,
     /// Addresses or networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` and `X-Zato-Forwarded-For` are believed.
@@ -89,6 +91,7 @@ impl Default for HttpConfig {
             max_connections: 20_000,
             server_header: "busbar".to_owned(),
             content_types: ContentTypes::default(),
+            cache_max_bytes: 64 * 1024 * 1024,
             use_soap_envelope: true,
             trusted_proxies: Vec::new(),
         }

@@ -1,0 +1,217 @@
+//! Answers that are kept for a while (http.md 11).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap};
+use http::{Response, StatusCode};
+use sha2::{Digest, Sha256};
+
+use busbar_runtime::Head;
+
+/// What one entry takes besides its body: an estimate of the headers and the tables.
+const OVERHEAD: usize = 512;
+/// One answer may take this part of the whole room.
+const LARGEST: usize = 8;
+
+/// What tells requests of all channels apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key([u8; 32]);
+
+/// The answers that are kept, of all channels, in bounded memory: what was asked for longest ago makes room.
+pub(crate) struct ResponseCache {
+    max_bytes: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    entries: HashMap<Key, Entry>,
+    /// By when they were last asked for.
+    by_use: BTreeMap<u64, Key>,
+    bytes: usize,
+    uses: u64,
+}
+
+struct Entry {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    /// `None`: until room is needed.
+    until: Option<Instant>,
+    used: u64,
+}
+
+/// One channel's view of the cache.
+#[derive(Clone)]
+pub(crate) struct ChannelCache {
+    cache: Arc<ResponseCache>,
+    /// Name and version of the channel: a channel that was changed starts anew.
+    scope: Arc<str>,
+    /// `None`: until room is needed.
+    expiry: Option<Duration>,
+}
+
+impl ResponseCache {
+    pub(crate) fn new(max_bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            max_bytes,
+            kept: Mutex::default(),
+        })
+    }
+
+    fn get(&self, key: Key, now: Instant) -> Option<Response<Bytes>> {
+        // the tables agree after every statement that can fail
+        let mut guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = &mut *guard;
+        kept.uses += 1;
+        let entry = kept.entries.get_mut(&key)?;
+        if entry.until.is_some_and(|until| until <= now) {
+            kept.remove(key);
+            return None;
+        }
+        kept.by_use.remove(&entry.used);
+        entry.used = kept.uses;
+        kept.by_use.insert(entry.used, key);
+        let mut response = Response::new(entry.body.clone());
+        *response.status_mut() = entry.status;
+        *response.headers_mut() = entry.headers.clone();
+        Some(response)
+    }
+
+    fn put(&self, key: Key, response: &Response<Bytes>, until: Option<Instant>) {
+        let size = response.body().len() + OVERHEAD;
+        if size > self.max_bytes / LARGEST {
+            return;
+        }
+        let mut guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = &mut *guard;
+        kept.remove(key);
+        while kept.bytes + size > self.max_bytes {
+            let Some((_, oldest)) = kept.by_use.first_key_value() else {
+                break;
+            };
+            let oldest = *oldest;
+            kept.remove(oldest);
+        }
+        kept.uses += 1;
+        let entry = Entry {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.body().clone(),
+            until,
+            used: kept.uses,
+        };
+        kept.by_use.insert(kept.uses, key);
+        kept.entries.insert(key, entry);
+        kept.bytes += size;
+    }
+}
+
+impl Kept {
+    fn remove(&mut self, key: Key) {
+        if let Some(entry) = self.entries.remove(&key) {
+            self.by_use.remove(&entry.used);
+            self.bytes -= entry.body.len() + OVERHEAD;
+        }
+    }
+}
+
+impl ChannelCache {
+    pub(crate) fn new(cache: Arc<ResponseCache>, channel: &str, version: u64, expiry: Option<Duration>) -> Self {
+        Self {
+            cache,
+            scope: format!("{channel}\0{version}").into(),
+            expiry,
+        }
+    }
+
+    /// What a request is told apart by: method, path, query in any order, body, and whose credentials it carries.
+    pub(crate) fn key(&self, head: &Head<'_>, body: &[u8]) -> Key {
+        let mut hash = Sha256::new();
+        let mut add = |part: &[u8]| {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        };
+        add(self.scope.as_bytes());
+        add(head.method.as_bytes());
+        add(head.path.as_bytes());
+        let mut query: Vec<&str> = head.query.split('&').collect();
+        query.sort_unstable();
+        for pair in query {
+            add(pair.as_bytes());
+        }
+        add(head.username.as_bytes());
+        for (name, value) in head.headers() {
+            if matches!(name, "authorization" | "soapaction" | "accept") {
+                add(name.as_bytes());
+                add(value);
+            }
+        }
+        add(body);
+        Key(hash.finalize().into())
+    }
+
+    /// What was answered to such a request, if it is still kept.
+    pub(crate) fn get(&self, key: Key) -> Option<Response<Bytes>> {
+        self.cache.get(key, Instant::now())
+    }
+
+    /// Keeps an answer; errors and what sets cookies are not for others.
+    pub(crate) fn put(&self, key: Key, response: &Response<Bytes>) {
+        if response.status().is_success() && !response.headers().contains_key(header::SET_COOKIE) {
+            let until = self.expiry.map(|expiry| Instant::now() + expiry);
+            self.cache.put(key, response, until);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(body: &'static str) -> Response<Bytes> {
+        Response::new(Bytes::from_static(body.as_bytes()))
+    }
+
+    fn key(number: u8) -> Key {
+        Key([number; 32])
+    }
+
+    #[test]
+    fn what_was_asked_for_longest_ago_makes_room() {
+        let cache = ResponseCache::new(LARGEST * (OVERHEAD + 1));
+        let now = Instant::now();
+        for number in 0..LARGEST as u8 {
+            cache.put(key(number), &response("x"), None);
+        }
+        assert!(cache.get(key(0), now).is_some());
+        cache.put(key(100), &response("y"), None);
+        assert!(cache.get(key(0), now).is_some() && cache.get(key(1), now).is_none());
+        assert_eq!(cache.get(key(100), now).unwrap().body(), "y");
+        // larger than one may be
+        cache.put(key(101), &response("xx"), None);
+        assert!(cache.get(key(101), now).is_none());
+        // the same again takes no more room
+        for _ in 0..100 {
+            cache.put(key(100), &response("z"), None);
+        }
+        let kept = cache.kept.lock().unwrap();
+        assert_eq!(
+            (kept.entries.len(), kept.by_use.len(), kept.bytes),
+            (LARGEST, LARGEST, cache.max_bytes)
+        );
+    }
+
+    #[test]
+    fn answers_expire() {
+        let cache = ResponseCache::new(1 << 20);
+        let now = Instant::now();
+        cache.put(key(1), &response("x"), Some(now + Duration::from_secs(1)));
+        assert!(cache.get(key(1), now).is_some());
+        assert!(cache.get(key(1), now + Duration::from_secs(1)).is_none());
+        assert_eq!(cache.kept.lock().unwrap().bytes, 0);
+    }
+}
