@@ -87,6 +87,15 @@ class Service:
     def time(self) -> TimeUtil:
         """Dates and times as text."""
     @property
+    def user_config(self) -> Bunch:
+        """What configuration files say: `self.user_config.<file>.<section>.<key>`."""
+    @property
+    def config(self) -> Bunch:
+        """The same as `user_config`."""
+    @property
+    def static_config(self) -> Bunch:
+        """Text of static files: `self.static_config.<directory>['<file>']`."""
+    @property
     def crypto(self) -> Crypto:
         """Encrypts with the server's key, hashes, and makes secrets."""
     @property

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use busbar_connectors::pickup::UserDirectories;
 use busbar_runtime::crypto::ServerKey;
 
 use crate::cli::Exit;
@@ -20,7 +21,7 @@ impl Directory {
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        for part in ["pickup-dir", "config", "logs", "work"] {
+        for part in ["pickup-dir", "user-conf", "static", "config", "logs", "work"] {
             let directory = path.join(part);
             builder
                 .create(&directory)
@@ -86,6 +87,16 @@ impl Directory {
             theirs
         } else {
             ours
+        }
+    }
+
+    /// Where files for services are dropped: configuration beside the service files or among them, and static files.
+    pub fn user_directories(&self) -> UserDirectories {
+        let pickup = self.pickup();
+        let beside = |name: &str| pickup.parent().unwrap_or(&self.0).join(name);
+        UserDirectories {
+            config: vec![beside("user-conf"), pickup.clone()],
+            statics: vec![beside("static")],
         }
     }
 

@@ -85,6 +85,7 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
         python_log_level: config.log.python_level(),
     };
     let building = Node::build(setup, config).await?;
+    building.read_user_files(directory.user_directories()).await?;
     let remove = config.hot_deploy.remove_with_file;
     let (watcher, files) = Watcher::new(&directory.pickup()).map_err(Exit::from)?;
     building

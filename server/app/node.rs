@@ -10,6 +10,7 @@ use busbar_admin::{Changes, Registry};
 use busbar_broker::private::RedisState;
 use busbar_broker::{PrivateRedis, RedisConfig, RedisProcess};
 use busbar_connectors::http::{BoundHttp, HttpServer, Routes};
+use busbar_connectors::pickup::{UserDirectories, UserFilesWatcher};
 use busbar_connectors::zmq::{OutgoingZmq, ZmqSockets};
 use busbar_dispatch::{Definitions, Deployer, Dispatcher, ServiceTable};
 use busbar_model::audit::AuditEntry;
@@ -17,10 +18,12 @@ use busbar_model::object::Object;
 use busbar_model::{Error, Kind};
 use busbar_python::{Host, HostConfig};
 use busbar_runtime::handler::BoxFuture;
+use busbar_runtime::task::{self, TaskKind};
 use busbar_runtime::workers::{PoolConfig, WorkerCommand, WorkerPool};
 use busbar_runtime::{Configure, Handler, HubPort, HubRequest};
 use busbar_store::Store;
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use crate::cli::Exit;
 use crate::config::Config;
@@ -173,6 +176,26 @@ pub struct Building {
 }
 
 impl Building {
+    /// Gives services the files that users keep for them, now and whenever one changes.
+    pub async fn read_user_files(&self, directories: UserDirectories) -> anyhow::Result<()> {
+        let (watcher, files) = UserFilesWatcher::new(directories).map_err(Exit::from)?;
+        self.handler.files(Arc::new(files)).await.map_err(Exit::from)?;
+        let (sender, mut changes) = mpsc::channel(1);
+        watcher.spawn(sender).map_err(Exit::from)?;
+        let handler = self.handler.clone();
+        task::spawn("user-files", TaskKind::Once, async move {
+            while let Some(files) = changes.recv().await {
+                match handler.files(Arc::new(files)).await {
+                    Ok(()) => tracing::info!("configuration and static files were read again"),
+                    Err(error) => {
+                        tracing::error!(error = error.chain(), "services do not see changed configuration files")
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
     /// Begins to answer.
     pub fn listen(self) -> Arc<Node> {
         let address = format!("{}://{}", self.scheme, self.http.local_address());

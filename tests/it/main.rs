@@ -11,6 +11,7 @@ mod crypto;
 mod deadlines;
 mod downcase;
 mod enmasse;
+mod facilities;
 mod hot_deploy;
 mod http_channels;
 mod http_protocol;
@@ -25,6 +26,7 @@ mod service_cli;
 mod soap;
 mod start_stop;
 mod tutorial;
+mod user_files;
 mod workers;
 mod zmq;
 

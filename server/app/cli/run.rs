@@ -9,7 +9,7 @@ use anyhow::Context;
 use busbar_admin::Changes;
 use busbar_broker::RedisConfig;
 use busbar_connectors::http::ChannelHttp;
-use busbar_connectors::pickup::{PickupBatch, Watcher};
+use busbar_connectors::pickup::{PickupBatch, UserDirectories, Watcher};
 use busbar_dispatch::Deployer;
 use busbar_model::object::{Change, ChangeSet, Object, Record};
 use busbar_runtime::task::{self, TaskKind};
@@ -91,6 +91,7 @@ async fn start(files: &[PathBuf], home: &Path, config: &Config) -> anyhow::Resul
         let (watcher, _) = Watcher::new(directory).map_err(Exit::from)?;
         watcher.quiet().spawn(sender.clone()).map_err(Exit::from)?;
     }
+    building.read_user_files(user_directories(files)).await?;
     building
         .deployer
         .deploy(read_sources(files))
@@ -101,6 +102,18 @@ async fn start(files: &[PathBuf], home: &Path, config: &Config) -> anyhow::Resul
     publish(&node.deployer, &node.changes, node.address()).await?;
     task::spawn("pickup", TaskKind::Once, reload(files.to_vec(), node.clone(), batches));
     Ok(node)
+}
+
+/// Where files for the services lie: beside their own.
+fn user_directories(files: &[PathBuf]) -> UserDirectories {
+    let directories: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+    UserDirectories {
+        config: directories
+            .iter()
+            .map(|directory| directory.join("user-conf"))
+            .collect(),
+        statics: directories.iter().map(|directory| directory.join("static")).collect(),
+    }
 }
 
 /// Deploys the files again when they are saved.

@@ -12,6 +12,7 @@ use busbar_model::{Error, Kind};
 use busbar_runtime::crypto::ServerKey;
 use busbar_runtime::{Configure, HubPort};
 
+use crate::faces;
 use crate::host::HostConfig;
 use crate::service::ServiceClass;
 
@@ -32,6 +33,8 @@ pub struct Environment {
     pub runtime: tokio::runtime::Handle,
     /// All configured objects.
     pub snapshot: ArcSwap<Snapshot>,
+    /// Files that users keep for their services.
+    pub(crate) files: ArcSwap<faces::Files>,
     /// The server's key.
     pub key: ServerKey,
     /// Name of this server: `self.server.name`.
@@ -58,6 +61,7 @@ impl Environment {
             hub,
             runtime,
             snapshot: ArcSwap::default(),
+            files: ArcSwap::default(),
             key: match &config.secret_key_file {
                 Some(path) => read_key(path)?,
                 None => ServerKey::generate(),

@@ -8,6 +8,7 @@ use busbar_model::object::Snapshot;
 use busbar_model::service::ServiceInfo;
 use busbar_model::{Cid, Error};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use crate::call::{Call, Outcome, ServiceHandle};
@@ -41,8 +42,23 @@ pub trait Handler: Send + Sync + 'static {
     /// Takes over a new state of the configured objects; connectors that live in workers are rebuilt where they changed.
     fn configure(&self, snapshot: Arc<Snapshot>) -> BoxFuture<'_, Result<(), Error>>;
 
+    /// Takes over a new state of the files that users keep for their services.
+    fn files(&self, files: Arc<UserFiles>) -> BoxFuture<'_, Result<(), Error>> {
+        let _ = files;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Waits for the calls in flight, then stops. Whoever calls this bounds the wait.
     fn drain(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Files that users keep for their services: `self.user_config` and `self.static_config`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct UserFiles {
+    /// What configuration files say, by their names without the endings, as they nest: file, section, key.
+    pub config: Map<String, Value>,
+    /// Static files' text, as they nest: directories, name.
+    pub statics: Map<String, Value>,
 }
 
 /// Where the outcome of a call goes.

@@ -1,6 +1,8 @@
 #![doc = include_str!("docs.md")]
 
+mod ini;
 mod stamp;
+mod user_files;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
@@ -14,6 +16,8 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use crate::pickup::stamp::Stamp;
+
+pub use user_files::{UserDirectories, UserFilesWatcher};
 
 /// How long a directory must be quiet before a batch is closed: `cp a.py b.py` is one batch.
 const QUIET: Duration = Duration::from_millis(15);
@@ -247,6 +251,7 @@ impl Watcher {
         let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
         if self.mentions_others
             && !is_hidden(&path)
+            && !user_files::is_config(&path)
             && !quiet.contains(&ending)
             && path.is_file()
             && self.ignored.insert(path.clone())

@@ -6,9 +6,11 @@
 //! * [`redis`] - `self.kvdb`
 //! * [`crypto`] - `self.crypto`
 //! * [`server`] - `self.server`
+//! * [`files`] - `self.user_config`, `self.static_config`
 //! * [`log`] - Python's log records
 
 mod crypto;
+mod files;
 mod http;
 mod log;
 mod outgoing;
@@ -16,6 +18,7 @@ mod redis;
 mod server;
 mod zmq;
 
+pub(crate) use files::Files;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -64,6 +67,28 @@ pub(crate) fn kvdb<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, Py
 pub(crate) fn crypto<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
     let environment = service.get().invocation()?.environment.clone();
     Ok(Bound::new(service.py(), crypto::Crypto(environment))?.into_any())
+}
+
+/// `self.user_config`
+pub(crate) fn user_config<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
+    service
+        .get()
+        .invocation()?
+        .environment
+        .files
+        .load()
+        .config(service.py())
+}
+
+/// `self.static_config`
+pub(crate) fn static_config<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
+    service
+        .get()
+        .invocation()?
+        .environment
+        .files
+        .load()
+        .statics(service.py())
 }
 
 /// `self.server`

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use busbar_model::object::Snapshot;
 use busbar_model::service::ServiceInfo;
 use busbar_model::{Cid, Error, Kind};
-use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment};
+use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment, UserFiles};
 use busbar_runtime::link::frame::Health;
 use busbar_runtime::{Call, Fault, Handler, HubPort, Outcome, ReplyTo};
 use pyo3::prelude::*;
@@ -316,6 +316,11 @@ impl Handler for Host {
 
     fn configure(&self, snapshot: Arc<Snapshot>) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(std::future::ready(self.environment.configure(snapshot)))
+    }
+
+    fn files(&self, files: Arc<UserFiles>) -> BoxFuture<'_, Result<(), Error>> {
+        self.environment.files.store(Arc::new(files.into()));
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn drain(&self) -> BoxFuture<'_, ()> {

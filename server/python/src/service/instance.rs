@@ -409,6 +409,21 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
     }),
     ("server", "The server.", faces::server),
     (
+        "user_config",
+        "What configuration files say: file, section, key.",
+        faces::user_config,
+    ),
+    (
+        "config",
+        "What configuration files say: file, section, key.",
+        faces::user_config,
+    ),
+    (
+        "static_config",
+        "Text of static files: directories, name.",
+        faces::static_config,
+    ),
+    (
         "crypto",
         "Encrypts with the server's key, hashes, and makes secrets.",
         faces::crypto,
@@ -442,9 +457,6 @@ pub(crate) const LATER: &[&str] = &[
     "sso",
     "keysight",
     "audit_pii",
-    "config",
-    "user_config",
-    "static_config",
     "msg",
     "broker_client",
     "worker_store",

@@ -12,7 +12,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, Fault, Outcome, Reply, ServiceHandle};
-use crate::handler::{Commit, DeployError, Deployment};
+use crate::handler::{Commit, DeployError, Deployment, UserFiles};
 use crate::hub_port::HubRequest;
 
 /// Largest frame that is accepted, in bytes. Bodies are limited far below by the channels; a deployment holds all sources.
@@ -117,6 +117,8 @@ pub enum Control {
     },
     /// [`crate::Handler::configure`].
     Configure(Snapshot),
+    /// [`crate::Handler::files`].
+    Files(UserFiles),
     /// [`crate::Handler::drain`].
     Drain,
 }

@@ -102,6 +102,7 @@ async fn run_control(handler: &dyn Handler, control: Control) -> Controlled {
             Controlled::Done
         }
         Control::Configure(snapshot) => done(handler.configure(Arc::new(snapshot)).await),
+        Control::Files(files) => done(handler.files(Arc::new(files)).await),
         Control::Drain => {
             handler.drain().await;
             Controlled::Done

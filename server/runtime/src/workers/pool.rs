@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::call::{Call, Fault, Outcome, ServiceHandle};
-use crate::handler::{BoxFuture, Commit, DeployError, Deployment, Handler, ReplyTo, Source};
+use crate::handler::{BoxFuture, Commit, DeployError, Deployment, Handler, ReplyTo, Source, UserFiles};
 use crate::hub_port::HubPort;
 use crate::link::frame::{Control, Controlled};
 use crate::link::hub::WorkerLink;
@@ -83,6 +83,7 @@ pub struct WorkerPool {
 #[derive(Default)]
 pub(super) struct State {
     snapshot: Option<Arc<Snapshot>>,
+    files: Option<Arc<UserFiles>>,
     generation: u64,
     builtin: Vec<String>,
     sources: BTreeMap<String, Source>,
@@ -159,6 +160,12 @@ impl WorkerPool {
         if let Some(snapshot) = &state.snapshot {
             done(
                 link.control(Control::Configure(Snapshot::clone(snapshot)), CONTROL_LIMIT)
+                    .await?,
+            )?;
+        }
+        if let Some(files) = &state.files {
+            done(
+                link.control(Control::Files(UserFiles::clone(files)), CONTROL_LIMIT)
                     .await?,
             )?;
         }
@@ -442,6 +449,17 @@ impl Handler for WorkerPool {
             let mut state = self.state.lock().await;
             state.snapshot = Some(snapshot.clone());
             for answer in self.on_all(|| Control::Configure(Snapshot::clone(&snapshot))).await {
+                done(answer)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn files(&self, files: Arc<UserFiles>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let mut state = self.state.lock().await;
+            state.files = Some(files.clone());
+            for answer in self.on_all(|| Control::Files(UserFiles::clone(&files))).await {
                 done(answer)?;
             }
             Ok(())

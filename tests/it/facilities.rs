@@ -1,0 +1,47 @@
+//! The examples of `docs/facilities.md`.
+
+use crate::{repository, server};
+
+/// The code blocks of a language.
+fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let fence = format!("```{language}\n");
+    text.split(&fence)
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect()
+}
+
+#[test]
+fn examples_run() {
+    let text = std::fs::read_to_string(repository().join("docs/facilities.md")).unwrap();
+    let examples = blocks(&text, "python");
+    assert!(!examples.is_empty());
+    let mut server = server().prepare();
+    for ini in blocks(&text, "ini") {
+        let path = ini.lines().next().unwrap().strip_prefix("# ").unwrap();
+        std::fs::write(server.directory().join(path), ini).unwrap();
+    }
+    for (number, example) in examples.iter().enumerate() {
+        server.deploy(&format!("example{number}.py"), example);
+    }
+    server.start();
+    let mut command = server.command("service");
+    let listed = busbar_testkit::run(command.arg("list").arg(server.directory()).arg("--json"));
+    let listed = listed.expect_code(0).json();
+    let services: Vec<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["name"].as_str().unwrap())
+        .collect();
+    for (number, example) in examples.iter().enumerate() {
+        let module = format!("example{number}.");
+        assert!(services.iter().any(|name| name.starts_with(&module)), "{example}");
+    }
+    for service in services {
+        let answer = server.invoke(service, "").expect(200).text();
+        if service == "example0.host" {
+            assert_eq!(answer, "crm.example.com 6");
+        }
+    }
+}
