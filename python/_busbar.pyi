@@ -9,6 +9,7 @@ from logging import Logger
 from typing import Any, Literal, TypedDict, Unpack, overload
 
 from bunch import Bunch
+from busbar.facilities.commands import CommandsFacade
 from busbar.facilities.time import TimeUtil
 
 _Params = Mapping[str, Any] | None
@@ -95,6 +96,9 @@ class Service:
     @property
     def static_config(self) -> Bunch:
         """Text of static files: `self.static_config.<directory>['<file>']`."""
+    @property
+    def commands(self) -> CommandsFacade:
+        """Commands of the operating system."""
     @property
     def crypto(self) -> Crypto:
         """Encrypts with the server's key, hashes, and makes secrets."""
@@ -203,6 +207,9 @@ class Server:
         """The same as `self.crypto.encrypt`."""
     def decrypt(self, data: Any) -> Any:
         """The same as `self.crypto.decrypt`: text that is not encrypted comes back as it is."""
+
+def run_command(service: Service, command: str, stdin: bytes, timeout: float) -> tuple[bytes, bytes, int | None, int]:
+    """Runs a command in a shell: its output, its error output, its exit code unless it was killed, how much output was dropped."""
 
 class Crypto:
     """Encrypts with the server's key, hashes, and makes secrets. What needs no key works on the class too."""

@@ -7,6 +7,7 @@
 mod bad_input;
 mod builtin_services;
 mod channel_options;
+mod commands;
 mod crypto;
 mod deadlines;
 mod downcase;

@@ -1,10 +1,12 @@
 //! What speaks to the world outside: one folder per protocol, channels and outgoing connections side by side.
 //!
+//! * [`command`] - commands of the operating system
 //! * [`http`] - channels and outgoing connections over HTTP
 //! * [`pickup`] - the directory from which services are deployed
 //! * [`redis`] - a client of Redis
 //! * [`zmq`] - outgoing connections over ZeroMQ
 
+pub mod command;
 pub mod http;
 pub mod pickup;
 pub mod redis;

@@ -6,9 +6,11 @@
 //! * [`redis`] - `self.kvdb`
 //! * [`crypto`] - `self.crypto`
 //! * [`server`] - `self.server`
+//! * [`command`] - what `self.commands` runs
 //! * [`files`] - `self.user_config`, `self.static_config`
 //! * [`log`] - Python's log records
 
+mod command;
 mod crypto;
 mod files;
 mod http;
@@ -39,6 +41,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         module.add_class::<ServiceInput>()?;
         crate::service::register(&module)?;
         module.add_class::<outgoing::Outgoing>()?;
+        command::register(&module)?;
         crypto::register(&module)?;
         http::register(&module)?;
         redis::register(&module)?;

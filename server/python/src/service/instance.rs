@@ -432,8 +432,15 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
 
 /// Attributes that are classes in Python, which take the service: name, documentation, module, class. What needs no speed and no
 /// connection of ours is written there.
-const FACILITIES: &[(&str, &str, &str, &str)] =
-    &[("time", "Dates and times as text.", "busbar.facilities.time", "TimeUtil")];
+const FACILITIES: &[(&str, &str, &str, &str)] = &[
+    ("time", "Dates and times as text.", "busbar.facilities.time", "TimeUtil"),
+    (
+        "commands",
+        "Commands of the operating system.",
+        "busbar.facilities.commands",
+        "CommandsFacade",
+    ),
+];
 
 /// What services of later versions of busbar have. Asking for it says so, rather than that there is no such thing.
 pub(crate) const LATER: &[&str] = &[
@@ -445,7 +452,6 @@ pub(crate) const LATER: &[&str] = &[
     "pubsub",
     "patterns",
     "schedule",
-    "commands",
     "security",
     "email",
     "search",
