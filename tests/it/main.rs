@@ -26,6 +26,7 @@ mod service_api;
 mod service_cli;
 mod soap;
 mod start_stop;
+mod streaming;
 mod tutorial;
 mod user_files;
 mod workers;

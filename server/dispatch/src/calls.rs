@@ -213,12 +213,18 @@ impl Future for Waiting {
             }
             State::Free | State::Done(_) => {}
         }
-        let State::Done(outcome) = std::mem::replace(&mut slot.state, State::Free) else {
+        let State::Done(mut outcome) = std::mem::replace(&mut slot.state, State::Free) else {
             unreachable!("a slot is free only after its outcome was taken")
         };
         slab.free.push(place.index);
         drop(slab);
         self.place = None;
+        if let Outcome::Reply(reply) = &mut outcome
+            && let Some(stream) = &mut reply.stream
+        {
+            let (calls, cid) = (Arc::clone(&self.calls), self.cid);
+            stream.on_abandoned(move || calls.handler.cancel(cid));
+        }
         Poll::Ready(outcome)
     }
 }

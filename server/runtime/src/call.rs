@@ -7,6 +7,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::stream::ReplyStream;
+
 /// Number of one service of one generation. The hub hands them out when it commits a deployment and never reuses one, so a call
 /// that carries it runs exactly the code that the hub's table showed when it was routed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ pub struct Call {
 }
 
 /// What came of a call.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Outcome {
     /// The service answered.
     Reply(Reply),
@@ -38,7 +40,7 @@ pub enum Outcome {
 }
 
 /// A service's answer, serialised.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Reply {
     /// HTTP status, 100-599.
     pub status: u16,
@@ -46,8 +48,10 @@ pub struct Reply {
     pub content_type: String,
     /// Further headers that the service set, in order.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body, or nothing if it comes piece by piece.
     pub body: Bytes,
+    /// The body, piece by piece.
+    pub stream: Option<Box<ReplyStream>>,
 }
 
 /// A call that failed.

@@ -7,6 +7,7 @@
 //! * [`inbound`] - the seam between channels and the dispatcher
 //! * [`hub_port`] - the seam through which a worker reaches what lives in the hub
 //! * [`link`] - frames between the hub and a worker process
+//! * [`stream`] - answers that come piece by piece
 //! * [`task`] - named tasks
 //! * [`workers`] - worker processes, behind the `Handler` seam
 
@@ -17,6 +18,7 @@ pub mod handler;
 pub mod hub_port;
 pub mod inbound;
 pub mod link;
+pub mod stream;
 pub mod task;
 pub mod workers;
 

@@ -38,6 +38,7 @@ impl Handler for Echo {
             content_type: "text/x".into(),
             headers,
             body,
+            stream: None,
         }));
     }
 

@@ -9,6 +9,7 @@ use busbar_model::{ChannelType, Cid, Error, Kind};
 use busbar_runtime::call::{ChannelFields, Outcome, RequestFields};
 use busbar_runtime::handler::{BoxFuture, Source};
 use busbar_runtime::inbound::{Dispatch, Inbound, builtin};
+use busbar_runtime::stream::ReplyStream;
 use busbar_runtime::{Fault, HeadBuilder};
 use busbar_store::StoredFailure;
 use bytes::Bytes;
@@ -16,6 +17,9 @@ use serde_json::json;
 use tracing::warn;
 
 use crate::control::{Deployed, Deployments, Failure, Invoke, Invoked, Payload, ServiceEntry, Services};
+
+/// Bytes of an answer that comes piece by piece at most.
+const MAX_COLLECTED: usize = 64 << 20;
 
 /// The services of this process.
 pub struct Running {
@@ -74,14 +78,18 @@ impl Running {
             })
             .await;
         Ok(match outcome {
-            Outcome::Reply(reply) => {
+            Outcome::Reply(mut reply) => {
+                let body = match reply.stream.take() {
+                    None => reply.body,
+                    Some(stream) => collect(*stream).await?,
+                };
                 let content_type =
                     Some(("Content-Type".to_owned(), reply.content_type)).filter(|(_, value)| !value.is_empty());
                 Invoked {
                     cid: cid.to_string(),
                     status: reply.status,
                     headers: content_type.into_iter().chain(reply.headers).collect(),
-                    body: Payload(reply.body.to_vec()),
+                    body: Payload(body.to_vec()),
                 }
             }
             Outcome::Fault(Fault {
@@ -143,6 +151,24 @@ impl Running {
             services: services.into_iter().map(|it| it.name).collect(),
         }
     }
+}
+
+/// An answer that comes piece by piece, as a whole.
+async fn collect(mut stream: ReplyStream) -> Result<Bytes, Error> {
+    let mut whole = Vec::new();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|error| {
+            Error::new(Kind::Service, "the answer of the service broke off")
+                .with_hint("see the log for why")
+                .with_source(error)
+        })?;
+        if whole.len() + piece.len() > MAX_COLLECTED {
+            let message = format!("the answer of the service is larger than {} MB", MAX_COLLECTED >> 20);
+            return Err(Error::new(Kind::TooLarge, message));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.into())
 }
 
 impl Services for Running {

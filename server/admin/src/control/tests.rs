@@ -346,6 +346,7 @@ impl Dispatch for Echo {
                 content_type: "text/plain".into(),
                 headers: vec![("X".into(), "y".into())],
                 body: body.to_vec().into(),
+                stream: None,
             }),
         };
         self.0.lock().unwrap().push(request);

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 
 use busbar_runtime::Head;
 
+use crate::http::respond::Content;
+
 /// What one entry takes besides its body: an estimate of the headers and the tables.
 const OVERHEAD: usize = 512;
 /// One answer may take this part of the whole room.
@@ -81,8 +83,8 @@ impl ResponseCache {
         Some(response)
     }
 
-    fn put(&self, key: Key, response: &Response<Bytes>, until: Option<Instant>) {
-        let size = response.body().len() + OVERHEAD;
+    fn put<T>(&self, key: Key, response: &Response<T>, body: &Bytes, until: Option<Instant>) {
+        let size = body.len() + OVERHEAD;
         if size > self.max_bytes / LARGEST {
             return;
         }
@@ -100,7 +102,7 @@ impl ResponseCache {
         let entry = Entry {
             status: response.status(),
             headers: response.headers().clone(),
-            body: response.body().clone(),
+            body: body.clone(),
             until,
             used: kept.uses,
         };
@@ -159,11 +161,14 @@ impl ChannelCache {
         self.cache.get(key, Instant::now())
     }
 
-    /// Keeps an answer; errors and what sets cookies are not for others.
-    pub(crate) fn put(&self, key: Key, response: &Response<Bytes>) {
-        if response.status().is_success() && !response.headers().contains_key(header::SET_COOKIE) {
+    /// Keeps an answer; errors and what sets cookies are not for others, and what comes piece by piece is not there yet.
+    pub(crate) fn put(&self, key: Key, response: &Response<Content>) {
+        if let Content::Whole(body) = response.body()
+            && response.status().is_success()
+            && !response.headers().contains_key(header::SET_COOKIE)
+        {
             let until = self.expiry.map(|expiry| Instant::now() + expiry);
-            self.cache.put(key, response, until);
+            self.cache.put(key, response, body, until);
         }
     }
 }
@@ -172,8 +177,8 @@ impl ChannelCache {
 mod tests {
     use super::*;
 
-    fn response(body: &'static str) -> Response<Bytes> {
-        Response::new(Bytes::from_static(body.as_bytes()))
+    fn put(cache: &ResponseCache, key: Key, body: &'static str, until: Option<Instant>) {
+        cache.put(key, &Response::new(()), &Bytes::from_static(body.as_bytes()), until);
     }
 
     fn key(number: u8) -> Key {
@@ -185,18 +190,18 @@ mod tests {
         let cache = ResponseCache::new(LARGEST * (OVERHEAD + 1));
         let now = Instant::now();
         for number in 0..LARGEST as u8 {
-            cache.put(key(number), &response("x"), None);
+            put(&cache, key(number), "x", None);
         }
         assert!(cache.get(key(0), now).is_some());
-        cache.put(key(100), &response("y"), None);
+        put(&cache, key(100), "y", None);
         assert!(cache.get(key(0), now).is_some() && cache.get(key(1), now).is_none());
         assert_eq!(cache.get(key(100), now).unwrap().body(), "y");
         // larger than one may be
-        cache.put(key(101), &response("xx"), None);
+        put(&cache, key(101), "xx", None);
         assert!(cache.get(key(101), now).is_none());
         // the same again takes no more room
         for _ in 0..100 {
-            cache.put(key(100), &response("z"), None);
+            put(&cache, key(100), "z", None);
         }
         let kept = cache.kept.lock().unwrap();
         assert_eq!(
@@ -209,7 +214,7 @@ mod tests {
     fn answers_expire() {
         let cache = ResponseCache::new(1 << 20);
         let now = Instant::now();
-        cache.put(key(1), &response("x"), Some(now + Duration::from_secs(1)));
+        put(&cache, key(1), "x", Some(now + Duration::from_secs(1)));
         assert!(cache.get(key(1), now).is_some());
         assert!(cache.get(key(1), now + Duration::from_secs(1)).is_none());
         assert_eq!(cache.kept.lock().unwrap().bytes, 0);

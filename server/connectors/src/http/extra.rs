@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Response;
 use http::header::{self, HeaderValue};
 
@@ -16,6 +15,7 @@ use crate::http::cache::{ChannelCache, ResponseCache};
 use crate::http::coding;
 use crate::http::config::{CacheType, ChannelHttp, ContentEncoding};
 use crate::http::cors::CorsRules;
+use crate::http::respond::Content;
 
 /// What channels share.
 pub(crate) struct Shared {
@@ -62,23 +62,26 @@ impl Extra {
     }
 
     /// What is done to every answer of the channel, last.
-    pub(crate) async fn finish(&self, cid: Cid, head: &Head<'_>, response: Response<Bytes>) -> Response<Bytes> {
+    pub(crate) async fn finish(&self, cid: Cid, head: &Head<'_>, response: Response<Content>) -> Response<Content> {
         if let Some(audit) = &self.audit {
             audit.sent(cid, head, &response);
         }
-        let (mut parts, mut body) = response.into_parts();
+        let (mut parts, mut content) = response.into_parts();
         let header = |name: &str| head.headers().find(|(other, _)| *other == name).map(|(_, value)| value);
-        if self.gzip {
+        // pieces are sent as they come
+        if let Content::Whole(body) = &mut content
+            && self.gzip
+        {
             parts
                 .headers
                 .append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
             if header("accept-encoding").is_some_and(coding::accepts_gzip) {
-                body = coding::gzipped(body, &mut parts.headers).await;
+                *body = coding::gzipped(std::mem::take(body), &mut parts.headers).await;
             }
         }
         if let Some(cors) = &self.cors {
             cors.allow(header("origin"), &mut parts.headers);
         }
-        Response::from_parts(parts, body)
+        Response::from_parts(parts, content)
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -19,13 +19,14 @@ use percent_encoding::percent_decode_str;
 use busbar_model::{Cid, DataFormat};
 use busbar_runtime::call::RequestFields;
 use busbar_runtime::inbound::{Dispatch, Gate, Inbound};
+use busbar_runtime::stream::Broken;
 use busbar_runtime::{Fault, Head, HeadBuilder};
 
 use crate::http::body::{self, BodyError, BodyLimits};
 use crate::http::coding::Coding;
 use crate::http::config::METHODS;
 use crate::http::cors;
-use crate::http::respond::{self, Style};
+use crate::http::respond::{self, Content, Style};
 use crate::http::routes::{Found, Route, Routes};
 use crate::http::settings::Network;
 use crate::http::soap;
@@ -102,7 +103,7 @@ impl Client {
                 Ok(bytes) => (Box::pin(self.run(admitted, cid, bytes)).await, true),
                 Err(error) => (Box::pin(admitted.refuse(&body_fault(&error), cid)).await, false),
             },
-            Err(response) => (*response, self.let_go(&mut body, expects).await),
+            Err(response) => (response.map(Content::Whole), self.let_go(&mut body, expects).await),
         };
         if !is_read && !is_http2 {
             self.connection.lingers.store(true, Ordering::Relaxed);
@@ -120,24 +121,27 @@ impl Client {
         });
         if is_head {
             // the length that a GET would have had, and nothing of it
-            if !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-                let length = HeaderValue::from(response.body().len());
+            if let Content::Whole(body) = response.body()
+                && !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            {
+                let length = HeaderValue::from(body.len());
                 response.headers_mut().insert(header::CONTENT_LENGTH, length);
             }
-            *response.body_mut() = Bytes::new();
+            *response.body_mut() = Content::Whole(Bytes::new());
         }
         if let Some(started) = started {
             let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
             tracing::debug!(%cid, status = response.status().as_u16(), size_bytes = response.body().len(), duration_ms, "answered");
         }
-        Ok(response.map(|data| Answer {
-            data,
+        Ok(response.map(|content| Answer {
+            content,
+            cid,
             _in_flight: in_flight,
         }))
     }
 
     /// Runs a request that has been read, with all that its channel has.
-    async fn run(&self, admitted: Admitted, cid: Cid, mut body: Bytes) -> Response<Bytes> {
+    async fn run(&self, admitted: Admitted, cid: Cid, mut body: Bytes) -> Response<Content> {
         if let Some(coding) = admitted.coding {
             match coding.inflate(body, self.front.limits.max).await {
                 Ok(inflated) => body = inflated,
@@ -157,7 +161,7 @@ impl Client {
             Some(cache) => {
                 let key = cache.key(&facts, &body);
                 match cache.get(key) {
-                    Some(response) => response,
+                    Some(response) => response.map(Content::Whole),
                     None => {
                         let response = self.call(&route, cid, head, body).await;
                         cache.put(key, &response);
@@ -170,11 +174,11 @@ impl Client {
     }
 
     /// Has a service answer a request.
-    async fn call(&self, route: &Route, cid: Cid, head: Bytes, body: Bytes) -> Response<Bytes> {
+    async fn call(&self, route: &Route, cid: Cid, head: Bytes, body: Bytes) -> Response<Content> {
         if let Some(version) = route.style.soap
             && let Err((status, fault)) = soap::check(version, &body, cid)
         {
-            return respond::soap_fault(version, status, fault, &route.style);
+            return respond::soap_fault(version, status, fault, &route.style).map(Content::Whole);
         }
         let request = Inbound {
             cid,
@@ -306,8 +310,8 @@ impl Admitted {
     }
 
     /// Answers without calling the service.
-    async fn refuse(&self, fault: &Fault, cid: Cid) -> Response<Bytes> {
-        let response = respond::fault(fault, &self.route.style, cid);
+    async fn refuse(&self, fault: &Fault, cid: Cid) -> Response<Content> {
+        let response = respond::fault(fault, &self.route.style, cid).map(Content::Whole);
         match (&self.route.extra, Head::unpack(&self.head)) {
             (Some(extra), Some(facts)) => extra.finish(cid, &facts, response).await,
             _ => response,
@@ -364,29 +368,42 @@ fn log_start(parts: &Parts, admitted: &Result<Admitted, Box<Response<Bytes>>>, c
     tracing::debug!(%cid, method = %parts.method, path = parts.uri.path(), channel, remote, "received a request");
 }
 
-/// A response's body, all there. Lives until hyper has taken the last of it.
+/// A response's body. Lives until hyper has taken the last of it.
 pub(crate) struct Answer {
-    data: Bytes,
+    content: Content,
+    cid: Cid,
     _in_flight: InFlight,
 }
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Broken;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.data.is_empty() {
-            return Poll::Ready(None);
-        }
-        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))))
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = &mut *self;
+        Poll::Ready(match &mut this.content {
+            Content::Whole(data) if data.is_empty() => None,
+            Content::Whole(data) => Some(Ok(Frame::data(std::mem::take(data)))),
+            Content::Stream(stream) => match ready!(stream.poll_next(cx)) {
+                Some(Err(error)) => {
+                    // the one way left to tell the client
+                    tracing::warn!(cid = %this.cid, "an answer broke off, its connection is closed");
+                    Some(Err(error))
+                }
+                piece => piece.map(|piece| piece.map(Frame::data)),
+            },
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.data.is_empty()
+        matches!(&self.content, Content::Whole(data) if data.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.len() as u64)
+        match &self.content {
+            Content::Whole(data) => SizeHint::with_exact(data.len() as u64),
+            Content::Stream(_) => SizeHint::default(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use http::{Response, StatusCode};
 use serde_json::Value;
 
 use busbar_model::{Cid, DataFormat, Error, Kind, SoapVersion};
+use busbar_runtime::stream::ReplyStream;
 use busbar_runtime::{Fault, Outcome, Reply};
 
 use crate::http::settings::HttpConfig;
@@ -93,6 +94,16 @@ impl Default for Styles {
     }
 }
 
+impl Content {
+    /// How much there is of it now.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Whole(body) => body.len(),
+            Self::Stream(_) => 0,
+        }
+    }
+}
+
 impl Style {
     /// How callers are spoken to that have reached no channel.
     pub(crate) fn json() -> Self {
@@ -106,21 +117,30 @@ impl Style {
 }
 
 /// Writes an outcome for the callers of a channel.
-pub(crate) fn outcome(outcome: Outcome, style: &Style, cid: Cid) -> Response<Bytes> {
+pub(crate) fn outcome(outcome: Outcome, style: &Style, cid: Cid) -> Response<Content> {
     match outcome {
         Outcome::Reply(reply) => self::reply(reply, style, cid),
-        Outcome::Fault(fault) => self::fault(&fault, style, cid),
+        Outcome::Fault(fault) => self::fault(&fault, style, cid).map(Content::Whole),
     }
 }
 
-fn reply(reply: Reply, style: &Style, cid: Cid) -> Response<Bytes> {
+/// A response's body.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// All of it.
+    Whole(Bytes),
+    /// What comes of it, piece by piece.
+    Stream(Box<ReplyStream>),
+}
+
+fn reply(mut reply: Reply, style: &Style, cid: Cid) -> Response<Content> {
     // 1xx is no response, and beyond 999 is no status
     let Some(status) = StatusCode::from_u16(reply.status)
         .ok()
         .filter(|status| status.as_u16() >= 200)
     else {
         tracing::error!(%cid, status = reply.status, "a service set status {}, which cannot be sent", reply.status);
-        return fault(&Fault::new(500, "Internal server error"), style, cid);
+        return fault(&Fault::new(500, "Internal server error"), style, cid).map(Content::Whole);
     };
     let content_type = if reply.content_type.is_empty() {
         Ok(style.content_type.clone())
@@ -129,11 +149,12 @@ fn reply(reply: Reply, style: &Style, cid: Cid) -> Response<Bytes> {
     };
     let Ok(content_type) = content_type else {
         tracing::error!(%cid, "a service set a content type that cannot be sent: {:?}", reply.content_type);
-        return fault(&Fault::new(500, "Internal server error"), style, cid);
+        return fault(&Fault::new(500, "Internal server error"), style, cid).map(Content::Whole);
     };
-    let body = match style.soap {
-        Some(version) if style.enveloped => soap::enveloped(version, reply.body),
-        _ => reply.body,
+    let body = match (reply.stream.take(), style.soap) {
+        (Some(stream), _) => Content::Stream(stream),
+        (None, Some(version)) if style.enveloped => Content::Whole(soap::enveloped(version, reply.body)),
+        (None, _) => Content::Whole(reply.body),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -272,7 +293,11 @@ mod tests {
     }
 
     /// A response as text: status, headers as they will be sent, body.
-    fn show(response: Response<Bytes>) -> String {
+    fn show(response: Response<Content>) -> String {
+        let response = response.map(|content| match content {
+            Content::Whole(body) => body,
+            Content::Stream(_) => panic!("a whole body was expected"),
+        });
         let mut text = format!("{}\n", response.status().as_u16());
         for (name, value) in response.headers() {
             text += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
@@ -385,6 +410,7 @@ mod tests {
             content_type: content_type.to_owned(),
             headers,
             body: Bytes::from_static(b"x"),
+            stream: None,
         };
         show(outcome(
             Outcome::Reply(reply),

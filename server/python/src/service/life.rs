@@ -13,7 +13,8 @@ use crate::errors;
 use crate::service::class::ServiceClass;
 use crate::service::instance::{self, Service};
 use crate::service::invocation::{Invocation, Source};
-use crate::service::write;
+use crate::service::response::Answer;
+use crate::service::{stream, write};
 
 /// How an invocation went that raised nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +113,12 @@ fn call_quietly(
     }
 }
 
-fn reply(py: Python<'_>, invocation: &Invocation, service: &Bound<'_, Service>, ending: Ending) -> PyResult<Reply> {
+fn reply(
+    py: Python<'_>,
+    invocation: &Arc<Invocation>,
+    service: &Bound<'_, Service>,
+    ending: Ending,
+) -> PyResult<Reply> {
     match ending {
         Ending::Handled => {}
         Ending::NotAccepted => {
@@ -132,7 +138,20 @@ fn reply(py: Python<'_>, invocation: &Invocation, service: &Bound<'_, Service>, 
         }
     }
     let response = service.get().response(py)?.get();
-    let mut body = write::body(py, invocation, response.answer(py)?)?;
+    let answer = response.answer(py)?;
+    if let Answer::Free(payload) = &answer
+        && stream::is_stream(payload)?
+    {
+        let (status, content_type, _) = response.chosen();
+        let reply = Reply {
+            status,
+            content_type,
+            headers: response.header_pairs(py)?,
+            ..Reply::default()
+        };
+        return stream::begin(invocation, payload, reply);
+    }
+    let mut body = write::body(py, invocation, answer)?;
     let mut headers = response.header_pairs(py)?;
     let (status, content_type, encoding) = response.chosen();
     if encoding == "gzip" {
@@ -144,6 +163,7 @@ fn reply(py: Python<'_>, invocation: &Invocation, service: &Bound<'_, Service>, 
         content_type,
         headers,
         body,
+        stream: None,
     })
 }
 

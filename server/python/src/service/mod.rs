@@ -7,7 +7,7 @@
 //! * [`life`] - hooks, `handle()` and the answer
 //! * [`invoke`] - services that call services
 //! * [`request`], [`params`], [`wsgi`], [`channel`] - what came in
-//! * [`response`], [`payload`], [`write`] - what goes out
+//! * [`response`], [`payload`], [`write`], [`stream`] - what goes out
 //! * [`slot`] - places for Python objects
 
 mod channel;
@@ -22,6 +22,7 @@ mod payload;
 mod request;
 mod response;
 mod slot;
+mod stream;
 mod write;
 mod wsgi;
 

@@ -11,6 +11,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString
 use crate::service::invocation::Invocation;
 use crate::service::payload::SimpleIOPayload;
 use crate::service::slot::{Made, Slot};
+use crate::service::stream::is_stream;
 use crate::service::write;
 use crate::sync::lock;
 
@@ -322,6 +323,7 @@ fn bypasses_declaration(value: &Bound<'_, PyAny>) -> PyResult<bool> {
         || value.is_instance_of::<PyList>()
         || value.is_instance_of::<PyInt>()
         || value.is_instance_of::<PyFloat>()
+        || is_stream(value)?
     {
         return Ok(true);
     }

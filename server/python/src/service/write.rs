@@ -105,7 +105,7 @@ fn free(py: Python<'_>, invocation: &Invocation, value: &Bound<'_, PyAny>) -> Py
     json::write(value).map(Bytes::from)
 }
 
-fn bytes_of(value: &Bound<'_, PyAny>) -> PyResult<Option<Bytes>> {
+pub(crate) fn bytes_of(value: &Bound<'_, PyAny>) -> PyResult<Option<Bytes>> {
     if let Ok(text) = value.cast::<PyString>() {
         return Ok(Some(Bytes::copy_from_slice(text.to_str()?.as_bytes())));
     }

@@ -62,7 +62,11 @@ pub struct CurrentCall {
     pub deadline: Instant,
 }
 
+/// What a call goes on with once its answer has been handed over.
+type FollowUp = Box<dyn FnOnce(Python<'_>)>;
+
 thread_local! {
+    static FOLLOW_UP: Cell<Option<FollowUp>> = const { Cell::new(None) };
     static CURRENT: Cell<Option<CurrentCall>> = const { Cell::new(None) };
     static MEMBER: RefCell<Option<Member>> = const { RefCell::new(None) };
 }
@@ -77,6 +81,12 @@ struct Member {
 /// The call that this thread runs; `None` on threads that services started themselves, and while modules are imported.
 pub fn current() -> Option<CurrentCall> {
     CURRENT.get()
+}
+
+/// Lets the call that this thread runs go on once its answer has been handed over. Nobody waits for that any more, so its deadline no longer
+/// counts; it can still be cancelled.
+pub(crate) fn follow_up(work: impl FnOnce(Python<'_>) + 'static) {
+    FOLLOW_UP.set(Some(Box::new(work)));
 }
 
 /// Does blocking work with the interpreter detached and this thread's turn given up, then takes the turn back.

@@ -6,18 +6,21 @@ use std::time::{Duration, Instant};
 
 use busbar_model::{Error, Kind};
 use busbar_runtime::handler::ReplyTo;
-use busbar_runtime::{Fault, Outcome};
+use busbar_runtime::{Call, Fault, Outcome};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::sync::lock;
 use crate::turn::scheduler::{Next, Turns, Wake, expired};
 use crate::turn::slot::{Running, Slot, What};
-use crate::turn::{CURRENT, CurrentCall, Job, MEMBER, Member};
+use crate::turn::{CURRENT, CurrentCall, FOLLOW_UP, FollowUp, Job, MEMBER, Member, Work};
 
 /// Replies that are kept back at most before they are flushed although more calls wait. Few enough for the hub to have something to do
 /// while the worker runs the next calls.
 const FLUSH_EVERY: u32 = 16;
+
+/// How far off the deadline of a call is that has none any more: ten years.
+const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Stack of threads that import: the compiler recurses deeply into sources that are nested deeply.
 const OWN_STACK: usize = 16 << 20;
@@ -76,6 +79,7 @@ fn idle(turns: &Arc<Turns>, slot: &Arc<Slot>, wake: Wake) -> bool {
 /// Runs one call and answers it. True if the answer may have been kept back.
 fn run(py: Python<'_>, slot: &Slot, job: Job) -> bool {
     let Job { call, work, reply } = job;
+    FOLLOW_UP.set(None);
     let outcome = if call.deadline <= Instant::now() {
         // nobody listens any more
         Outcome::Fault(expired())
@@ -93,6 +97,13 @@ fn run(py: Python<'_>, slot: &Slot, job: Job) -> bool {
             call.deadline,
         );
         let result = catch_unwind(AssertUnwindSafe(|| work.run(py, &call)));
+        let result = match (result, FOLLOW_UP.take()) {
+            (Ok(outcome), Some(follow_up)) if !is_cancelled(slot) => {
+                go_on(py, slot, &call, &*work, (reply, outcome), follow_up);
+                return false;
+            }
+            (result, _) => result,
+        };
         let cancelled = end(py, slot);
         CURRENT.set(None);
         match result {
@@ -116,6 +127,49 @@ fn run(py: Python<'_>, slot: &Slot, job: Job) -> bool {
             false
         }
     }
+}
+
+/// Hands the answer over, and lets the call go on.
+fn go_on(
+    py: Python<'_>,
+    slot: &Slot,
+    call: &Call,
+    work: &dyn Work,
+    (reply, outcome): (ReplyTo, Outcome),
+    follow_up: FollowUp,
+) {
+    let limit = Instant::now() + NO_LIMIT;
+    if let Some(running) = lock(&slot.running).as_mut() {
+        running.limit = limit;
+    }
+    CURRENT.set(Some(CurrentCall {
+        cid: call.cid,
+        deadline: limit,
+    }));
+    py.detach(|| {
+        slot.flush();
+        match reply {
+            ReplyTo::Sink { sink, id } => {
+                sink.reply(id, outcome);
+                sink.flush();
+            }
+            reply => reply.send(outcome),
+        }
+    });
+    let result = catch_unwind(AssertUnwindSafe(|| follow_up(py)));
+    end(py, slot);
+    CURRENT.set(None);
+    if let Err(panic) = result {
+        let message = panic_message(&*panic);
+        tracing::error!(cid = %call.cid, service = work.name(), "a call of `{}` panicked: {message}", work.name());
+    }
+}
+
+/// Whether what runs has been cancelled.
+fn is_cancelled(slot: &Slot) -> bool {
+    lock(&slot.running)
+        .as_ref()
+        .is_none_or(|running| running.cancelled.is_some())
 }
 
 fn begin(slot: &Slot, what: What, limit: Instant) {

@@ -61,6 +61,13 @@ pub enum ToWorker {
         /// What came of it.
         result: Result<Bytes, WireError>,
     },
+    /// So many pieces of a stream have been taken: there is room for as many.
+    Credit {
+        /// Number of the call.
+        id: u64,
+        /// How many.
+        pieces: u32,
+    },
 }
 
 /// A frame that a worker sends.
@@ -74,6 +81,27 @@ pub enum ToHub {
         id: u64,
         /// What came of it.
         outcome: Outcome,
+    },
+    /// Answer to [`ToWorker::Call`] whose body comes piece by piece.
+    Stream {
+        /// Its number.
+        id: u64,
+        /// All but the body.
+        reply: Reply,
+    },
+    /// A piece of such a body.
+    Piece {
+        /// Number of the call.
+        id: u64,
+        /// The piece.
+        data: Bytes,
+    },
+    /// Such a body is at its end.
+    End {
+        /// Number of the call.
+        id: u64,
+        /// There was nothing to come after the last piece; otherwise it broke off.
+        is_whole: bool,
     },
     /// Answer to [`ToWorker::Control`].
     Controlled {
@@ -144,12 +172,16 @@ mod kind {
     pub const PING: u8 = 4;
     pub const ANSWER: u8 = 5;
     pub const ANSWER_ERROR: u8 = 6;
+    pub const CREDIT: u8 = 7;
     pub const HELLO: u8 = 33;
     pub const REPLY: u8 = 34;
     pub const FAULT: u8 = 35;
     pub const CONTROLLED: u8 = 36;
     pub const PONG: u8 = 37;
     pub const REQUEST: u8 = 38;
+    pub const STREAM: u8 = 39;
+    pub const PIECE: u8 = 40;
+    pub const END: u8 = 41;
 }
 
 /// Writes one frame: reserves its length, lets `payload` write, fills the length in.
@@ -186,25 +218,53 @@ pub fn pack_call(buffer: &mut BytesMut, id: u64, call: &Call) {
     });
 }
 
-/// Packs the outcome of a call.
+/// Packs the outcome of a call. Of a body that comes piece by piece the pieces are left to the caller.
 pub fn pack_outcome(buffer: &mut BytesMut, id: u64, outcome: &Outcome) {
     match outcome {
-        Outcome::Reply(reply) => frame(buffer, kind::REPLY, |buffer| {
-            buffer.put_u64_le(id);
-            buffer.put_u16_le(reply.status);
-            put_text(buffer, &reply.content_type);
-            buffer.put_u32_le(reply.headers.len() as u32);
-            for (name, value) in &reply.headers {
-                put_text(buffer, name);
-                put_text(buffer, value);
-            }
-            buffer.put_slice(&reply.body);
-        }),
+        Outcome::Reply(reply) => {
+            let kind = if reply.stream.is_some() {
+                kind::STREAM
+            } else {
+                kind::REPLY
+            };
+            frame(buffer, kind, |buffer| put_reply(buffer, id, reply));
+        }
         Outcome::Fault(fault) => frame(buffer, kind::FAULT, |buffer| {
             buffer.put_u64_le(id);
             put_json(buffer, fault);
         }),
     }
+}
+
+fn put_reply(buffer: &mut BytesMut, id: u64, reply: &Reply) {
+    buffer.put_u64_le(id);
+    buffer.put_u16_le(reply.status);
+    put_text(buffer, &reply.content_type);
+    buffer.put_u32_le(reply.headers.len() as u32);
+    for (name, value) in &reply.headers {
+        put_text(buffer, name);
+        put_text(buffer, value);
+    }
+    buffer.put_slice(&reply.body);
+}
+
+fn take_reply(mut payload: Bytes) -> Result<(u64, Reply), Error> {
+    let id = take_u64(&mut payload)?;
+    let status = take_u16(&mut payload)?;
+    let content_type = take_text(&mut payload)?;
+    let count = take_u32(&mut payload)?;
+    let mut headers = Vec::with_capacity(count.min(64) as usize);
+    for _ in 0..count {
+        headers.push((take_text(&mut payload)?, take_text(&mut payload)?));
+    }
+    let reply = Reply {
+        status,
+        content_type,
+        headers,
+        body: payload,
+        stream: None,
+    };
+    Ok((id, reply))
 }
 
 impl ToWorker {
@@ -225,6 +285,10 @@ impl ToWorker {
             Self::Answer { id, result: Err(error) } => frame(buffer, kind::ANSWER_ERROR, |buffer| {
                 buffer.put_u64_le(*id);
                 put_json(buffer, error);
+            }),
+            Self::Credit { id, pieces } => frame(buffer, kind::CREDIT, |buffer| {
+                buffer.put_u64_le(*id);
+                buffer.put_u32_le(*pieces);
             }),
         }
     }
@@ -264,6 +328,10 @@ impl ToWorker {
                 id: take_u64(&mut payload)?,
                 result: Err(json(&payload)?),
             },
+            kind::CREDIT => Self::Credit {
+                id: take_u64(&mut payload)?,
+                pieces: take_u32(&mut payload)?,
+            },
             other => return Err(unknown(other)),
         })
     }
@@ -275,6 +343,15 @@ impl ToHub {
         match self {
             Self::Hello(hello) => frame(buffer, kind::HELLO, |buffer| put_json(buffer, hello)),
             Self::Outcome { id, outcome } => pack_outcome(buffer, *id, outcome),
+            Self::Stream { id, reply } => frame(buffer, kind::STREAM, |buffer| put_reply(buffer, *id, reply)),
+            Self::Piece { id, data } => frame(buffer, kind::PIECE, |buffer| {
+                buffer.put_u64_le(*id);
+                buffer.put_slice(data);
+            }),
+            Self::End { id, is_whole } => frame(buffer, kind::END, |buffer| {
+                buffer.put_u64_le(*id);
+                buffer.put_u8(u8::from(*is_whole));
+            }),
             Self::Controlled { id, result } => frame(buffer, kind::CONTROLLED, |buffer| {
                 buffer.put_u64_le(*id);
                 put_json(buffer, result);
@@ -302,24 +379,24 @@ impl ToHub {
         Ok(match kind {
             kind::HELLO => Self::Hello(json(&payload)?),
             kind::REPLY => {
-                let id = take_u64(&mut payload)?;
-                let status = take_u16(&mut payload)?;
-                let content_type = take_text(&mut payload)?;
-                let count = take_u32(&mut payload)?;
-                let mut headers = Vec::with_capacity(count.min(64) as usize);
-                for _ in 0..count {
-                    headers.push((take_text(&mut payload)?, take_text(&mut payload)?));
-                }
+                let (id, reply) = take_reply(payload)?;
                 Self::Outcome {
                     id,
-                    outcome: Outcome::Reply(Reply {
-                        status,
-                        content_type,
-                        headers,
-                        body: payload,
-                    }),
+                    outcome: Outcome::Reply(reply),
                 }
             }
+            kind::STREAM => {
+                let (id, reply) = take_reply(payload)?;
+                Self::Stream { id, reply }
+            }
+            kind::PIECE => Self::Piece {
+                id: take_u64(&mut payload)?,
+                data: payload,
+            },
+            kind::END => Self::End {
+                id: take_u64(&mut payload)?,
+                is_whole: payload.first() == Some(&1),
+            },
             kind::FAULT => {
                 let id = take_u64(&mut payload)?;
                 Self::Outcome {
@@ -441,6 +518,7 @@ fn unknown(kind: u8) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::ReplyStream;
 
     #[test]
     fn calls_and_outcomes_read_back() {
@@ -472,8 +550,10 @@ mod tests {
             content_type: "text/css".into(),
             headers: vec![("A".into(), "b".into())],
             body: Bytes::from_static(b"x"),
+            stream: None,
         };
-        pack_outcome(&mut buffer, 1, &Outcome::Reply(reply.clone()));
+        let mut outcome = Outcome::Reply(reply);
+        pack_outcome(&mut buffer, 1, &outcome);
         pack_outcome(
             &mut buffer,
             2,
@@ -488,7 +568,12 @@ mod tests {
         };
         assert_eq!(
             (read.status, read.content_type, read.headers, read.body),
-            (201, reply.content_type, reply.headers, reply.body)
+            (
+                201,
+                "text/css".to_owned(),
+                vec![("A".to_owned(), "b".to_owned())],
+                Bytes::from_static(b"x")
+            )
         );
         let Some(ToHub::Outcome {
             id: 2,
@@ -498,7 +583,32 @@ mod tests {
             panic!()
         };
         assert_eq!(fault, Fault::new(400, "no").with_header("B", "c"));
+        if let Outcome::Reply(reply) = &mut outcome {
+            reply.stream = Some(Box::new(ReplyStream::new().1));
+        }
+        pack_outcome(&mut buffer, 3, &outcome);
+        for frame in [
+            ToHub::Piece {
+                id: 3,
+                data: Bytes::from_static(b"p"),
+            },
+            ToHub::End { id: 3, is_whole: true },
+        ] {
+            frame.pack(&mut buffer);
+        }
+        let read = [(); 3].map(|()| next_for_hub(&mut buffer).unwrap().unwrap());
+        assert!(matches!(
+            read,
+            [
+                ToHub::Stream { id: 3, .. },
+                ToHub::Piece { id: 3, .. },
+                ToHub::End { id: 3, is_whole: true }
+            ]
+        ));
         assert!(buffer.is_empty());
+        ToWorker::Credit { id: 3, pieces: 4 }.pack(&mut buffer);
+        let read = next_for_worker(&mut buffer).unwrap();
+        assert!(matches!(read, Some(ToWorker::Credit { id: 3, pieces: 4 })));
     }
 
     #[test]

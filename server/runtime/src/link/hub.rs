@@ -13,10 +13,11 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::call::{Call, Fault, Outcome};
+use crate::call::{Call, Fault, Outcome, Reply};
 use crate::handler::ReplyTo;
 use crate::hub_port::HubPort;
 use crate::link::frame::{Control, Controlled, Health, Hello, ToHub, ToWorker, next_for_hub, pack_call};
+use crate::stream::{Refused, ReplyStream, StreamSender};
 use crate::task::{self, TaskKind};
 
 const READ_SIZE: usize = 64 << 10;
@@ -38,6 +39,8 @@ pub struct WorkerLink {
 struct Pending {
     cid: Cid,
     reply: Option<ReplyTo>,
+    /// Where the pieces of its answer go, once the answer has begun.
+    stream: Option<StreamSender>,
 }
 
 /// What the worker said last.
@@ -94,6 +97,7 @@ impl WorkerLink {
             calls.insert(Pending {
                 cid: call.cid,
                 reply: Some(reply),
+                stream: None,
             })
         };
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -237,6 +241,29 @@ impl WorkerLink {
                     }
                 }
             }
+            ToHub::Stream { id, reply } => self.begin_stream(id, reply),
+            ToHub::Piece { id, data } => {
+                let calls = lock(&self.calls);
+                let stream = calls.get(id as usize).and_then(|pending| pending.stream.clone());
+                drop(calls);
+                // without a stream: nobody reads it any more, and its worker is about to hear of it
+                if stream.is_some_and(|stream| stream.push(data) == Err(Refused::Full)) {
+                    tracing::error!("a worker sent more pieces of an answer than there is room for");
+                    self.close();
+                }
+            }
+            ToHub::End { id, is_whole } => {
+                let pending = lock(&self.calls).try_remove(id as usize);
+                if let Some(pending) = pending {
+                    self.in_flight.fetch_sub(1, Ordering::Relaxed);
+                    events.room();
+                    if let Some(stream) = pending.stream
+                        && is_whole
+                    {
+                        stream.push_end();
+                    }
+                }
+            }
             ToHub::Controlled { id, result } => {
                 if let Some(waiting) = lock(&self.controls).remove(&id) {
                     // an error here says that whoever asked has given up
@@ -261,6 +288,34 @@ impl WorkerLink {
                 });
             }
         }
+    }
+
+    /// Passes on an answer whose body comes piece by piece.
+    fn begin_stream(self: &Arc<Self>, id: u64, mut reply: Reply) {
+        let mut calls = lock(&self.calls);
+        // without one: the call was cancelled, and its worker is about to hear of it
+        let Some(pending) = calls.get_mut(id as usize) else {
+            return;
+        };
+        let Some(waiting) = pending.reply.take() else { return };
+        let cid = pending.cid;
+        let (sender, mut stream) = ReplyStream::new();
+        let link = Arc::downgrade(self);
+        stream.on_taken(move |pieces| {
+            let Some(link) = link.upgrade() else { return };
+            let calls = lock(&link.calls);
+            // once the call is over its number is another call's. Sent under the lock: before that call is.
+            if calls.get(id as usize).is_some_and(|pending| pending.cid == cid) {
+                link.send(&ToWorker::Credit {
+                    id,
+                    pieces: pieces as u32,
+                });
+            }
+        });
+        pending.stream = Some(sender);
+        drop(calls);
+        reply.stream = Some(Box::new(stream));
+        waiting.send(Outcome::Reply(reply));
     }
 
     /// Closes the link and answers everything that was in flight: calls with a 502.

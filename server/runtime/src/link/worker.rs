@@ -4,16 +4,18 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use busbar_model::{Error, Kind};
 use bytes::{Bytes, BytesMut};
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
 
-use crate::call::Outcome;
+use crate::call::{Outcome, Reply};
 use crate::handler::{BoxFuture, Handler, ReplySink, ReplyTo};
 use crate::hub_port::{HubPort, HubRequest};
 use crate::link::frame::{Control, Controlled, Health, Hello, ToHub, ToWorker, next_for_worker, pack_outcome};
+use crate::stream::{ReplyStream, WINDOW};
 
 /// Outcomes are kept back at most until this many bytes wait.
 const FLUSH_AT: usize = 64 << 10;
@@ -28,17 +30,25 @@ pub struct HubLink {
     writing: Mutex<()>,
     requests: Mutex<HashMap<u64, oneshot::Sender<Result<Bytes, Error>>>>,
     next_request: AtomicU64,
+    /// Room for pieces of answers, by number of the call.
+    streams: Mutex<HashMap<u64, Arc<Semaphore>>>,
+    /// Passes pieces on.
+    runtime: OnceLock<Handle>,
+    me: Weak<Self>,
 }
 
 impl HubLink {
     /// A link over one end of a socket pair.
     pub fn new(stream: UnixStream) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
             stream,
             out: Mutex::default(),
             writing: Mutex::default(),
             requests: Mutex::default(),
             next_request: AtomicU64::new(1),
+            streams: Mutex::default(),
+            runtime: OnceLock::new(),
+            me: me.clone(),
         })
     }
 
@@ -49,9 +59,11 @@ impl HubLink {
         self: &Arc<Self>,
         hello: Hello,
         handler: Arc<dyn Handler>,
-        runtime: &tokio::runtime::Handle,
+        runtime: &Handle,
         health: impl Fn() -> Health,
     ) -> Result<(), Error> {
+        // before any call that could answer with a stream
+        let _ = self.runtime.set(runtime.clone());
         self.send(&ToHub::Hello(hello));
         let sink: Arc<dyn ReplySink> = self.clone();
         let mut scratch = vec![0; READ_SIZE];
@@ -69,6 +81,11 @@ impl HubLink {
                         });
                     }
                     ToWorker::Ping(number) => self.send(&ToHub::Pong(number, health())),
+                    ToWorker::Credit { id, pieces } => {
+                        if let Some(room) = lock(&self.streams).get(&id) {
+                            room.add_permits(pieces as usize);
+                        }
+                    }
                     ToWorker::Answer { id, result } => {
                         if let Some(waiting) = lock(&self.requests).remove(&id) {
                             // an error here says that the call that asked has ended
@@ -87,6 +104,32 @@ impl HubLink {
     fn send(&self, frame: &ToHub) {
         frame.pack(&mut lock(&self.out));
         self.flush();
+    }
+}
+
+impl HubLink {
+    /// Passes the pieces of an answer on, as the hub has room for them.
+    fn pass_on(&self, id: u64, mut stream: Box<ReplyStream>) {
+        let (Some(link), Some(runtime)) = (self.me.upgrade(), self.runtime.get()) else {
+            return;
+        };
+        let room = Arc::new(Semaphore::new(WINDOW));
+        lock(&self.streams).insert(id, room.clone());
+        runtime.spawn(async move {
+            let mut is_whole = true;
+            while let Some(piece) = stream.next().await {
+                let Ok(data) = piece else {
+                    is_whole = false;
+                    break;
+                };
+                if let Ok(permit) = room.acquire().await {
+                    permit.forget();
+                }
+                link.send(&ToHub::Piece { id, data });
+            }
+            lock(&link.streams).remove(&id);
+            link.send(&ToHub::End { id, is_whole });
+        });
     }
 }
 
@@ -136,9 +179,16 @@ impl ReplySink for HubLink {
     fn reply(&self, id: u64, outcome: Outcome) {
         let mut out = lock(&self.out);
         pack_outcome(&mut out, id, &outcome);
-        if out.len() >= FLUSH_AT {
-            drop(out);
+        let is_full = out.len() >= FLUSH_AT;
+        drop(out);
+        if is_full {
             self.flush();
+        }
+        if let Outcome::Reply(Reply {
+            stream: Some(stream), ..
+        }) = outcome
+        {
+            self.pass_on(id, stream);
         }
     }
 

@@ -6,7 +6,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use http::Response;
 
 use busbar_model::Cid;
@@ -14,6 +13,8 @@ use busbar_model::audit::AuditEntry;
 use busbar_runtime::Head;
 
 pub(crate) use mask::Mask;
+
+use crate::http::respond::Content;
 
 /// Larger bodies are not looked through for secrets, and so not kept.
 const MAX_MASKED: usize = 1 << 20;
@@ -91,7 +92,7 @@ impl Auditor {
     }
 
     /// Notes an answer.
-    pub(crate) fn sent(&self, cid: Cid, head: &Head<'_>, response: &Response<Bytes>) {
+    pub(crate) fn sent(&self, cid: Cid, head: &Head<'_>, response: &Response<Content>) {
         let Some((count, bytes)) = self.rules.sent else { return };
         let headers = response
             .headers()
@@ -106,7 +107,10 @@ impl Auditor {
             status: response.status().as_u16(),
             headers: self.headers(headers),
             size_bytes: response.body().len(),
-            body: self.body(content_type, response.body(), bytes),
+            body: match response.body() {
+                Content::Whole(body) => self.body(content_type, body, bytes),
+                Content::Stream(_) => "(sent piece by piece)".to_owned(),
+            },
             ..self.entry(cid, head)
         };
         self.keep(entry, count);
@@ -167,6 +171,7 @@ impl Auditor {
 mod tests {
     use busbar_runtime::HeadBuilder;
     use busbar_runtime::call::{ChannelFields, RequestFields};
+    use bytes::Bytes;
 
     use super::*;
 
@@ -197,7 +202,7 @@ mod tests {
             auditor.sent(
                 Cid::new(),
                 &head,
-                &Response::new(Bytes::from_static(b"{\"password\":\"x\",\"a\":1}")),
+                &Response::new(Content::Whole(Bytes::from_static(b"{\"password\":\"x\",\"a\":1}"))),
             );
         }
         let shown: Vec<_> = log
