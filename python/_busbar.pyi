@@ -6,12 +6,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from logging import Logger
-from typing import Any, Literal, TypedDict, Unpack, overload
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from bunch import Bunch
 from busbar.facilities.commands import CommandsFacade
 from busbar.facilities.time import TimeUtil
 
+_Model = TypeVar('_Model')
 _Params = Mapping[str, Any] | None
 _Headers = Mapping[str, Any] | None
 _Set = set[str]
@@ -1334,3 +1335,16 @@ class Script:
 
 def log(level: int, logger: str, message: str) -> None:
     """Takes one record of Python's `logging`."""
+
+# --- models
+
+class ModelPlan:
+    """How instances of a model are read and written; kept on the model's class."""
+
+def model_from_dict(
+    class_: type[_Model], data: Any, extra: Mapping[str, Any] | None = None, service: Any = None
+) -> _Model:
+    """An instance of a model out of a dictionary. What `extra` has wins."""
+
+def model_to_dict(instance: object) -> dict[str, Any]:
+    """The fields of an instance as a dictionary, in the order of their declaration."""

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use busbar_connectors::http::HttpConfig;
+use busbar_python::NamingRules;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Exit;
@@ -24,6 +25,8 @@ pub struct Config {
     pub redis: Redis,
     /// `[python]`
     pub python: Python,
+    /// `[simple_io]`
+    pub simple_io: SimpleIo,
     /// `[log]`
     pub log: Log,
 }
@@ -117,6 +120,49 @@ pub struct Redis {
 pub struct Python {
     /// Virtual environment whose packages services can import. Empty: the interpreter's own packages.
     pub venv: String,
+}
+
+/// Declared input and output.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimpleIo {
+    /// Beginnings of names that are truth values.
+    pub bool_prefixes: Vec<String>,
+    /// Names that are integers.
+    pub int_names: Vec<String>,
+    /// Endings of names that are integers.
+    pub int_suffixes: Vec<String>,
+    /// Names whose values are secret.
+    pub secret_names: Vec<String>,
+}
+
+impl Default for SimpleIo {
+    fn default() -> Self {
+        let NamingRules {
+            bool_prefixes,
+            int_names,
+            int_suffixes,
+            secret_names,
+        } = NamingRules::default();
+        Self {
+            bool_prefixes,
+            int_names,
+            int_suffixes,
+            secret_names,
+        }
+    }
+}
+
+impl SimpleIo {
+    /// Which types names imply.
+    pub fn naming(&self) -> NamingRules {
+        NamingRules {
+            bool_prefixes: self.bool_prefixes.clone(),
+            int_names: self.int_names.clone(),
+            int_suffixes: self.int_suffixes.clone(),
+            secret_names: self.secret_names.clone(),
+        }
+    }
 }
 
 /// The log.

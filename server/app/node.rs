@@ -110,6 +110,7 @@ impl Node {
             return_tracebacks: config.calls.return_tracebacks,
             redis_url: redis.url(),
             log_level: setup.python_log_level.clone(),
+            naming: config.simple_io.naming(),
             ..HostConfig::default()
         };
         let (handler, pool) = start_handler(&setup, config, host, port).await?;

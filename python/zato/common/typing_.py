@@ -12,16 +12,22 @@ from dataclasses import field
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Optional, TypeVar, Union, cast
+from types import UnionType
+from typing import Any, Optional, TypeVar, Union, cast, get_args, get_origin
+
+from _busbar import model_from_dict
+from busbar import models
 
 any_ = Any
 callable_ = Callable  # type: ignore[type-arg]
 cast_ = cast
 date_ = date
 datetime_ = datetime
+datetimez = models.datetimez
 decimal_ = Decimal
 dict_ = dict
 generator_ = Generator
+isotimestamp = models.isotimestamp
 iterator_ = Iterator
 list_ = list
 optional = Optional
@@ -64,6 +70,31 @@ strbytes = Union[str, bytes]
 strint = Union[str, int]
 strintnone = Union[str, int, None]
 strordict = Union[str, anydict]
+
+
+def is_union(type_: Any) -> bool:
+    """Whether a type is one of several: ``Union[int, str]``, ``int | None``."""
+    return get_origin(type_) in (Union, UnionType)
+
+
+def extract_from_union(type_: Any) -> tuple[list[Any], Any, Any]:
+    """The types of a union that are not ``None``: all of them, the first, and the second or ``None``."""
+    types = [argument for argument in get_args(type_) if argument is not type(None)]
+    return types, types[0] if types else None, types[1] if len(types) > 1 else None
+
+
+def from_dict(data_class: type, data: dict[str, Any], config: Any = None) -> Any:
+    """An instance of a dataclass out of a dictionary, as ``MarshalAPI().from_dict`` makes it."""
+    del config
+    return model_from_dict(data_class, data)
+
+
+def instance_from_dict(class_: type, data: dict[str, Any]) -> Any:
+    """An instance of any class whose attributes are what the dictionary holds."""
+    instance = class_()
+    for name, value in data.items():
+        setattr(instance, name, value)
+    return instance
 
 
 def list_field() -> Any:

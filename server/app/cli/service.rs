@@ -48,7 +48,7 @@ pub struct InvokeArguments {
     /// Body of the request.
     #[arg(long, default_value = "")]
     payload: String,
-    /// How the service reads the body: `json`, `xml`, or nothing for raw bytes.
+    /// How the service reads the body: `json`, `xml`, `csv`, `form`, or nothing for raw bytes.
     #[arg(long, default_value = "json", value_parser = parse_format)]
     data_format: DataFormat,
     /// Headers that the service sees: `name=value;other=value`.
@@ -63,8 +63,12 @@ fn parse_format(text: &str) -> Result<DataFormat, String> {
     match text {
         "json" => Ok(DataFormat::Json),
         "xml" => Ok(DataFormat::Xml),
+        "csv" => Ok(DataFormat::Csv),
+        "form" => Ok(DataFormat::Post),
         "" | "raw" => Ok(DataFormat::None),
-        other => Err(format!("`{other}` is not a data format: use json, xml or raw")),
+        other => Err(format!(
+            "`{other}` is not a data format: use json, xml, csv, form or raw"
+        )),
     }
 }
 

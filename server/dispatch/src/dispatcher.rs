@@ -1,16 +1,19 @@
 //! From a request that a channel has read to the call of a service.
 
 use std::future::ready;
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use busbar_model::service::ServiceInfo;
+use busbar_model::sio::Declaration;
 use busbar_model::{Cid, DataFormat};
 use busbar_runtime::handler::BoxFuture;
 use busbar_runtime::inbound::{Dispatch, Inbound, builtin};
 use busbar_runtime::{Call, Fault, Handler, Head, Outcome, Reply};
+use busbar_sio::{SioError, check_names, form, is_blank};
 
 use crate::calls::{Calls, Waiting};
 use crate::query;
@@ -121,7 +124,30 @@ fn check(info: &ServiceInfo, head: &Head<'_>, body: &[u8]) -> Result<(), Outcome
         _ if head.soap.is_some() => busbar_sio::soap::check_input(info.sio.as_ref(), body, &has_param),
         DataFormat::Json => busbar_sio::check_json(info.sio.as_ref(), body, &has_param),
         DataFormat::Xml => busbar_sio::check_xml(info.sio.as_ref(), body, &has_param),
-        DataFormat::None | DataFormat::Dict => Ok(()),
+        DataFormat::Form | DataFormat::Post => check_form(info.sio.as_ref(), head, body, &has_param),
+        DataFormat::Csv if is_blank(body) => check_names(info.sio.as_ref(), iter::empty::<&str>(), &has_param),
+        DataFormat::Csv | DataFormat::None | DataFormat::Dict => Ok(()),
     };
     checked.map_err(|error| Outcome::Fault(Fault::new(400, error.message)))
+}
+
+/// Whether the required input is among the names of a form. What is not url-encoded is for whoever reads the form to judge.
+fn check_form(
+    declaration: Option<&Declaration>,
+    head: &Head<'_>,
+    body: &[u8],
+    has_param: &dyn Fn(&str) -> bool,
+) -> Result<(), SioError> {
+    let is_encoded = head.data_format == DataFormat::Post && !form::is_multipart(content_type(head))
+        || form::is_url_encoded(content_type(head));
+    match std::str::from_utf8(body) {
+        Ok(text) if is_encoded => check_names(declaration, query::pairs(text).map(|(name, _)| name), has_param),
+        _ => Ok(()),
+    }
+}
+
+fn content_type<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    head.headers()
+        .find(|(name, _)| *name == "content-type")
+        .map(|(_, value)| value)
 }

@@ -76,12 +76,7 @@ impl Handler for Fake {
         };
         let sio = Declaration {
             input: Some(vec![element("a", true), element("b", true), element("c", false)]),
-            output: None,
-            response_elem: None,
-            request_elem: "request".to_owned(),
-            output_repeated: false,
-            namespace: String::new(),
-            use_channel_params_only: false,
+            ..Declaration::default()
         };
         let infos = vec![
             info("free"),

@@ -19,6 +19,15 @@ pub enum DataFormat {
     /// A Python object, between services of one worker.
     #[serde(rename = "dict")]
     Dict,
+    /// CSV: a row is one item.
+    #[serde(rename = "csv")]
+    Csv,
+    /// An HTML form in, JSON out.
+    #[serde(rename = "form")]
+    Form,
+    /// The same, whatever content type the request says that it has.
+    #[serde(rename = "post")]
+    Post,
 }
 
 impl DataFormat {
@@ -29,6 +38,9 @@ impl DataFormat {
             Self::Json => "json",
             Self::Xml => "xml",
             Self::Dict => "dict",
+            Self::Csv => "csv",
+            Self::Form => "form",
+            Self::Post => "post",
         }
     }
 
@@ -43,6 +55,9 @@ impl DataFormat {
             1 => Self::Json,
             2 => Self::Xml,
             3 => Self::Dict,
+            4 => Self::Csv,
+            5 => Self::Form,
+            6 => Self::Post,
             _ => Self::None,
         }
     }
@@ -100,7 +115,15 @@ mod tests {
 
     #[test]
     fn codes_read_back() {
-        for format in [DataFormat::None, DataFormat::Json, DataFormat::Xml, DataFormat::Dict] {
+        for format in [
+            DataFormat::None,
+            DataFormat::Json,
+            DataFormat::Xml,
+            DataFormat::Dict,
+            DataFormat::Csv,
+            DataFormat::Form,
+            DataFormat::Post,
+        ] {
             assert_eq!(DataFormat::from_code(format.code()), format);
         }
         for kind in [ChannelType::HttpSoap, ChannelType::Invoke] {

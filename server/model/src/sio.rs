@@ -19,6 +19,46 @@ pub struct Declaration {
     pub namespace: String,
     /// Ignore the body, take input from path and query parameters only.
     pub use_channel_params_only: bool,
+    /// Input is an instance of a model, whose fields the input elements are: what is missing is told by its path.
+    #[serde(default)]
+    pub input_is_model: bool,
+    /// Output is an instance of a model. Then the output elements are for documentation: what is assigned is sent as it is.
+    #[serde(default)]
+    pub output_is_model: bool,
+    /// How XML responses are laid out.
+    #[serde(default)]
+    pub xml: XmlLayout,
+}
+
+impl Default for Declaration {
+    /// Nothing is declared.
+    fn default() -> Self {
+        Self {
+            input: None,
+            output: None,
+            response_elem: None,
+            request_elem: "request".to_owned(),
+            output_repeated: false,
+            namespace: String::new(),
+            use_channel_params_only: false,
+            input_is_model: false,
+            output_is_model: false,
+            xml: XmlLayout::default(),
+        }
+    }
+}
+
+/// How XML responses are laid out: `class XML` of a declaration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct XmlLayout {
+    /// An element a line, indented.
+    pub pretty_print: bool,
+    /// An XML declaration comes first.
+    pub declaration: bool,
+    /// Encoding that the declaration names; empty: UTF-8. In any other one characters beyond ASCII are written as references, which
+    /// every encoding of XML that begins with ASCII reads alike.
+    pub encoding: String,
 }
 
 /// One declared name.

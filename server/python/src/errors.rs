@@ -181,6 +181,9 @@ impl PythonClass {
 
 /// `zato.common.marshal_.api.ElementMissing(name)`
 pub(crate) static ELEMENT_MISSING: PythonClass = PythonClass::new("zato.common.marshal_.api", "ElementMissing");
+/// `zato.common.marshal_.api.ElementIsNotAList(path)`
+pub(crate) static ELEMENT_IS_NOT_A_LIST: PythonClass =
+    PythonClass::new("zato.common.marshal_.api", "ElementIsNotAList");
 /// `zato.common.exception.ValidationException(cid, msg)`, status 400
 pub(crate) static VALIDATION: PythonClass = PythonClass::new("zato.common.exception", "ValidationException");
 /// `zato.common.exception.ZatoException(cid, msg)`

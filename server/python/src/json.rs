@@ -11,6 +11,8 @@ use pyo3::{ffi, intern};
 
 use busbar_sio::{plain_prefix, without_bom};
 
+use crate::sio::model::written_by_fields;
+
 /// Deepest nesting that is written. Beyond it the value most likely contains itself.
 const MAX_DEPTH: usize = 200;
 
@@ -263,6 +265,14 @@ impl Writer<'_> {
         }
         if let Ok(list) = value.cast::<PyList>() {
             return self.list(list);
+        }
+        if let Some(plan) = written_by_fields(value)? {
+            self.text.push(b'{');
+            let mut first = true;
+            plan.get()
+                .each_field(value, |name, field| self.member(name, field, &mut first))?;
+            self.text.push(b'}');
+            return Ok(());
         }
         if let Some(fields) = own_method(value, intern!(py, "to_dict"))? {
             return self.value(&fields.call0()?);

@@ -23,5 +23,6 @@ mod sync;
 mod testing;
 pub mod turn;
 
+pub use busbar_sio::names::NamingRules;
 pub use environment::Environment;
 pub use host::{Host, HostConfig};

@@ -9,6 +9,7 @@ use busbar_model::{ChannelType, Cid, DataFormat, Error};
 use busbar_runtime::call::{ChannelFields, RequestFields};
 use busbar_runtime::handler::BoxFuture;
 use busbar_runtime::{Call, Fault, HeadBuilder, HubPort, HubRequest, Outcome, Reply, ServiceHandle};
+use busbar_sio::names::NamingRules;
 use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -63,7 +64,7 @@ pub(crate) fn deploy(py: Python<'_>, code: &str) -> Deployed {
     let module = PyModule::from_code(py, &CString::new(code).unwrap(), c"my_service.py", &name).unwrap();
     let mut services = ServiceNames::new();
     for class in deployable(py, &module).unwrap() {
-        let class = ServiceClass::read(py, &class, "my_service").unwrap();
+        let class = ServiceClass::read(py, &class, "my_service", &NamingRules::default()).unwrap();
         services.insert(class.info().name.clone(), class);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -334,12 +334,7 @@ mod tests {
         input.extend(optional.iter().map(|name| element(name, false)));
         Declaration {
             input: Some(input),
-            output: None,
-            response_elem: None,
-            request_elem: "request".to_owned(),
-            output_repeated: false,
-            namespace: String::new(),
-            use_channel_params_only: false,
+            ..Declaration::default()
         }
     }
 

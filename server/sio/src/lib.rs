@@ -1,11 +1,13 @@
 //! SimpleIO without an interpreter: what bodies must be before a service sees them, and how XML is read and written.
 //!
 //! * [`check_json`] and [`check_xml`] - refuse what no service could use: not JSON or XML, nested too deeply, required input missing
+//! * [`check_names`] and [`form`] - the same for forms, whose names somebody else has read
 //! * [`names`] - the type that an element's name implies
 //! * [`soap`] - SOAP envelopes around such requests and responses
 //! * [`xml`] - XML requests and responses of services that declare their input and output
 
 mod error;
+pub mod form;
 mod json;
 pub mod names;
 mod required;
@@ -14,6 +16,7 @@ pub mod xml;
 
 pub use error::SioError;
 pub use json::{check_json, plain_prefix};
+pub use required::check_names;
 pub use xml::check_xml;
 
 /// How deeply arrays and objects, or XML elements, may be nested. Far above what documents need, far below what would endanger a

@@ -1,39 +1,59 @@
 //! Naming rules: the type that a plain name implies (sio.md 2).
 
 use busbar_model::sio::ElementKind;
+use serde::{Deserialize, Serialize};
 
-/// Names that start so are truth values.
-const BOOL_PREFIXES: &[&str] = &["by_", "has_", "is_", "may_", "needs_", "should_"];
-/// Names that are integers.
-const INT_NAMES: &[&str] = &["id"];
-/// Names that end so are integers.
-const INT_SUFFIXES: &[&str] = &["_count", "_id", "_size", "_size_min", "_size_max", "_timeout"];
-/// Names whose values are secret.
-const SECRET_NAMES: &[&str] = &[
-    "auth_data",
-    "auth_token",
-    "password",
-    "password1",
-    "password2",
-    "secret_key",
-    "tls_pem_passphrase",
-    "token",
-    "api_key",
-    "apiKey",
-    "xApiKey",
-];
+/// Which names imply which types: settings of a server. Names are compared as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NamingRules {
+    /// Names that start so are truth values.
+    pub bool_prefixes: Vec<String>,
+    /// Names that are integers.
+    pub int_names: Vec<String>,
+    /// Names that end so are integers.
+    pub int_suffixes: Vec<String>,
+    /// Names whose values are secret.
+    pub secret_names: Vec<String>,
+}
 
-/// What a name that is declared as plain text implies. Names are compared as written; truth values are told before integers, so
-/// `is_id` is one.
-pub fn kind_of(name: &str) -> ElementKind {
-    if SECRET_NAMES.contains(&name) {
-        ElementKind::Secret
-    } else if BOOL_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-        ElementKind::Bool
-    } else if INT_NAMES.contains(&name) || INT_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) {
-        ElementKind::Int
-    } else {
-        ElementKind::Text
+impl Default for NamingRules {
+    fn default() -> Self {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            bool_prefixes: list(&["by_", "has_", "is_", "may_", "needs_", "should_"]),
+            int_names: list(&["id"]),
+            int_suffixes: list(&["_count", "_id", "_size", "_size_min", "_size_max", "_timeout"]),
+            secret_names: list(&[
+                "auth_data",
+                "auth_token",
+                "password",
+                "password1",
+                "password2",
+                "secret_key",
+                "tls_pem_passphrase",
+                "token",
+                "api_key",
+                "apiKey",
+                "xApiKey",
+            ]),
+        }
+    }
+}
+
+impl NamingRules {
+    /// What a name that is declared as plain text implies. Truth values are told before integers, so `is_id` is one.
+    pub fn kind_of(&self, name: &str) -> ElementKind {
+        let is = |names: &[String]| names.iter().any(|known| known == name);
+        if is(&self.secret_names) {
+            ElementKind::Secret
+        } else if self.bool_prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+            ElementKind::Bool
+        } else if is(&self.int_names) || self.int_suffixes.iter().any(|suffix| name.ends_with(suffix)) {
+            ElementKind::Int
+        } else {
+            ElementKind::Text
+        }
     }
 }
 
@@ -56,7 +76,21 @@ mod tests {
             ("Token", ElementKind::Text),
             ("cust_type", ElementKind::Text),
         ] {
-            assert_eq!(kind_of(name), kind, "{name}");
+            assert_eq!(NamingRules::default().kind_of(name), kind, "{name}");
         }
+    }
+
+    #[test]
+    fn rules_can_be_set() {
+        let rules = NamingRules {
+            bool_prefixes: vec!["can_".to_owned()],
+            int_suffixes: vec!["_no".to_owned()],
+            ..NamingRules::default()
+        };
+        assert_eq!(rules.kind_of("can_fly"), ElementKind::Bool);
+        assert_eq!(rules.kind_of("is_open"), ElementKind::Text);
+        assert_eq!(rules.kind_of("order_no"), ElementKind::Int);
+        assert_eq!(rules.kind_of("user_id"), ElementKind::Text);
+        assert_eq!(rules.kind_of("id"), ElementKind::Int);
     }
 }

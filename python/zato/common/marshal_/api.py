@@ -1,10 +1,12 @@
-"""Errors about input that does not have the declared shape."""
+"""Models, and errors about input that does not have the declared shape."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
-__all__ = ['ElementIsNotAList', 'ElementMissing', 'ModelValidationError']
+from busbar.models import MarshalAPI, Model, ModelCtx
+
+__all__ = ['ElementIsNotAList', 'ElementMissing', 'MarshalAPI', 'Model', 'ModelCtx', 'ModelValidationError']
 
 
 class ModelValidationError(Exception):

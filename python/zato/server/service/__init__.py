@@ -23,6 +23,7 @@ from _busbar import (
     ServiceInput,
     SimpleIOPayload,
 )
+from busbar.models import Model, ModelCtx, dataclass
 from busbar.sio import (
     CSV,
     NOT_GIVEN,
@@ -67,6 +68,8 @@ __all__ = [
     'Integer',
     'List',
     'ListOfDicts',
+    'Model',
+    'ModelCtx',
     'NOT_GIVEN',
     'Nested',
     'Opaque',
@@ -80,6 +83,7 @@ __all__ = [
     'UTC',
     'UUID',
     'Unicode',
+    'dataclass',
 ]
 
 

@@ -34,7 +34,8 @@ pub struct ChannelHttp {
     /// `Accept` header that requests must have, as exact text; `*/*`: any.
     #[serde(default = "any_accept")]
     pub http_accept: String,
-    /// How bodies are read and written: `json`, `xml`, or empty for raw bytes.
+    /// How bodies are read and written: `json`, `xml`, `csv`, `form` (an HTML form in, JSON out; `post` if the request need not say that
+    /// it is one), or empty for raw bytes.
     #[serde(default)]
     pub data_format: DataFormat,
     /// Security definition that callers must satisfy; none: the channel is open to everyone.
@@ -315,7 +316,7 @@ impl Object for ChannelHttp {
         if self.data_format == DataFormat::Dict {
             return Err(FieldError::new(
                 "data_format",
-                "must be `json`, `xml` or empty, not `dict`",
+                "must be `json`, `xml`, `csv`, `form`, `post` or empty, not `dict`",
             ));
         }
         match self.transport {

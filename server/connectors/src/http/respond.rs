@@ -15,6 +15,7 @@ use crate::http::soap;
 /// The header that carries the correlation id, on every response.
 pub(crate) const X_ZATO_CID: HeaderName = HeaderName::from_static("x-zato-cid");
 
+const CSV: HeaderValue = HeaderValue::from_static("text/csv");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
 /// Headers that say how a response is framed. That is the server's to decide: a service that echoes a request's headers must not tear its
@@ -75,8 +76,9 @@ impl Styles {
         let content_type = match (soap, format) {
             (Some(SoapVersion::V11), _) => &self.soap11,
             (Some(SoapVersion::V12), _) => &self.soap12,
-            (None, DataFormat::Json) => &self.json,
+            (None, DataFormat::Json | DataFormat::Form | DataFormat::Post) => &self.json,
             (None, DataFormat::Xml) => &self.xml,
+            (None, DataFormat::Csv) => &CSV,
             (None, DataFormat::None | DataFormat::Dict) => &TEXT,
         };
         Style {
@@ -105,6 +107,14 @@ impl Content {
 }
 
 impl Style {
+    /// What a fault is written in: bare text, where the format of responses has no shape for it.
+    fn fault_type(&self) -> HeaderValue {
+        match self.format {
+            DataFormat::Csv | DataFormat::Form | DataFormat::Post => TEXT,
+            _ => self.content_type.clone(),
+        }
+    }
+
     /// How callers are spoken to that have reached no channel.
     pub(crate) fn json() -> Self {
         Style {
@@ -177,12 +187,12 @@ pub(crate) fn fault(fault: &Fault, style: &Style, cid: Cid) -> Response<Bytes> {
     let body = match style.format {
         DataFormat::Json => json_body(details, cid),
         DataFormat::Xml => xml_body(details, cid),
-        DataFormat::None | DataFormat::Dict => text(details),
+        _ => text(details),
     };
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, style.content_type.clone());
+    headers.insert(header::CONTENT_TYPE, style.fault_type());
     add_headers(headers, &fault.headers, cid);
     response
 }

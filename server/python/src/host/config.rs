@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use busbar_sio::names::NamingRules;
 use serde::{Deserialize, Serialize};
 
 /// Settings of a host. The hub hands them to its workers as JSON.
@@ -35,6 +36,8 @@ pub struct HostConfig {
     pub io_threads: usize,
     /// Lowest level of Python's logging that reaches the log: `INFO`, `DEBUG`, `TRACE1`.
     pub log_level: String,
+    /// Which types the names of declared input and output imply.
+    pub naming: NamingRules,
 }
 
 impl Default for HostConfig {
@@ -53,6 +56,7 @@ impl Default for HostConfig {
             redis_url: None,
             io_threads: 1,
             log_level: "INFO".to_owned(),
+            naming: NamingRules::default(),
         }
     }
 }

@@ -84,7 +84,7 @@ impl Host {
         let (exception, loader) = Python::attach(|py| -> PyResult<_> {
             py.import("busbar.logs")?.call_method1("setup", (&config.log_level,))?;
             let exception = py.import("busbar.errors")?.getattr("DeadlineExceeded")?.unbind();
-            Ok((exception, Loader::new(py)?))
+            Ok((exception, Loader::new(py, config.naming.clone())?))
         })
         .map_err(|error| {
             Error::new(Kind::Config, "the Python package of busbar cannot be imported")

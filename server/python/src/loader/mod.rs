@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
 use busbar_runtime::handler::{DeployError, Deployment};
+use busbar_sio::names::NamingRules;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
 
@@ -27,9 +28,10 @@ use source::Module;
 pub(crate) use transaction::Transaction;
 
 /// The user's modules of the current generation.
-#[derive(Default)]
 pub(crate) struct Loader {
     modules: Mutex<BTreeMap<String, Arc<Module>>>,
+    /// Which types the names of input and output imply.
+    rules: NamingRules,
 }
 
 /// A deployment that was imported and waits for its commit.
@@ -55,9 +57,12 @@ impl Prepared {
 
 impl Loader {
     /// A loader without modules. Replaces `__import__`, once per process.
-    pub fn new(py: Python<'_>) -> PyResult<Self> {
+    pub fn new(py: Python<'_>, rules: NamingRules) -> PyResult<Self> {
         hook::install(py)?;
-        Ok(Self::default())
+        Ok(Self {
+            modules: Mutex::default(),
+            rules,
+        })
     }
 
     /// Imports a deployment. Nothing of it is visible to anybody else afterwards, whether it worked or not.
@@ -116,7 +121,7 @@ impl Loader {
         let mut services: Vec<Arc<ServiceClass>> = Vec::new();
         for (module, loaded) in &modules {
             let loaded = loaded.bind(py);
-            read_services(py, module, loaded, &mut services)
+            read_services(py, module, loaded, &self.rules, &mut services)
                 .map_err(|error| failure::describe(py, &module.stem, &error))?;
         }
         // nobody takes a built-in service's name
@@ -247,10 +252,11 @@ fn read_services(
     py: Python<'_>,
     module: &Module,
     loaded: &Bound<'_, PyModule>,
+    rules: &NamingRules,
     services: &mut Vec<Arc<ServiceClass>>,
 ) -> PyResult<()> {
     for class in service::deployable(py, loaded)? {
-        services.push(ServiceClass::read(py, &class, &module.stem)?);
+        services.push(ServiceClass::read(py, &class, &module.stem, rules)?);
     }
     Ok(())
 }

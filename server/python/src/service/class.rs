@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList, PyModule, PyString, PyType};
 
 use busbar_model::service::ServiceInfo;
+use busbar_sio::names::NamingRules;
 
 use crate::service::instance::Service;
 use crate::service::name::service_name;
@@ -95,10 +96,11 @@ fn wants_to_be_added(class: &Bound<'_, PyType>) -> PyResult<bool> {
 }
 
 impl ServiceClass {
-    /// Reads a class. `stem` is the name of its file without the ending, the module part of its name.
+    /// Reads a class. `stem` is the name of its file without the ending, the module part of its name; `rules` say which types the names
+    /// of its input and output imply.
     ///
     /// Errors say what cannot be deployed so: a SimpleIO declaration that makes no sense, a name that is not text.
-    pub fn read(py: Python<'_>, class: &Bound<'_, PyType>, stem: &str) -> PyResult<Arc<Self>> {
+    pub fn read(py: Python<'_>, class: &Bound<'_, PyType>, stem: &str, rules: &NamingRules) -> PyResult<Arc<Self>> {
         let class_name = class.name()?.to_string();
         let name = name_of(class, stem, &class_name)?;
         let impl_name = format!("{stem}.{class_name}");
@@ -112,7 +114,7 @@ impl ServiceClass {
                 verbs.push((verb.to_owned(), attribute.unbind()));
             }
         }
-        let sio = Sio::read(class)?;
+        let sio = Sio::read(class, rules)?;
         let calls_hooks = class
             .getattr_opt(intern!(py, "call_hooks"))?
             .map_or(Ok(true), |flag| flag.is_truthy())?;

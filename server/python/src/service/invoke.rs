@@ -195,6 +195,7 @@ fn call<'py>(
     let format = match data_format.as_deref() {
         Some("json") => DataFormat::Json,
         Some("xml") => DataFormat::Xml,
+        Some("csv") => DataFormat::Csv,
         _ => DataFormat::Dict,
     };
     let invocation = Arc::new(outer.nested(class, cid, format, local));

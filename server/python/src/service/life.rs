@@ -44,8 +44,8 @@ pub fn run(py: Python<'_>, environment: &Arc<Environment>, class: &Arc<ServiceCl
 pub(crate) fn execute(py: Python<'_>, invocation: &Arc<Invocation>, service: &Bound<'_, Service>) -> PyResult<Ending> {
     let class = &invocation.class;
     class.count();
-    if class.sio.as_ref().is_some_and(|sio| sio.input.is_some()) {
-        service.get().request(py)?.get().read_declared_input(py)?;
+    if class.sio.as_ref().is_some_and(|sio| sio.has_input()) {
+        service.get().request(py)?.get().read_declared_input(service)?;
     }
     let hooks = class.hooks;
     if hooks.accept && !service.call_method0(intern!(py, "accept"))?.is_truthy()? {

@@ -45,5 +45,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<payload::SimpleIOPayload>()?;
     module.add_class::<channel::ChannelInfo>()?;
     module.add_class::<channel::ChannelSecurityInfo>()?;
+    crate::sio::model::register(module)?;
     instance::add_attributes(module.py())
 }

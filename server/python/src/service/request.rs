@@ -1,5 +1,6 @@
 //! `self.request` (service-api.md 5).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyImportError;
@@ -9,17 +10,20 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString};
 
 use busbar_model::DataFormat;
-use busbar_sio::is_blank;
+use busbar_sio::{form, is_blank};
 
 use crate::errors::{VALIDATION, ZATO_EXCEPTION};
 use crate::headers::Headers;
 use crate::json;
+use crate::service::instance::Service;
 use crate::service::invocation::{Invocation, Source};
 use crate::service::params::{channel_params, parse_query, path_params};
 use crate::service::slot::Slot;
 use crate::sio::convert::bunchify;
+use crate::sio::csv;
 use crate::sio::input::{Sources, declared, undeclared};
-use crate::sio::xml;
+use crate::sio::model::{Reading, as_dict};
+use crate::sio::{CsvFormat, xml};
 
 /// What a service was called with. Everything is made when it is first looked at.
 #[pyclass(frozen, module = "_busbar")]
@@ -47,11 +51,25 @@ impl Request {
     }
 
     /// Reads declared input, so that what is wrong with it is known before any code of the service runs.
-    pub(crate) fn read_declared_input(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(sio) = &self.invocation.class.sio else {
+    pub(crate) fn read_declared_input(&self, service: &Bound<'_, Service>) -> PyResult<()> {
+        let py = service.py();
+        let Some(sio) = self.invocation.class.sio.as_ref().filter(|sio| sio.has_input()) else {
             return Ok(());
         };
-        let Some(fields) = &sio.input else { return Ok(()) };
+        // an instance of the very model is passed on as it is
+        if let (Source::Service(local), Some(plan)) = (&self.invocation.source, &sio.input_model)
+            && local.payload.bind(py).is_instance(plan.get().class(py))?
+        {
+            self.input.set(local.payload.bind(py).clone());
+            return Ok(());
+        }
+        if let Some(body) = self.csv_body(py)? {
+            let rows = csv::rows(py, &sio.csv, &body)?;
+            self.payload.set(rows.clone().into_any());
+            let read = csv::read_input(sio, service.as_any(), &rows)?;
+            self.input.set(read.into_any());
+            return Ok(());
+        }
         let params = self.merged_params(py)?;
         let body = if sio.declaration.use_channel_params_only {
             None
@@ -63,8 +81,38 @@ impl Request {
             params: params.as_ref(),
             body_first: self.invocation.body_over_params,
         };
-        self.input.set(declared(py, fields, &sources)?.into_any());
+        if let Some(plan) = &sio.input_model {
+            let reading = Reading {
+                service: Some(service.as_any()),
+            };
+            self.input.set(reading.instance(plan.bind(py), &sources)?);
+        } else if let Some(fields) = &sio.input {
+            self.input.set(declared(py, fields, &sources)?.into_any());
+        }
         Ok(())
+    }
+
+    /// The body, if it is CSV.
+    fn csv_body<'py>(&self, py: Python<'py>) -> PyResult<Option<Cow<'_, [u8]>>> {
+        if self.invocation.data_format != DataFormat::Csv {
+            return Ok(None);
+        }
+        match &self.invocation.source {
+            Source::Channel(body) => Ok(Some(Cow::Borrowed(body))),
+            Source::Service(local) => match local.payload.bind(py).cast::<PyString>() {
+                Ok(text) => Ok(Some(Cow::Owned(text.to_str()?.as_bytes().to_vec()))),
+                Err(_) => Ok(None),
+            },
+        }
+    }
+
+    /// The form in the body; `None` if it is none.
+    fn form<'py>(&self, py: Python<'py>, body: &[u8]) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let headers = Headers::new(self.invocation.head().headers());
+        let content_type = headers.value("content-type").map(str::as_bytes);
+        let is_form = form::is_url_encoded(content_type)
+            || self.invocation.data_format == DataFormat::Post && !form::is_multipart(content_type);
+        is_form.then(|| parse_query(py, body)).transpose()
     }
 
     /// The body as a dictionary of declared input, `None` if there is none to take elements from.
@@ -75,6 +123,13 @@ impl Request {
                 let sio = self.invocation.class.sio.as_ref();
                 let declaration = sio.map(|sio| &sio.declaration);
                 return xml::read(py, declaration, body, self.invocation.head().soap.is_some());
+            }
+            Source::Channel(body) if matches!(self.invocation.data_format, DataFormat::Form | DataFormat::Post) => {
+                let form = self.form(py, body)?;
+                if let Some(form) = &form {
+                    self.payload.set(form.clone().into_any());
+                }
+                return Ok(form);
             }
             Source::Channel(body) => json::read(py, body)
                 .map_err(|error| VALIDATION.error(py, (self.cid(), format!("invalid JSON: {error}"))))?,
@@ -87,7 +142,7 @@ impl Request {
                         json::read(py, text.to_str()?.as_bytes())
                             .map_err(|error| VALIDATION.error(py, (self.cid(), format!("invalid JSON: {error}"))))?
                     }
-                    _ => return Ok(payload.cast_into().ok()),
+                    _ => return as_dict(&payload),
                 }
             }
         };
@@ -128,6 +183,15 @@ impl Request {
                 Err(error) => Err(VALIDATION.error(py, (self.cid(), format!("invalid JSON: {error}")))),
             },
             DataFormat::Xml => self.parse_xml(py, body),
+            DataFormat::Csv => {
+                let default = CsvFormat::default();
+                let format = self.invocation.class.sio.as_ref().map_or(&default, |sio| &sio.csv);
+                Ok(csv::rows(py, format, body)?.into_any())
+            }
+            DataFormat::Form | DataFormat::Post => match self.form(py, body)? {
+                Some(form) => Ok(form.into_any()),
+                None => self.raw_request(py),
+            },
             DataFormat::None | DataFormat::Dict => self.raw_request(py),
         }
     }
@@ -153,7 +217,7 @@ impl Request {
 
 #[pymethods]
 impl Request {
-    /// The parsed body: what JSON holds, the root of XML as an object, else the bytes. Called by another service: what it gave.
+    /// The parsed body: what JSON holds, the root of XML as an object, rows of CSV, names and values of a form, else the bytes. Called by another service: what it gave.
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.payload.get_or_try_init(py, || self.parse(py))
@@ -226,7 +290,7 @@ impl Request {
         self.invocation.shown_cid()
     }
 
-    /// `json`, `xml`, `dict` or an empty text.
+    /// `json`, `xml`, `csv`, `form`, `post`, `dict` or an empty text.
     #[getter]
     fn data_format(&self) -> &str {
         self.invocation.shown_data_format()
@@ -396,7 +460,7 @@ impl HttpRequest {
         })
     }
 
-    /// The form in the body as a dictionary, on channels without a data format; else empty.
+    /// The form in the body as a dictionary, on channels for forms and those without a data format; else empty.
     #[getter(POST)]
     fn post<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.post.get_or_try_init(py, || {
@@ -408,7 +472,13 @@ impl HttpRequest {
                         .starts_with(b"application/x-www-form-urlencoded")
             });
             match &self.invocation.source {
-                Source::Channel(body) if is_form && self.invocation.data_format == DataFormat::None => {
+                Source::Channel(body)
+                    if is_form
+                        && matches!(
+                            self.invocation.data_format,
+                            DataFormat::None | DataFormat::Form | DataFormat::Post
+                        ) =>
+                {
                     parse_query(py, body).map(Bound::into_any)
                 }
                 _ => Ok(PyDict::new(py).into_any()),

@@ -13,6 +13,7 @@ use crate::service::payload::SimpleIOPayload;
 use crate::service::slot::{Made, Slot};
 use crate::service::stream::is_stream;
 use crate::service::write;
+use crate::sio::model::new_instance;
 use crate::sync::lock;
 
 /// What a service answers.
@@ -38,6 +39,8 @@ struct Plain {
     data_format: Option<String>,
     result: Option<String>,
     result_details: String,
+    /// The payload is an instance of the declared model that nobody assigned: reading `self.response.payload` made it.
+    payload_is_made: bool,
 }
 
 /// What a service has answered, before it is written.
@@ -64,6 +67,9 @@ impl Response {
     /// What has been answered.
     pub(crate) fn answer<'py>(&self, py: Python<'py>) -> PyResult<Answer<'py>> {
         if let Some(value) = self.payload.get(py) {
+            if lock(&self.plain).payload_is_made && is_untouched(&value)? {
+                return Ok(Answer::Nothing);
+            }
             return Ok(Answer::Free(value));
         }
         Ok(self
@@ -134,22 +140,37 @@ impl Response {
 
 #[pymethods]
 impl Response {
-    /// What is answered. With declared output an object whose attributes are the declared names.
+    /// What is answered. With declared output an object whose attributes are the declared names, with a model an instance of it.
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if let Some(value) = self.payload.get(py) {
             return Ok(value);
         }
-        Ok(match self.declared(py)? {
-            Some(payload) => payload.clone().into_any(),
-            None => intern!(py, "").clone().into_any(),
-        })
+        if let Some(payload) = self.declared(py)? {
+            return Ok(payload.clone().into_any());
+        }
+        let model = self
+            .invocation
+            .class
+            .sio
+            .as_ref()
+            .and_then(|sio| sio.output_model.as_ref());
+        if let Some(plan) = model {
+            let instance = new_instance(plan.get().class(py))?;
+            self.payload.set(instance.clone());
+            lock(&self.plain).payload_is_made = true;
+            return Ok(instance);
+        }
+        Ok(intern!(py, "").clone().into_any())
     }
 
     #[setter]
     fn set_payload(&self, value: Bound<'_, PyAny>) -> PyResult<()> {
         let py = value.py();
         let Some(declared) = self.declared(py)? else {
+            if !self.payload.get(py).is_some_and(|payload| payload.is(&value)) {
+                lock(&self.plain).payload_is_made = false;
+            }
             self.payload.set(value);
             return Ok(());
         };
@@ -311,6 +332,14 @@ impl Response {
     fn __clear__(&self) {
         self.payload.clear();
     }
+}
+
+/// Whether no field of an instance has been set.
+fn is_untouched(instance: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(match instance.getattr_opt(intern!(instance.py(), "__dict__"))? {
+        Some(attributes) => attributes.len()? == 0,
+        None => false,
+    })
 }
 
 /// Whether a value is sent as it is although output is declared: texts, bytes, numbers, lists, nothing.

@@ -14,6 +14,8 @@ use crate::json;
 use crate::service::invocation::Invocation;
 use crate::service::payload::Converted;
 use crate::service::response::{Answer, cannot_write};
+use crate::sio::csv;
+use crate::sio::model::written_by_fields;
 
 /// The body of a response in the channel's format.
 pub(crate) fn body(py: Python<'_>, invocation: &Invocation, answer: Answer<'_>) -> PyResult<Bytes> {
@@ -49,6 +51,15 @@ fn declared(py: Python<'_>, invocation: &Invocation, converted: &Converted<'_>) 
             write_output(declaration, invocation.cid.as_str(), &output).map_err(|error| xml_error(py, &error))?;
         return Ok(text.into());
     }
+    if invocation.data_format == DataFormat::Csv
+        && let Some(sio) = &invocation.class.sio
+    {
+        let items = match converted {
+            Converted::One(item) => vec![item.clone().into_any()],
+            Converted::Many(items) => items.iter().collect(),
+        };
+        return csv::write_declared(py, sio, sio.output.as_deref().unwrap_or_default(), items.into_iter());
+    }
     let mut text = Vec::with_capacity(256);
     match declaration.and_then(|declaration| declaration.response_elem.as_deref()) {
         Some(element) => {
@@ -67,7 +78,7 @@ fn declared(py: Python<'_>, invocation: &Invocation, converted: &Converted<'_>) 
 /// rest, XML on XML channels.
 fn free(py: Python<'_>, invocation: &Invocation, value: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     // the common case first
-    if value.is_exact_instance_of::<PyDict>() && invocation.data_format != DataFormat::Xml {
+    if value.is_exact_instance_of::<PyDict>() && !matches!(invocation.data_format, DataFormat::Xml | DataFormat::Csv) {
         return json::write(value).map(Bytes::from);
     }
     if value.is_none() {
@@ -75,6 +86,9 @@ fn free(py: Python<'_>, invocation: &Invocation, value: &Bound<'_, PyAny>) -> Py
     }
     if let Some(body) = bytes_of(value)? {
         return Ok(body);
+    }
+    if invocation.data_format == DataFormat::Csv {
+        return csv::write_free(py, invocation.class.sio.as_ref(), value);
     }
     let class = value.get_type();
     if class
@@ -86,8 +100,9 @@ fn free(py: Python<'_>, invocation: &Invocation, value: &Bound<'_, PyAny>) -> Py
             .call_method1(intern!(py, "tostring"), (value,))?;
         return bytes_of(&text)?.ok_or_else(|| cannot_write(value));
     }
-    let is_json = |value: &Bound<'_, PyAny>| value.is_instance_of::<PyDict>() || value.is_instance_of::<PyTuple>();
-    if !is_json(value) {
+    let is_json =
+        value.is_instance_of::<PyDict>() || value.is_instance_of::<PyTuple>() || written_by_fields(value)?.is_some();
+    if !is_json {
         for name in [intern!(py, "to_json"), intern!(py, "to_dict"), intern!(py, "getvalue")] {
             if class.getattr_opt(name)?.is_some() {
                 let own = value.call_method0(name)?;

@@ -32,7 +32,7 @@ pub(crate) fn read_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResu
         ElementKind::Opaque => bunchify(&value),
         ElementKind::Bool => read_bool(&value)
             .map(|flag| PyBool::new(py, flag).to_owned().into_any())
-            .map_err(|error| invalid(field, &value, "true or false", &error)),
+            .map_err(|error| refused(field, &value, "true or false", &error)),
         ElementKind::List => Ok(match () {
             () if value.is_instance_of::<PyList>() => value,
             () if value.is_instance_of::<PyTuple>() => value.cast::<PyTuple>()?.to_list().into_any(),
@@ -47,18 +47,18 @@ pub(crate) fn read_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResu
         } else {
             value
         }),
-        ElementKind::Int => read_int(&value).map_err(|error| invalid(field, &value, "an integer", &error)),
-        ElementKind::Float => read_float(&value).map_err(|error| invalid(field, &value, "a number", &error)),
+        ElementKind::Int => read_int(&value).map_err(|error| refused(field, &value, "an integer", &error)),
+        ElementKind::Float => read_float(&value).map_err(|error| refused(field, &value, "a number", &error)),
         ElementKind::Decimal => {
-            read_decimal(&value).map_err(|error| invalid(field, &value, "a decimal number", &error))
+            read_decimal(&value).map_err(|error| refused(field, &value, "a decimal number", &error))
         }
-        ElementKind::Date => read_date(&value).map_err(|error| invalid(field, &value, "a date", &error)),
+        ElementKind::Date => read_date(&value).map_err(|error| refused(field, &value, "a date", &error)),
         ElementKind::DateTime => {
-            read_datetime(&value).map_err(|error| invalid(field, &value, "a date and time", &error))
+            read_datetime(&value).map_err(|error| refused(field, &value, "a date and time", &error))
         }
         ElementKind::Utc => without_utc_offset(&value),
-        ElementKind::Uuid => read_uuid(&value).map_err(|error| invalid(field, &value, "a UUID", &error)),
-        ElementKind::Csv => read_csv(&value).map_err(|error| invalid(field, &value, "comma-separated text", &error)),
+        ElementKind::Uuid => read_uuid(&value).map_err(|error| refused(field, &value, "a UUID", &error)),
+        ElementKind::Csv => read_csv(&value).map_err(|error| refused(field, &value, "comma-separated text", &error)),
     }
 }
 
@@ -170,7 +170,7 @@ fn read_csv<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 fn read_dict<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = value.py();
     let Ok(dict) = value.cast::<PyDict>() else {
-        return Err(invalid(field, value, "an object", &PyTypeError::new_err("")));
+        return Err(refused(field, value, "an object", &PyTypeError::new_err("")));
     };
     if field.nested.is_empty() {
         return Ok(value.clone());
@@ -193,7 +193,7 @@ fn read_dict<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'p
 fn read_dict_list<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = value.py();
     if !value.is_instance_of::<PyList>() && !value.is_instance_of::<PyTuple>() {
-        return Err(invalid(field, value, "a list of objects", &PyTypeError::new_err("")));
+        return Err(refused(field, value, "a list of objects", &PyTypeError::new_err("")));
     }
     let rows = PyList::empty(py);
     for row in value.try_iter()? {
@@ -216,7 +216,7 @@ fn read_custom<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<
                     || error.is_instance_of::<PyArithmeticError>(py)
                     || error.is_instance_of::<PyLookupError>(py);
                 if about_the_value {
-                    invalid(field, value, "what its element reads", &error)
+                    refused(field, value, "what its element reads", &error)
                 } else {
                     error
                 }
@@ -226,15 +226,28 @@ fn read_custom<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<
     Ok(value.clone())
 }
 
-/// The error about a value: status 400. The reason follows where the reader gave one that callers can use.
+/// The error about a value of an element.
 #[cold]
-fn invalid(field: &Field, value: &Bound<'_, PyAny>, expected: &str, reason: &PyErr) -> PyErr {
-    let py = value.py();
-    let mut message = format!("element `{}`: {} is not {expected}", field.text, shown(value));
-    if matches!(
+fn refused(field: &Field, value: &Bound<'_, PyAny>, expected: &str, reason: &PyErr) -> PyErr {
+    let tells_reason = matches!(
         field.kind,
         ElementKind::Date | ElementKind::DateTime | ElementKind::Custom
-    ) {
+    );
+    invalid(&field.text, value, expected, reason, tells_reason)
+}
+
+/// The error about a value: status 400. `tells_reason`: the reader gave a reason that callers can use.
+#[cold]
+pub(crate) fn invalid(
+    name: &str,
+    value: &Bound<'_, PyAny>,
+    expected: &str,
+    reason: &PyErr,
+    tells_reason: bool,
+) -> PyErr {
+    let py = value.py();
+    let mut message = format!("element `{name}`: {} is not {expected}", shown(value));
+    if tells_reason {
         let reason = reason.value(py).to_string();
         if !reason.is_empty() {
             message.push_str(": ");

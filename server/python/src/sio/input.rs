@@ -9,6 +9,7 @@ use pyo3::{PyTypeInfo, ffi, intern};
 use crate::errors::ELEMENT_MISSING;
 use crate::sio::convert::{missing_value, read_value};
 use crate::sio::declaration::Field;
+use crate::sio::output::is_empty;
 
 /// Where the values of an input are.
 pub(crate) struct Sources<'a, 'py> {
@@ -21,7 +22,8 @@ pub(crate) struct Sources<'a, 'py> {
 }
 
 impl<'py> Sources<'_, 'py> {
-    fn get(&self, name: &Py<PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    /// The value of an element.
+    pub(crate) fn get(&self, name: &Py<PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let (first, second) = if self.body_first {
             (self.body, self.params)
         } else {
@@ -60,7 +62,7 @@ pub(crate) fn declared<'py>(
             // what is missing is told before what cannot be read, so that callers see the same error whoever checks
             Err(error) => return Err(first_missing(py, fields, sources)?.unwrap_or(error)),
         };
-        if field.skip_empty && is_empty_text(&value) {
+        if field.skip_empty && is_empty(&value)? {
             continue;
         }
         input.as_super().set_item(&field.name, value)?;
@@ -102,12 +104,6 @@ pub(crate) fn undeclared<'py>(py: Python<'py>, sources: &Sources<'_, 'py>) -> Py
 
 fn new_input(py: Python<'_>) -> PyResult<Bound<'_, ServiceInput>> {
     Bound::new(py, ServiceInput)
-}
-
-fn is_empty_text(value: &Bound<'_, PyAny>) -> bool {
-    value
-        .cast::<PyString>()
-        .is_ok_and(|text| text.len().is_ok_and(|length| length == 0))
 }
 
 /// What a service receives: a dictionary whose keys are attributes too.

@@ -3,7 +3,9 @@
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDate, PyDateTime, PyDict, PyFloat, PyInt, PyList, PyString, PyTime, PyTuple};
+use pyo3::types::{
+    PyBool, PyBytes, PyDate, PyDateTime, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTime, PyTuple,
+};
 
 use busbar_model::sio::ElementKind;
 
@@ -11,6 +13,7 @@ use crate::errors;
 use crate::sio::convert::{read_bool, read_decimal, read_float, read_int, read_uuid, without_utc_offset};
 use crate::sio::dates::{read_date, read_datetime};
 use crate::sio::declaration::{Field, Sio};
+use crate::sio::model::{plan_of_instance, to_dict};
 
 /// What the declared names have in an item: a dict, or any object whose attributes they are. Values are not converted. With nothing
 /// declared under some of an item's names, those are left behind.
@@ -22,6 +25,24 @@ pub(crate) fn collect<'py>(fields: &[Field], item: &Bound<'py, PyAny>, into: &Bo
         }
     }
     Ok(())
+}
+
+/// What an item holds, whatever is declared.
+pub(crate) fn item_as_dict<'py>(item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    match Source::of(item)? {
+        Source::Dict(dict) => Ok(dict),
+        Source::Attributes(object) => match object.getattr_opt(intern!(item.py(), "__dict__"))? {
+            Some(attributes) => {
+                let dict = PyDict::new(item.py());
+                dict.update(attributes.cast()?)?;
+                Ok(dict)
+            }
+            None => Err(PyTypeError::new_err(format!(
+                "cannot write {} as an item: a dictionary, or an object with attributes is expected",
+                item.repr()?
+            ))),
+        },
+    }
 }
 
 /// Converts the collected values of one item, in the order of the declaration.
@@ -69,13 +90,22 @@ impl<'py> Source<'py> {
         if let Ok(dict) = item.cast::<PyDict>() {
             return Ok(Self::Dict(unwrapped(dict)?));
         }
-        // objects that say themselves what they hold: rows, named tuples, models
+        if let Some(dict) = model_as_dict(item)? {
+            return Ok(Self::Dict(dict));
+        }
+        // objects that say themselves what they hold: rows and named tuples
         for name in [intern!(py, "to_zato"), intern!(py, "_asdict"), intern!(py, "to_dict")] {
             if let Some(method) = item.get_type().getattr_opt(name)?.and(item.getattr_opt(name)?)
                 && let Ok(dict) = method.call0()?.cast_into::<PyDict>()
             {
                 return Ok(Self::Dict(dict));
             }
+        }
+        // rows of SQLAlchemy 2 and the like have their columns as keys
+        if item.cast::<PyMapping>().is_ok() {
+            let dict = PyDict::new(py);
+            dict.update(item.cast()?)?;
+            return Ok(Self::Dict(dict));
         }
         Ok(Self::Attributes(item.clone()))
     }
@@ -85,6 +115,13 @@ impl<'py> Source<'py> {
             Self::Dict(dict) => dict.get_item(&field.name),
             Self::Attributes(object) => object.getattr_opt(field.name.bind(object.py())),
         }
+    }
+}
+
+fn model_as_dict<'py>(item: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    match plan_of_instance(item)? {
+        Some(_) if !item.get_type().hasattr(intern!(item.py(), "to_zato"))? => to_dict(item).map(Some),
+        _ => Ok(None),
     }
 }
 
@@ -241,7 +278,8 @@ fn is_scalar(value: &Bound<'_, PyAny>) -> bool {
         || value.is_instance_of::<PyDate>()
 }
 
-fn is_empty(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+/// Whether a value is none, or an empty text, dictionary or list.
+pub(crate) fn is_empty(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     if value.is_none() {
         return Ok(true);
     }

@@ -135,12 +135,7 @@ fn input_stands_below_the_first_element_of_the_body() {
             kind: ElementKind::Text,
             nested: Vec::new(),
         }]),
-        output: None,
-        response_elem: None,
-        request_elem: "request".to_owned(),
-        output_repeated: false,
-        namespace: String::new(),
-        use_channel_params_only: false,
+        ..Declaration::default()
     };
     let check = |inner: &str, has: bool| {
         let text = format!("<s:Envelope xmlns:s='{NS11}'>{inner}</s:Envelope>");

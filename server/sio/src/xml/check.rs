@@ -139,12 +139,7 @@ mod tests {
         };
         let declaration = Declaration {
             input: Some(vec![element("a"), element("b")]),
-            output: None,
-            response_elem: None,
-            request_elem: "request".to_owned(),
-            output_repeated: false,
-            namespace: String::new(),
-            use_channel_params_only: false,
+            ..Declaration::default()
         };
         let check = |body: &str| check_xml(Some(&declaration), body.as_bytes(), &|_| false);
         assert_eq!(check(""), Err(SioError::missing("a")));

@@ -174,12 +174,7 @@ mod tests {
     fn read(input: Vec<Element>, body: &str) -> Value {
         let declaration = Declaration {
             input: Some(input),
-            output: None,
-            response_elem: None,
-            request_elem: "request".to_owned(),
-            output_repeated: false,
-            namespace: String::new(),
-            use_channel_params_only: false,
+            ..Declaration::default()
         };
         Value::Object(read_input(&declaration, &parse(body.as_bytes()).unwrap()))
     }

@@ -1,6 +1,6 @@
 //! XML responses.
 
-use busbar_model::sio::{Declaration, Element, ElementKind};
+use busbar_model::sio::{Declaration, Element, ElementKind, XmlLayout};
 use busbar_model::{Error, Kind};
 use serde_json::{Map, Value};
 
@@ -17,15 +17,14 @@ pub enum Output {
 
 const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
-/// Writes declared output: `zato_env` with the cid first, then one `item`, or an `item_list`. No XML declaration, UTF-8.
+/// Writes declared output: `zato_env` with the cid first, then one `item`, or an `item_list`. No XML declaration, UTF-8, in one line,
+/// unless the declaration's layout says otherwise.
 ///
 /// Fails if a name cannot be an element's name, or a text holds characters that XML does not know.
 pub fn write_output(declaration: &Declaration, cid: &str, output: &Output) -> Result<String, Error> {
     let elements = declaration.output.as_deref().unwrap_or_default();
     let root = declaration.response_elem.as_deref().unwrap_or("response");
-    let mut writer = Writer {
-        text: String::with_capacity(256),
-    };
+    let mut writer = Writer::new(&declaration.xml);
     let mut attributes = String::new();
     if !declaration.namespace.is_empty() {
         attributes = format!(" xmlns=\"{}\"", escaped(&declaration.namespace)?);
@@ -54,9 +53,7 @@ pub fn write_output(declaration: &Declaration, cid: &str, output: &Output) -> Re
 
 /// Writes a payload that no output was declared for under a root element, keys as elements, in their own order.
 pub fn write_plain(root: &str, value: &Value) -> Result<String, Error> {
-    let mut writer = Writer {
-        text: String::with_capacity(256),
-    };
+    let mut writer = Writer::new(&XmlLayout::default());
     let attributes = if holds_null([value].into_iter()) {
         format!(" xmlns:xsi=\"{XSI}\"")
     } else {
@@ -66,28 +63,85 @@ pub fn write_plain(root: &str, value: &Value) -> Result<String, Error> {
     Ok(writer.text)
 }
 
+/// Whether XML can be written in an encoding: UTF-8, and those that begin with ASCII.
+pub fn can_encode(encoding: &str) -> bool {
+    let encoding = encoding.to_ascii_lowercase();
+    is_utf8(&encoding)
+        || matches!(encoding.as_str(), "ascii" | "us-ascii" | "latin1" | "latin-1")
+        || encoding.starts_with("iso-8859-")
+        || encoding.starts_with("windows-125")
+}
+
+fn is_utf8(encoding: &str) -> bool {
+    encoding.is_empty() || encoding.eq_ignore_ascii_case("utf-8") || encoding.eq_ignore_ascii_case("utf8")
+}
+
 struct Writer {
     text: String,
+    /// Elements written so far.
+    elements: usize,
+    /// How many elements are open, if each gets a line of its own.
+    indent: Option<usize>,
+    /// Characters beyond ASCII are written as references.
+    is_ascii: bool,
 }
 
 impl Writer {
+    fn new(layout: &XmlLayout) -> Self {
+        let mut text = String::with_capacity(256);
+        if layout.declaration {
+            let encoding = if layout.encoding.is_empty() {
+                "UTF-8"
+            } else {
+                &layout.encoding
+            };
+            text.push_str("<?xml version='1.0' encoding='");
+            text.push_str(encoding);
+            text.push_str("'?>\n");
+        }
+        Self {
+            text,
+            elements: 0,
+            indent: layout.pretty_print.then_some(0),
+            is_ascii: !is_utf8(&layout.encoding),
+        }
+    }
+
+    /// Begins a line for what stands as deep as is open now.
+    fn line(&mut self) {
+        if let Some(depth) = self.indent {
+            self.text.push('\n');
+            self.text.extend(std::iter::repeat_n("  ", depth));
+        }
+    }
+
     fn element(
         &mut self,
         name: &str,
         attributes: &str,
         content: impl FnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        if !is_name(name) {
+        if !is_name(name) || (self.is_ascii && !name.is_ascii()) {
             return Err(Error::new(
                 Kind::Service,
                 format!("cannot write `{name}` as the name of an XML element"),
             ));
         }
+        if self.elements > 0 {
+            self.line();
+        }
+        self.elements += 1;
+        let before = self.elements;
         self.text.push('<');
         self.text.push_str(name);
         self.text.push_str(attributes);
         self.text.push('>');
+        self.indent = self.indent.map(|depth| depth + 1);
         content(self)?;
+        self.indent = self.indent.map(|depth| depth - 1);
+        if self.elements > before {
+            self.line();
+        }
         self.text.push_str("</");
         self.text.push_str(name);
         self.text.push('>');
@@ -95,7 +149,18 @@ impl Writer {
     }
 
     fn characters(&mut self, text: &str) -> Result<(), Error> {
-        self.text.push_str(&escaped(text)?);
+        let escaped = escaped(text)?;
+        if !self.is_ascii || escaped.is_ascii() {
+            self.text.push_str(&escaped);
+            return Ok(());
+        }
+        for character in escaped.chars() {
+            if character.is_ascii() {
+                self.text.push(character);
+            } else {
+                self.text.push_str(&format!("&#{};", u32::from(character)));
+            }
+        }
         Ok(())
     }
 
@@ -236,10 +301,7 @@ mod tests {
             input: None,
             output: Some(output),
             response_elem: Some("market_cap".to_owned()),
-            request_elem: "request".to_owned(),
-            output_repeated: false,
-            namespace: String::new(),
-            use_channel_params_only: false,
+            ..Declaration::default()
         }
     }
 
@@ -321,5 +383,25 @@ mod tests {
             write_plain("response", &json!(["a", "b"])).unwrap(),
             "<response><item>a</item><item>b</item></response>"
         );
+    }
+
+    #[test]
+    fn the_layout_can_be_declared() {
+        let mut declaration = declaration(vec![element("a", ElementKind::Text), element("b", ElementKind::List)]);
+        declaration.response_elem = None;
+        declaration.xml = XmlLayout {
+            pretty_print: true,
+            declaration: true,
+            encoding: "us-ascii".to_owned(),
+        };
+        let Value::Object(item) = json!({"a": "\u{e9}<", "b": ["1"]}) else {
+            unreachable!()
+        };
+        let text = write_output(&declaration, "c", &Output::One(item)).unwrap();
+        let expected = "<?xml version='1.0' encoding='us-ascii'?>\n<response>\n  <zato_env>\n    <cid>c</cid>\n    \
+            <result>ZATO_OK</result>\n  </zato_env>\n  <item>\n    <a>&#233;&lt;</a>\n    <b>\n      <item>1</item>\n    </b>\n  \
+            </item>\n</response>";
+        assert_eq!(text, expected);
+        assert!(can_encode("UTF-8") && can_encode("iso-8859-1") && !can_encode("utf-16"));
     }
 }
