@@ -24,6 +24,7 @@ mod quickstart;
 mod run_and_check;
 mod service_api;
 mod service_cli;
+mod simple_io;
 mod soap;
 mod start_stop;
 mod streaming;

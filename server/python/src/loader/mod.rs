@@ -264,8 +264,10 @@ fn read_services(
 /// Built-in services: an ordinary import, because nothing replaces them while the process lives.
 fn read_builtin(py: Python<'_>, name: &str, services: &mut Vec<Arc<ServiceClass>>) -> PyResult<()> {
     let module = py.import(name)?;
+    // what their names imply is not for a server's settings to change
+    let rules = NamingRules::default();
     for class in service::deployable(py, &module)? {
-        services.push(ServiceClass::read(py, &class, name)?);
+        services.push(ServiceClass::read(py, &class, name, &rules)?);
     }
     Ok(())
 }
