@@ -134,6 +134,8 @@ pub struct SimpleIo {
     pub int_suffixes: Vec<String>,
     /// Names whose values are secret.
     pub secret_names: Vec<String>,
+    /// Secrets reach services encrypted with the server's key, for `self.crypto.decrypt` to read.
+    pub encrypt_secrets: bool,
 }
 
 impl Default for SimpleIo {
@@ -149,6 +151,7 @@ impl Default for SimpleIo {
             int_names,
             int_suffixes,
             secret_names,
+            encrypt_secrets: true,
         }
     }
 }

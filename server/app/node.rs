@@ -111,6 +111,7 @@ impl Node {
             redis_url: redis.url(),
             log_level: setup.python_log_level.clone(),
             naming: config.simple_io.naming(),
+            encrypt_secrets: config.simple_io.encrypt_secrets,
             ..HostConfig::default()
         };
         let (handler, pool) = start_handler(&setup, config, host, port).await?;

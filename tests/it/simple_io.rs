@@ -219,6 +219,36 @@ fn the_worked_examples() {
 }
 
 #[test]
+fn secrets_are_encrypted_on_the_way_in() {
+    let service = "
+from zato.server.service import Dict, Service
+from zato.simpleio import Secret
+class Inner(Service):
+    input = 'token'
+    def handle(self):
+        self.response.payload = self.server.decrypt(self.request.input.token)
+class Outer(Service):
+    input = 'token', '-password', Dict('login', Secret('pin'))
+    def handle(self):
+        i = self.request.input
+        assert i.password == ''
+        self.response.payload = {'seen': [i.token, i.login.pin], 'read': [self.crypto.decrypt(i.token), self.crypto.decrypt(i.login.pin)],
+            'passed_on': self.invoke('vault.inner', {'token': i.token}), 'given': self.invoke('vault.inner', {'token': 'plain'})}
+";
+    let input = r#"{"token":"s3cret","password":"","login":{"pin":1234}}"#;
+    for (config, is_encrypted) in [("", true), ("[simple_io]\nencrypt_secrets = false\n", false)] {
+        let server = server().config(config).service("vault.py", service).start();
+        let answer = server.invoke("vault.outer", input).expect(200).json();
+        assert_eq!(answer["read"], json!(["s3cret", "1234"]));
+        assert_eq!(
+            (&answer["passed_on"], &answer["given"]),
+            (&json!("s3cret"), &json!("plain"))
+        );
+        assert_eq!(answer["seen"] == json!(["s3cret", "1234"]), !is_encrypted);
+    }
+}
+
+#[test]
 fn names_imply_what_the_settings_say() {
     let server = server()
         .config("[simple_io]\nint_suffixes = ['_no']\nbool_prefixes = ['can_']\n")

@@ -37,6 +37,8 @@ pub struct Environment {
     pub(crate) files: ArcSwap<faces::Files>,
     /// The server's key.
     pub key: ServerKey,
+    /// Whether secrets in declared input reach services encrypted.
+    pub encrypts_secrets: bool,
     /// Name of this server: `self.server.name`.
     pub server_name: String,
     /// Whether faults of services carry their traceback.
@@ -66,9 +68,15 @@ impl Environment {
                 Some(path) => read_key(path)?,
                 None => ServerKey::generate(),
             },
+            encrypts_secrets: config.encrypt_secrets,
             server_name: config.server_name.clone(),
             return_tracebacks: config.return_tracebacks,
         })
+    }
+
+    /// What secrets in declared input are encrypted with, if they are.
+    pub(crate) fn secrets_key(&self) -> Option<&ServerKey> {
+        self.encrypts_secrets.then_some(&self.key)
     }
 
     /// An environment with the default settings.

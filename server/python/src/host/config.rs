@@ -38,6 +38,8 @@ pub struct HostConfig {
     pub log_level: String,
     /// Which types the names of declared input and output imply.
     pub naming: NamingRules,
+    /// Secrets in declared input reach services encrypted with the server's key.
+    pub encrypt_secrets: bool,
 }
 
 impl Default for HostConfig {
@@ -57,6 +59,7 @@ impl Default for HostConfig {
             io_threads: 1,
             log_level: "INFO".to_owned(),
             naming: NamingRules::default(),
+            encrypt_secrets: true,
         }
     }
 }

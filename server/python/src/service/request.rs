@@ -63,10 +63,11 @@ impl Request {
             self.input.set(local.payload.bind(py).clone());
             return Ok(());
         }
+        let key = self.invocation.environment.secrets_key();
         if let Some(body) = self.csv_body(py)? {
             let rows = csv::rows(py, &sio.csv, &body)?;
             self.payload.set(rows.clone().into_any());
-            let read = csv::read_input(sio, service.as_any(), &rows)?;
+            let read = csv::read_input(sio, service.as_any(), &rows, key)?;
             self.input.set(read.into_any());
             return Ok(());
         }
@@ -87,7 +88,7 @@ impl Request {
             };
             self.input.set(reading.instance(plan.bind(py), &sources)?);
         } else if let Some(fields) = &sio.input {
-            self.input.set(declared(py, fields, &sources)?.into_any());
+            self.input.set(declared(py, fields, &sources, key)?.into_any());
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyT
 use pyo3::{PyTypeInfo, intern};
 
 use busbar_model::sio::ElementKind;
+use busbar_runtime::crypto::{Decrypted, ServerKey};
 
 use crate::errors::VALIDATION;
 use crate::sio::dates::{read_date, read_datetime};
@@ -16,7 +17,13 @@ use crate::sio::declaration::Field;
 const SHOWN: usize = 100;
 
 /// Converts a value of an element. The error is a `ValidationException`, status 400, that names the element and the value.
-pub(crate) fn read_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+///
+/// `key`: what secrets are encrypted with, if they are.
+pub(crate) fn read_value<'py>(
+    field: &Field,
+    value: Bound<'py, PyAny>,
+    key: Option<&ServerKey>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = value.py();
     if value.is_none() {
         return Ok(match field.kind {
@@ -27,7 +34,8 @@ pub(crate) fn read_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResu
         });
     }
     match field.kind {
-        ElementKind::Text | ElementKind::Secret => read_text(value),
+        ElementKind::Text => read_text(value),
+        ElementKind::Secret => read_secret(value, key),
         ElementKind::AsIs => Ok(value),
         ElementKind::Opaque => bunchify(&value),
         ElementKind::Bool => read_bool(&value)
@@ -38,8 +46,8 @@ pub(crate) fn read_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResu
             () if value.is_instance_of::<PyTuple>() => value.cast::<PyTuple>()?.to_list().into_any(),
             () => PyList::new(py, [value])?.into_any(),
         }),
-        ElementKind::Dict => read_dict(field, &value),
-        ElementKind::DictList => read_dict_list(field, &value),
+        ElementKind::Dict => read_dict(field, &value, key),
+        ElementKind::DictList => read_dict_list(field, &value, key),
         ElementKind::Custom => read_custom(field, &value),
         // of these, nothing is nothing: an empty text gets through as it is
         _ if is_empty_text(&value) => Ok(if field.kind == ElementKind::Csv {
@@ -77,6 +85,18 @@ pub(crate) fn read_text(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     } else {
         Ok(value.str()?.into_any())
     }
+}
+
+/// A secret as services see it: encrypted, unless it is already, because the caller is a service that was given it so.
+fn read_secret<'py>(value: Bound<'py, PyAny>, key: Option<&ServerKey>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    let value = read_text(value)?;
+    let Some(key) = key else { return Ok(value) };
+    let text = value.cast::<PyString>()?.to_str()?;
+    if text.is_empty() || matches!(key.decrypt(text), Ok(Decrypted::Secret(_))) {
+        return Ok(value);
+    }
+    Ok(PyString::new(py, &key.encrypt(text.as_bytes())).into_any())
 }
 
 pub(crate) fn read_int<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -167,7 +187,7 @@ fn read_csv<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     Err(PyValueError::new_err(""))
 }
 
-fn read_dict<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn read_dict<'py>(field: &Field, value: &Bound<'py, PyAny>, key: Option<&ServerKey>) -> PyResult<Bound<'py, PyAny>> {
     let py = value.py();
     let Ok(dict) = value.cast::<PyDict>() else {
         return Err(refused(field, value, "an object", &PyTypeError::new_err("")));
@@ -178,7 +198,7 @@ fn read_dict<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'p
     let read = PyDict::new(py);
     for nested in &field.nested {
         let converted = match dict.get_item(&nested.name)? {
-            Some(value) => read_value(nested, value)?,
+            Some(value) => read_value(nested, value, key)?,
             None if nested.required => {
                 let message = format!("key `{}` was not found in element `{}`", nested.text, field.text);
                 return Err(VALIDATION.error(py, (py.None(), message)));
@@ -190,14 +210,18 @@ fn read_dict<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'p
     bunch(py)?.call1((read,))
 }
 
-fn read_dict_list<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn read_dict_list<'py>(
+    field: &Field,
+    value: &Bound<'py, PyAny>,
+    key: Option<&ServerKey>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = value.py();
     if !value.is_instance_of::<PyList>() && !value.is_instance_of::<PyTuple>() {
         return Err(refused(field, value, "a list of objects", &PyTypeError::new_err("")));
     }
     let rows = PyList::empty(py);
     for row in value.try_iter()? {
-        rows.append(read_dict(field, &row?)?)?;
+        rows.append(read_dict(field, &row?, key)?)?;
     }
     Ok(rows.into_any())
 }

@@ -5,6 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyModule, PyString, PyTuple};
 
+use busbar_runtime::crypto::ServerKey;
 use busbar_sio::without_bom;
 
 use crate::errors::{ELEMENT_MISSING, VALIDATION};
@@ -57,6 +58,7 @@ pub(crate) fn read_input<'py>(
     sio: &Sio,
     service: &Bound<'py, PyAny>,
     rows: &Bound<'py, PyList>,
+    key: Option<&ServerKey>,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = rows.py();
     let columns: Vec<Py<PyString>> = match (&sio.input_model, &sio.input) {
@@ -92,7 +94,7 @@ pub(crate) fn read_input<'py>(
         };
         let item = match (&sio.input_model, &sio.input) {
             (Some(plan), _) => Reading { service: Some(service) }.instance(plan.bind(py), &sources),
-            (None, fields) => declared(py, fields.as_deref().unwrap_or_default(), &sources).map(Bound::into_any),
+            (None, fields) => declared(py, fields.as_deref().unwrap_or_default(), &sources, key).map(Bound::into_any),
         };
         read.append(item.map_err(|error| in_row(py, index + 1, error))?)?;
     }

@@ -6,6 +6,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFrozenSet, PyString, PyTuple, PyType};
 use pyo3::{PyTypeInfo, ffi, intern};
 
+use busbar_runtime::crypto::ServerKey;
+
 use crate::errors::ELEMENT_MISSING;
 use crate::sio::convert::{missing_value, read_value};
 use crate::sio::declaration::Field;
@@ -38,12 +40,13 @@ impl<'py> Sources<'_, 'py> {
 
 /// Builds declared input. Undeclared keys of the body are dropped, undeclared parameters are kept.
 ///
-/// Errors have status 400: `ElementMissing` for the alphabetically first required element that is not there, `ValidationException` for
+/// `key`: what secrets are encrypted with, if they are. Errors have status 400: `ElementMissing` for the alphabetically first required element that is not there, `ValidationException` for
 /// a value that cannot be read.
 pub(crate) fn declared<'py>(
     py: Python<'py>,
     fields: &[Field],
     sources: &Sources<'_, 'py>,
+    key: Option<&ServerKey>,
 ) -> PyResult<Bound<'py, ServiceInput>> {
     let input = new_input(py)?;
     for field in fields {
@@ -57,7 +60,7 @@ pub(crate) fn declared<'py>(
                 continue;
             }
         };
-        let value = match read_value(field, value) {
+        let value = match read_value(field, value, key) {
             Ok(value) => value,
             // what is missing is told before what cannot be read, so that callers see the same error whoever checks
             Err(error) => return Err(first_missing(py, fields, sources)?.unwrap_or(error)),
