@@ -126,11 +126,12 @@ impl Node {
         }
 
         let table = ServiceTable::new();
-        let routes = Routes::build(&config.http).map_err(Exit::from)?;
-        let definitions = Arc::new(Definitions::new());
-        let dispatcher = Dispatcher::new(table.clone(), handler.clone(), config.calls.deadline());
+        let definitions = Definitions::new();
+        let routes = Routes::build(Arc::new(definitions.clone()), &config.http).map_err(Exit::from)?;
+        let deadline = config.calls.deadline();
+        let dispatcher = Dispatcher::new(table.clone(), definitions.clone(), handler.clone(), deadline);
         let deployer = Deployer::new(setup.store.clone(), handler.clone(), table.clone());
-        let configurables: Vec<Arc<dyn Configure>> = vec![definitions.clone(), routes.clone(), zmq.clone()];
+        let configurables: Vec<Arc<dyn Configure>> = vec![Arc::new(definitions), routes.clone(), zmq.clone()];
         let changes = Changes::new(
             setup.store.clone(),
             Registry::new(registry::TYPES),
@@ -155,7 +156,6 @@ impl Node {
             dispatcher,
             changes,
             routes,
-            definitions,
         })
     }
 }
@@ -174,7 +174,6 @@ pub struct Building {
     dispatcher: Arc<Dispatcher>,
     changes: Arc<Changes>,
     routes: Arc<Routes>,
-    definitions: Arc<Definitions>,
 }
 
 impl Building {
@@ -201,9 +200,7 @@ impl Building {
     /// Begins to answer.
     pub fn listen(self) -> Arc<Node> {
         let address = format!("{}://{}", self.scheme, self.http.local_address());
-        let http = self
-            .http
-            .spawn(self.routes.clone(), self.definitions, self.dispatcher.clone());
+        let http = self.http.spawn(self.routes.clone(), self.dispatcher.clone());
         Arc::new(Node {
             name: self.setup.name,
             started: Instant::now(),

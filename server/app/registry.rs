@@ -3,13 +3,23 @@
 use busbar_connectors::http::ChannelHttp;
 use busbar_connectors::http::outgoing_config::OutgoingHttp;
 use busbar_connectors::zmq::OutgoingZmq;
-use busbar_dispatch::security::{SecurityApiKey, SecurityBasicAuth};
+use busbar_dispatch::security::{
+    RbacClientRole, RbacPermission, RbacRole, RbacRolePermission, SecurityApiKey, SecurityBasicAuth, SecurityGroup,
+    SecurityJwt, ServiceLimits,
+};
 use busbar_model::object::ObjectType;
 
 /// Every type of object that can be configured, in the order in which an export lists them: what others refer to comes first.
 pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<SecurityBasicAuth>(),
     ObjectType::of::<SecurityApiKey>(),
+    ObjectType::of::<SecurityJwt>(),
+    ObjectType::of::<SecurityGroup>(),
+    ObjectType::of::<RbacRole>(),
+    ObjectType::of::<RbacPermission>(),
+    ObjectType::of::<RbacRolePermission>(),
+    ObjectType::of::<RbacClientRole>(),
+    ObjectType::of::<ServiceLimits>(),
     ObjectType::of::<ChannelHttp>(),
     ObjectType::of::<OutgoingHttp>(),
     ObjectType::of::<OutgoingZmq>(),

@@ -22,6 +22,7 @@ mod market_cap;
 mod outgoing_http;
 mod quickstart;
 mod run_and_check;
+mod security;
 mod service_api;
 mod service_cli;
 mod simple_io;

@@ -17,24 +17,32 @@ use busbar_sio::{SioError, check_names, form, is_blank};
 
 use crate::calls::{Calls, Waiting};
 use crate::query;
+use crate::security::{Definitions, remote_ip};
 use crate::table::{Entry, ServiceTable};
 use crate::{invoker, ping};
 
 /// Runs requests: finds the service, refuses what it could not use, calls it, keeps the deadline.
 pub struct Dispatcher {
     table: Arc<ServiceTable>,
+    definitions: Definitions,
     handler: Arc<dyn Handler>,
     calls: Arc<Calls>,
     deadline: Duration,
 }
 
 impl Dispatcher {
-    /// A dispatcher of the services in `table`, which `handler` runs. Calls may take `deadline` unless their service or channel says
+    /// A dispatcher of the services in `table`, which `handler` runs, as often as `definitions` allows. Calls may take `deadline` unless their service or channel says
     /// otherwise. Needs a tokio runtime around it.
-    pub fn new(table: Arc<ServiceTable>, handler: Arc<dyn Handler>, deadline: Duration) -> Arc<Self> {
+    pub fn new(
+        table: Arc<ServiceTable>,
+        definitions: Definitions,
+        handler: Arc<dyn Handler>,
+        deadline: Duration,
+    ) -> Arc<Self> {
         let calls = Calls::spawn(Arc::clone(&handler));
         Arc::new(Self {
             table,
+            definitions,
             handler,
             calls,
             deadline,
@@ -49,7 +57,9 @@ impl Dispatcher {
             return Err(Outcome::Fault(Fault::new(500, "Internal server error")));
         };
         match &*request.service {
-            builtin::PING => Err(ping::answer(request.cid)),
+            builtin::PING | builtin::PING_BASIC => Err(ping::answer(request.cid)),
+            builtin::LOG_IN => Err(self.definitions.log_in(&head, &request.body, request.cid)),
+            builtin::LOG_OUT => Err(self.definitions.log_out(&head)),
             builtin::INVOKER => {
                 let target = invoker::target(&head, &request.body).map_err(Outcome::Fault)?;
                 if target.name == builtin::PING {
@@ -61,6 +71,7 @@ impl Dispatcher {
                         format!("No such service `{}`", target.name),
                     )));
                 };
+                self.limit(target.name, &head)?;
                 let head = Head::unpack(&target.head).expect("a head that was packed just now");
                 check(&entry.info, &head, &target.body)?;
                 Ok(self.call(&entry, request.cid, request.timeout, target.head.clone(), target.body))
@@ -69,10 +80,18 @@ impl Dispatcher {
                 let Some(entry) = self.table.get(name) else {
                     return Err(Outcome::Fault(Fault::new(404, "Service not found")));
                 };
+                self.limit(name, &head)?;
                 check(&entry.info, &head, &request.body)?;
                 Ok(self.call(&entry, request.cid, request.timeout, request.head, request.body))
             }
         }
+    }
+
+    /// Refuses what comes more often than the service may be called.
+    fn limit(&self, service: &str, head: &Head<'_>) -> Result<(), Outcome> {
+        self.definitions
+            .limit_service(service, || remote_ip(head.remote))
+            .map_err(Outcome::Fault)
     }
 
     fn call(&self, entry: &Entry, cid: Cid, timeout: Option<Duration>, head: Bytes, body: Bytes) -> Waiting {

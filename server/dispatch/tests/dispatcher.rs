@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use busbar_dispatch::{Deployer, Dispatcher, ServiceTable};
+use busbar_dispatch::{Definitions, Deployer, Dispatcher, ServiceTable};
 use busbar_model::object::Snapshot;
 use busbar_model::service::ServiceInfo;
 use busbar_model::sio::{Declaration, Element, ElementKind};
@@ -133,7 +133,7 @@ impl Setup {
             text: b"x".to_vec(),
         };
         deployer.deploy(vec![source]).await.unwrap();
-        let dispatcher = Dispatcher::new(table, fake.clone(), Duration::from_secs(60));
+        let dispatcher = Dispatcher::new(table, Definitions::new(), fake.clone(), Duration::from_secs(60));
         Self { fake, dispatcher }
     }
 

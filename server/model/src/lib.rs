@@ -4,7 +4,9 @@
 //! * [`cid`] - correlation ids
 //! * [`error`] - the one error that connectors, faces and doors exchange, with its kind
 //! * [`format`] - data formats and channel types as they are spelt on the wire
+//! * [`network`] - addresses and networks of addresses
 //! * [`object`] - what can be configured: object types, records and changes
+//! * [`rate_limit`] - how often who may call
 //! * [`service`] - what a deployed service declares
 //! * [`sio`] - SimpleIO declarations
 
@@ -13,10 +15,13 @@ mod body;
 pub mod cid;
 pub mod error;
 pub mod format;
+pub mod network;
 pub mod object;
+pub mod rate_limit;
 pub mod service;
 pub mod sio;
 
 pub use cid::Cid;
 pub use error::{Error, Kind};
 pub use format::{ChannelType, DataFormat, SoapVersion};
+pub use network::Network;

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::inbound::Identity;
 use crate::stream::ReplyStream;
 
 /// Number of one service of one generation. The hub hands them out when it commits a deployment and never reuses one, so a call
@@ -262,6 +263,35 @@ pub struct RequestFields<'a> {
     pub remote: &'a str,
 }
 
+impl ChannelHead {
+    /// The same channel, but what let the caller in is only known with each request.
+    #[must_use]
+    pub fn with_identity(&self, identity: &Identity) -> Self {
+        let mut rest = &self.0[3..];
+        let channel = bytes(&mut rest).expect("a packed channel begins with its name");
+        let mut packed = BytesMut::with_capacity(self.0.len() + 64);
+        packed.put_slice(&self.0[..3]);
+        for value in [
+            channel,
+            identity.name.as_bytes(),
+            identity.kind.as_bytes(),
+            identity.username.as_bytes(),
+        ] {
+            put(&mut packed, value);
+        }
+        Self(packed.freeze())
+    }
+
+    /// A head that was packed behind this one, behind another of the same channel.
+    pub fn replace(&self, head: &[u8], other: &Self) -> Bytes {
+        let rest = head.get(self.0.len()..).unwrap_or_default();
+        let mut packed = BytesMut::with_capacity(other.0.len() + rest.len());
+        packed.put_slice(&other.0);
+        packed.put_slice(rest);
+        packed.freeze()
+    }
+}
+
 impl HeadBuilder {
     /// Packs what a channel knows before any request.
     pub fn channel(fields: &ChannelFields<'_>) -> ChannelHead {
@@ -376,6 +406,34 @@ mod tests {
             head.headers().collect::<Vec<_>>(),
             [("accept", &b"*/*"[..]), ("x", &[0xff][..])]
         );
+    }
+
+    #[test]
+    fn who_came_in_can_be_told_later() {
+        let channel = HeadBuilder::channel(&ChannelFields {
+            channel: "tutorial",
+            security_name: "group",
+            body_over_params: true,
+            ..ChannelFields::default()
+        });
+        let fields = RequestFields {
+            method: "PUT",
+            ..RequestFields::default()
+        };
+        let packed = HeadBuilder::request(&channel, fields).finish([("id", "7")].into_iter(), [].into_iter());
+        let identity = Identity {
+            name: "shop".to_owned(),
+            kind: "jwt".to_owned(),
+            username: "ann".to_owned(),
+        };
+        let packed = channel.replace(&packed, &channel.with_identity(&identity));
+        let head = Head::unpack(&packed).unwrap();
+        assert_eq!((head.channel, head.method), ("tutorial", "PUT"));
+        assert_eq!(
+            (head.security_name, head.security_type, head.username),
+            ("shop", "jwt", "ann")
+        );
+        assert!(head.body_over_params && head.params().eq([("id", "7")]));
     }
 
     #[test]

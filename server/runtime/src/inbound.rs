@@ -1,9 +1,12 @@
 //! The seam between channels, which speak a protocol, and the dispatcher, which knows services, security and limits.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use busbar_model::Cid;
+use busbar_model::object::Snapshot;
+use busbar_model::rate_limit::RateLimits;
+use busbar_model::{Cid, Error};
 use bytes::Bytes;
 
 use crate::call::{ChannelHead, Fault, Outcome};
@@ -32,10 +35,106 @@ pub struct Inbound {
     pub timeout: Option<Duration>,
 }
 
-/// Checks the credentials of a request against the security definition that its channel names.
+/// Makes the guards of channels out of what is configured.
 pub trait Gate: Send + Sync + 'static {
-    /// Lets the caller in, or says why not. `header` looks a request header up by its lower-case name.
-    fn check<'h>(&self, security: &str, header: &dyn Fn(&str) -> Option<&'h [u8]>, cid: Cid) -> Result<(), Fault>;
+    /// Reads the security definitions of `snapshot`, for the guards of its channels. Nothing that runs changes.
+    ///
+    /// # Errors
+    ///
+    /// What is configured cannot be used.
+    fn guards(&self, snapshot: &Snapshot) -> Result<Box<dyn Guards>, Error>;
+}
+
+/// Makes guards, all out of one state of the configuration.
+pub trait Guards {
+    /// The guard of an entrance; `None`: it is open to everyone.
+    ///
+    /// # Errors
+    ///
+    /// The entrance asks for something that is not there.
+    fn of(&self, entrance: &Entrance<'_>) -> Result<Option<Arc<dyn Guard>>, Error>;
+}
+
+/// What a channel says of who may use it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Entrance<'a> {
+    /// Name of the channel.
+    pub channel: &'a str,
+    /// The service behind it.
+    pub service: &'a str,
+    /// Its security definition.
+    pub security: Option<&'a str>,
+    /// Its security groups.
+    pub groups: &'a [String],
+    /// Whether the caller's roles must allow what it does.
+    pub has_rbac: bool,
+    /// Whether the credentials of any definition do whose roles allow it.
+    pub is_delegated: bool,
+    /// How often it may be called.
+    pub limits: Option<&'a RateLimits>,
+}
+
+/// Decides whether a request may come in.
+pub trait Guard: Send + Sync + 'static {
+    /// Decides, or says what it takes to.
+    fn check(&self, visitor: &Visitor<'_>) -> Verdict;
+}
+
+/// A request, as a guard sees it.
+#[derive(Clone, Copy)]
+pub struct Visitor<'r> {
+    /// Correlation id.
+    pub cid: Cid,
+    /// HTTP method.
+    pub method: &'r str,
+    /// The address, as far as the request tells: `https://host:port/path`, not decoded.
+    pub url: &'r dyn Fn() -> String,
+    /// Raw query string.
+    pub query: &'r str,
+    /// Who calls: the socket's peer, or whom a trusted proxy names.
+    pub remote: IpAddr,
+    /// A request header by its lower-case name.
+    pub header: &'r dyn Fn(&str) -> Option<&'r [u8]>,
+    /// The caller's TLS certificate.
+    pub certificate: Option<&'r Certificate>,
+    /// Whether a trusted proxy sent this, so that what it says of its client's certificate counts.
+    pub is_proxied: bool,
+}
+
+/// A client's certificate, checked: its fields by name. A field may be there more than once.
+#[derive(Debug, Clone, Default)]
+pub struct Certificate(pub Vec<(&'static str, String)>);
+
+/// What a guard decided.
+pub enum Verdict {
+    /// It may come in.
+    In(Admission),
+    /// It may not.
+    Out(Fault),
+    /// Somebody must be asked first.
+    Wait(Asking),
+    /// The credentials are in the body.
+    Body(Looking),
+}
+
+/// Asks somebody who a caller is.
+pub type Asking = BoxFuture<'static, Result<Admission, Fault>>;
+
+/// Looks at a body for who a caller is.
+pub type Looking = Box<dyn FnOnce(&[u8]) -> Result<Admission, Fault> + Send>;
+
+/// Who came in; `None`: whoever has the credentials of the channel's own definition, or anybody if it is open.
+pub type Admission = Option<Arc<Identity>>;
+
+/// Who a caller is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Name of the security definition.
+    pub name: String,
+    /// Its type: `basic_auth`, `apikey`.
+    pub kind: String,
+    /// The user's name.
+    pub username: String,
 }
 
 /// Services that the hub itself answers. Channels name them like any other.
@@ -48,4 +147,12 @@ pub mod builtin {
     pub const INVOKER_PARAM: &str = "service_name";
     /// Security definition that guards [`INVOKER`].
     pub const PUBAPI: &str = "pubapi";
+    /// Says that the server is there to whoever has the credentials of [`PING_USER`].
+    pub const PING_BASIC: &str = "zato.ping.plain_http.basic_auth";
+    /// Security definition that guards [`PING_BASIC`].
+    pub const PING_USER: &str = "zato.ping.plain_http.basic_auth";
+    /// Gives a token for a user name and a password: `/zato/jwt/log-in`.
+    pub const LOG_IN: &str = "zato.security.jwt.log-in";
+    /// Makes a token worthless: `/zato/jwt/log-out`.
+    pub const LOG_OUT: &str = "zato.security.jwt.log-out";
 }

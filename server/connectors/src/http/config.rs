@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use busbar_model::object::{FieldError, Object, Placement, Reference};
+use busbar_model::rate_limit::RateLimits;
 use busbar_model::{DataFormat, SoapVersion};
 
 use crate::http::cors::Cors;
@@ -41,6 +42,22 @@ pub struct ChannelHttp {
     /// Security definition that callers must satisfy; none: the channel is open to everyone.
     #[serde(default)]
     pub security: Option<String>,
+    /// Security groups: the credentials of any member do. Not together with `security`.
+    #[serde(default)]
+    pub security_groups: Vec<String>,
+    /// The caller's roles must allow the method for this service.
+    #[serde(default)]
+    pub has_rbac: bool,
+    /// The credentials of any definition do whose roles allow the method for this service. Not together with `security`.
+    #[serde(default)]
+    pub sec_use_rbac: bool,
+    /// Whether `rate_limit_def` is enforced.
+    #[serde(default)]
+    pub is_rate_limit_active: bool,
+    /// How often the channel may be called, as lines such as `*=100/m`.
+    #[serde(default)]
+    #[schemars(with = "String", example = &"*=100/m")]
+    pub rate_limit_def: RateLimits,
     /// Path and query parameters are merged into the service's input.
     #[serde(default = "yes")]
     pub merge_url_params_req: bool,
@@ -113,6 +130,11 @@ impl Default for ChannelHttp {
             http_accept: any_accept(),
             data_format: DataFormat::None,
             security: None,
+            security_groups: Vec::new(),
+            has_rbac: false,
+            sec_use_rbac: false,
+            is_rate_limit_active: false,
+            rate_limit_def: RateLimits::default(),
             merge_url_params_req: true,
             url_params_pri: UrlParamsPriority::default(),
             params_pri: ParamsPriority::default(),
@@ -252,6 +274,11 @@ impl Object for ChannelHttp {
             "max_bytes_per_message_received",
             "max_bytes_per_message_sent",
             "audit_mask",
+            "security_groups",
+            "has_rbac",
+            "sec_use_rbac",
+            "is_rate_limit_active",
+            "rate_limit_def",
         ] {
             if item.get(name).is_some_and(is_nothing) {
                 item.remove(name);
@@ -345,6 +372,16 @@ impl Object for ChannelHttp {
         if let Some(cors) = &self.cors {
             cors.check()?;
         }
+        self.rate_limit_def.check(self.is_rate_limit_active)?;
+        let is_named = self.security.is_some();
+        for (name, is_used) in [
+            ("security_groups", !self.security_groups.is_empty()),
+            ("sec_use_rbac", self.sec_use_rbac),
+        ] {
+            if is_named && is_used {
+                return Err(FieldError::new(name, "cannot be used together with `security`"));
+            }
+        }
         if self.timeout == Some(0) {
             return Err(FieldError::new("timeout", "must be at least 1 second"));
         }
@@ -385,16 +422,7 @@ const IGNORED: &[&str] = &[
 ];
 
 /// Switches of features that channels do not have here.
-const SWITCHED: &[&str] = &[
-    "is_internal",
-    "has_rbac",
-    "sec_use_rbac",
-    "is_rate_limit_active",
-    "rate_limit_def",
-    "service_whitelist",
-    "security_groups",
-    "is_wrapper",
-];
+const SWITCHED: &[&str] = &["is_internal", "service_whitelist", "is_wrapper"];
 
 /// Whether a value says that a feature is not used.
 fn is_off(value: &Value) -> bool {
@@ -571,7 +599,14 @@ mod tests {
                 "transport",
                 json!({"service": "a", "url_path": "/a", "soap_action": "urn:x"}),
             ),
-            ("has_rbac", json!({"service": "a", "url_path": "/a", "has_rbac": true})),
+            (
+                "security_groups",
+                json!({"service": "a", "url_path": "/a", "security_groups": ["g"], "security": "s"}),
+            ),
+            (
+                "rate_limit_def",
+                json!({"service": "a", "url_path": "/a", "is_rate_limit_active": true}),
+            ),
             (
                 "connection",
                 json!({"service": "a", "url_path": "/a", "connection": "outgoing"}),

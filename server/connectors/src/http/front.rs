@@ -12,13 +12,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
+use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use percent_encoding::percent_decode_str;
 
-use busbar_model::{Cid, DataFormat};
+use busbar_model::{Cid, DataFormat, Network};
 use busbar_runtime::call::RequestFields;
-use busbar_runtime::inbound::{Dispatch, Gate, Inbound};
+use busbar_runtime::inbound::{Asking, Dispatch, Inbound, Looking, Verdict, Visitor};
 use busbar_runtime::stream::Broken;
 use busbar_runtime::{Fault, Head, HeadBuilder};
 
@@ -28,7 +29,6 @@ use crate::http::config::METHODS;
 use crate::http::cors;
 use crate::http::respond::{self, Content, Style};
 use crate::http::routes::{Found, Route, Routes};
-use crate::http::settings::Network;
 use crate::http::soap;
 use crate::http::watch::{Connection, InFlight};
 
@@ -44,17 +44,19 @@ const FORWARDED: [HeaderName; 2] = [
 /// Everything that requests need and share.
 pub(crate) struct Front {
     pub(crate) routes: Arc<Routes>,
-    pub(crate) gate: Arc<dyn Gate>,
     pub(crate) dispatch: Arc<dyn Dispatch>,
     pub(crate) limits: BodyLimits,
     pub(crate) server: Option<HeaderValue>,
     pub(crate) trusted_proxies: Vec<Network>,
+    /// Whether its clients speak TLS with it.
+    pub(crate) is_tls: bool,
 }
 
 /// One connection's client.
 pub(crate) struct Client {
     pub(crate) front: Arc<Front>,
     pub(crate) connection: Arc<Connection>,
+    address: SocketAddr,
     address_text: String,
     is_proxy: bool,
 }
@@ -65,6 +67,16 @@ struct Admitted {
     head: Bytes,
     /// How its body is compressed.
     coding: Option<Coding>,
+    /// What is still to be found out about the caller.
+    pending: Option<Pending>,
+}
+
+/// How something is found out about a caller whose head has been read.
+enum Pending {
+    /// By asking somebody.
+    Wait(Asking),
+    /// By looking at the body.
+    Body(Looking),
 }
 
 impl Client {
@@ -76,6 +88,7 @@ impl Client {
         Self {
             front,
             connection,
+            address,
             address_text: address.to_string(),
             is_proxy,
         }
@@ -97,6 +110,9 @@ impl Client {
         }
         drop(parts);
         let (mut response, is_read) = match admitted {
+            Ok(admitted) if matches!(admitted.pending, Some(Pending::Wait(_))) => {
+                Box::pin(self.ask(admitted, &mut body, expects, cid)).await
+            }
             Ok(admitted) => match body::read(&mut body, self.front.limits).await {
                 Ok(bytes) if admitted.is_plain() => (self.call(&admitted.route, cid, admitted.head, bytes).await, true),
                 // in a box, so that those who need none of it do not carry the room for it
@@ -140,13 +156,38 @@ impl Client {
         }))
     }
 
+    /// Asks who calls, then runs the request. Its response, and whether its body was read to the end.
+    async fn ask(
+        &self,
+        mut admitted: Admitted,
+        body: &mut Incoming,
+        expects: bool,
+        cid: Cid,
+    ) -> (Response<Content>, bool) {
+        if let Some(pending) = admitted.pending.take()
+            && let Err(fault) = admitted.settle(pending, &[]).await
+        {
+            let response = admitted.refuse(&fault, cid).await;
+            return (response, self.let_go(body, expects).await);
+        }
+        match body::read(body, self.front.limits).await {
+            Ok(bytes) => (self.run(admitted, cid, bytes).await, true),
+            Err(error) => (admitted.refuse(&body_fault(&error), cid).await, false),
+        }
+    }
+
     /// Runs a request that has been read, with all that its channel has.
-    async fn run(&self, admitted: Admitted, cid: Cid, mut body: Bytes) -> Response<Content> {
+    async fn run(&self, mut admitted: Admitted, cid: Cid, mut body: Bytes) -> Response<Content> {
         if let Some(coding) = admitted.coding {
             match coding.inflate(body, self.front.limits.max).await {
                 Ok(inflated) => body = inflated,
                 Err(fault) => return admitted.refuse(&fault, cid).await,
             }
+        }
+        if let Some(pending) = admitted.pending.take()
+            && let Err(fault) = admitted.settle(pending, &body).await
+        {
+            return admitted.refuse(&fault, cid).await;
         }
         let Admitted { route, head, .. } = admitted;
         let packed = head.clone();
@@ -239,12 +280,26 @@ impl Client {
                 )));
             }
         };
-        if let Some(security) = &route.security {
-            let header = |name: &str| parts.headers.get(name).map(HeaderValue::as_bytes);
-            self.front
-                .gate
-                .check(security, &header, cid)
-                .map_err(|fault| Box::new(refused(route, &fault, &parts.headers, cid)))?;
+        let forwarded = self.forwarded(&parts.headers);
+        let mut known = None;
+        let mut pending = None;
+        if let Some(guard) = &route.guard {
+            let visitor = Visitor {
+                cid,
+                method,
+                url: &|| self.url(parts),
+                query: parts.uri.query().unwrap_or_default(),
+                remote: forwarded.unwrap_or(self.address.ip()),
+                header: &|name| parts.headers.get(name).map(HeaderValue::as_bytes),
+                certificate: None,
+                is_proxied: self.is_proxy,
+            };
+            match guard.check(&visitor) {
+                Verdict::In(admission) => known = admission,
+                Verdict::Out(fault) => return Err(Box::new(refused(route, &fault, &parts.headers, cid))),
+                Verdict::Wait(waiting) => pending = Some(Pending::Wait(waiting)),
+                Verdict::Body(look) => pending = Some(Pending::Body(look)),
+            }
         }
         // what has no format is the service's own, compressed or not
         let coding = match parts.headers.get(header::CONTENT_ENCODING) {
@@ -253,7 +308,14 @@ impl Client {
             }
             _ => None,
         };
-        let remote = self.remote(&parts.headers);
+        let channel = match &known {
+            Some(identity) => Cow::Owned(route.head.with_identity(identity)),
+            None => Cow::Borrowed(&route.head),
+        };
+        let remote = match forwarded {
+            Some(address) => Cow::Owned(SocketAddr::new(address, 0).to_string()),
+            None => Cow::Borrowed(&*self.address_text),
+        };
         let fields = RequestFields {
             method,
             path: &path,
@@ -264,7 +326,7 @@ impl Client {
             .headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let head = HeadBuilder::request(&route.head, fields);
+        let head = HeadBuilder::request(&channel, fields);
         let params = route.params(&path).into_iter();
         let head = if coding.is_some() {
             // services see what it becomes
@@ -279,18 +341,29 @@ impl Client {
             route: Arc::clone(route),
             head,
             coding,
+            pending,
         })
     }
 
-    /// Who asks: the socket's peer, unless that is a proxy which says for whom it asks.
-    fn remote(&self, headers: &HeaderMap) -> Cow<'_, str> {
-        if self.is_proxy
-            && let Some(forwarded) = FORWARDED.iter().find_map(|name| headers.get(name))
-            && let Some(address) = first_address(forwarded)
-        {
-            return Cow::Owned(SocketAddr::new(address, 0).to_string());
+    /// For whom a proxy says that it asks, if it is one that is believed.
+    fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        if !self.is_proxy {
+            return None;
         }
-        Cow::Borrowed(&self.address_text)
+        let forwarded = FORWARDED.iter().find_map(|name| headers.get(name))?;
+        first_address(forwarded)
+    }
+
+    /// The address that the client used, as far as it can be told.
+    fn url(&self, parts: &Parts) -> String {
+        let proto = parts.headers.get("x-forwarded-proto").filter(|_| self.is_proxy);
+        let own = if self.front.is_tls { "https" } else { "http" };
+        let scheme = proto.and_then(|proto| proto.to_str().ok()).unwrap_or(own);
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host
+            .or_else(|| parts.uri.authority().map(Authority::as_str))
+            .unwrap_or_default();
+        format!("{scheme}://{host}{}", parts.uri.path())
     }
 
     /// Reads what is left of a refused request's body, if that is little. False: the connection cannot be used again.
@@ -306,11 +379,24 @@ impl Client {
 impl Admitted {
     /// Whether there is nothing to do but to call the service.
     fn is_plain(&self) -> bool {
-        self.coding.is_none() && self.route.extra.is_none()
+        self.coding.is_none() && self.route.extra.is_none() && self.pending.is_none()
+    }
+
+    /// Finds out what was still to be found out about the caller, and notes who came in.
+    async fn settle(&mut self, pending: Pending, body: &[u8]) -> Result<(), Fault> {
+        let admission = match pending {
+            Pending::Wait(waiting) => waiting.await?,
+            Pending::Body(look) => look(body)?,
+        };
+        if let Some(identity) = admission {
+            let channel = &self.route.head;
+            self.head = channel.replace(&self.head, &channel.with_identity(&identity));
+        }
+        Ok(())
     }
 
     /// Answers without calling the service.
-    async fn refuse(&self, fault: &Fault, cid: Cid) -> Response<Content> {
+    async fn refuse(self, fault: &Fault, cid: Cid) -> Response<Content> {
         let response = respond::fault(fault, &self.route.style, cid).map(Content::Whole);
         match (&self.route.extra, Head::unpack(&self.head)) {
             (Some(extra), Some(facts)) => extra.finish(cid, &facts, response).await,

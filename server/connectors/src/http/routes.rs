@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use http::header::{ACCEPT, HeaderMap};
 use http::{HeaderValue, Method};
 
@@ -17,7 +17,7 @@ use busbar_model::audit::AuditEntry;
 use busbar_model::object::{Record, Snapshot};
 use busbar_model::{ChannelType, DataFormat, Error, Kind};
 use busbar_runtime::call::{ChannelFields, ChannelHead};
-use busbar_runtime::inbound::builtin;
+use busbar_runtime::inbound::{Entrance, Gate, Guard, Guards, builtin};
 use busbar_runtime::{Configure, HeadBuilder, Switch};
 
 use crate::http::audit::AuditLog;
@@ -32,6 +32,7 @@ use crate::http::soap;
 
 /// The channels that are configured, and the built-in ones.
 pub struct Routes {
+    gate: Arc<dyn Gate>,
     table: Arc<ArcSwap<RouteTable>>,
     /// Pairs of channels that were warned of, so that not every change repeats it.
     warned: Arc<Mutex<HashSet<(String, String)>>>,
@@ -52,7 +53,8 @@ pub(crate) struct Route {
     pub(crate) service: Arc<str>,
     /// How its callers are spoken to.
     pub(crate) style: Style,
-    pub(crate) security: Option<String>,
+    /// Who may come in; `None`: anybody.
+    pub(crate) guard: Option<Arc<dyn Guard>>,
     pub(crate) timeout: Option<Duration>,
     /// What few channels have.
     pub(crate) extra: Option<Box<Extra>>,
@@ -82,26 +84,23 @@ pub(crate) enum Found<'t> {
 }
 
 impl Routes {
-    /// The built-in channels only.
-    pub fn new() -> Arc<Self> {
-        Self::of(Styles::default(), HttpConfig::default().cache_max_bytes)
+    /// No channels at all, until something is configured. `gate` makes their guards.
+    pub fn new(gate: Arc<dyn Gate>) -> Arc<Self> {
+        Self::of(gate, Styles::default(), HttpConfig::default().cache_max_bytes)
     }
 
     /// The same, with what the server's settings say of answers.
     ///
     /// # Errors
     /// If a content type cannot be sent.
-    pub fn build(config: &HttpConfig) -> Result<Arc<Self>, Error> {
-        Ok(Self::of(Styles::build(config)?, config.cache_max_bytes))
+    pub fn build(gate: Arc<dyn Gate>, config: &HttpConfig) -> Result<Arc<Self>, Error> {
+        Ok(Self::of(gate, Styles::build(config)?, config.cache_max_bytes))
     }
 
-    fn of(styles: Styles, cache_max_bytes: usize) -> Arc<Self> {
-        let table = RouteTable {
-            own: Scope::default(),
-            internal: Scope::new(internal_routes(&styles)),
-        };
+    fn of(gate: Arc<dyn Gate>, styles: Styles, cache_max_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
-            table: Arc::new(ArcSwap::from_pointee(table)),
+            gate,
+            table: Arc::default(),
             warned: Arc::default(),
             styles,
             shared: Arc::new(Shared {
@@ -117,28 +116,25 @@ impl Routes {
     }
 
     /// The channels now. Not to be kept across an await.
-    pub(crate) fn load(&self) -> Guard<Arc<RouteTable>> {
+    pub(crate) fn load(&self) -> arc_swap::Guard<Arc<RouteTable>> {
         self.table.load()
     }
 }
 
 impl Configure for Routes {
     fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
+        let guards = self.gate.guards(snapshot)?;
         let mut own = Vec::new();
         for (record, channel) in snapshot.of::<ChannelHttp>() {
             let channel = channel.map_err(|error| {
                 Error::new(Kind::Config, format!("cannot use channel.http `{}`", record.name)).with_source(error)
             })?;
-            own.push(Route::build(record, channel, snapshot, self)?);
+            own.push(Route::build(record, channel, snapshot, &*guards, self)?);
         }
         refuse_twins(&own)?;
-        let internal = internal_routes(&self.styles)
-            .into_iter()
-            .map(|route| route.secured(snapshot))
-            .collect();
         let table = RouteTable {
             own: Scope::new(own),
-            internal: Scope::new(internal),
+            internal: Scope::new(internal_routes(snapshot, &*guards, &self.styles)?),
         };
         let (current, warned) = (Arc::clone(&self.table), Arc::clone(&self.warned));
         let shared = Arc::clone(&self.shared);
@@ -272,7 +268,13 @@ impl Scope {
 }
 
 impl Route {
-    fn build(record: &Record, channel: ChannelHttp, snapshot: &Snapshot, routes: &Routes) -> Result<Self, Error> {
+    fn build(
+        record: &Record,
+        channel: ChannelHttp,
+        snapshot: &Snapshot,
+        guards: &dyn Guards,
+        routes: &Routes,
+    ) -> Result<Self, Error> {
         let name = &record.name;
         let pattern = Pattern::parse(&channel.url_path, channel.match_slash).map_err(|error| {
             Error::new(Kind::Config, format!("cannot use the path of channel.http `{name}`")).with_source(error)
@@ -293,13 +295,22 @@ impl Route {
             })?),
             None => None,
         };
+        let guard = guards.of(&Entrance {
+            channel: name,
+            service: &channel.service,
+            security: channel.security.as_deref(),
+            groups: &channel.security_groups,
+            has_rbac: channel.has_rbac,
+            is_delegated: channel.sec_use_rbac,
+            limits: channel.is_rate_limit_active.then_some(&channel.rate_limit_def),
+        })?;
         Ok(Self {
             head: channel_head(name, &channel, definition),
+            guard,
             name: name.clone(),
             style: routes.styles.of(channel.data_format, channel.soap()),
             extra: Extra::build(record, &channel, &routes.shared),
             service: channel.service.into(),
-            security: channel.security,
             timeout: channel.timeout.map(|secs| Duration::from_secs(secs.into())),
             is_active: record.is_active,
             path: channel.url_path,
@@ -336,19 +347,6 @@ impl Route {
             Reverse(named),
             &self.name,
         )
-    }
-
-    /// An internal channel, with what is known of its definition now.
-    fn secured(mut self, snapshot: &Snapshot) -> Self {
-        if let Some(security) = &self.security {
-            let definition = Definition::find(snapshot, security);
-            self.head = channel_head(
-                &self.name,
-                &internal_channel(&self.path, &self.service, Some(security)),
-                definition,
-            );
-        }
-        self
     }
 
     /// Whether one request could be for both, as far as can be told without asking for all requests.
@@ -426,31 +424,47 @@ const CRYPTO: [(&str, &str); 6] = [
 ];
 
 /// What the hub answers itself, and what built-in services do (http.md 9).
-fn internal_routes(styles: &Styles) -> Vec<Route> {
+fn internal_routes(snapshot: &Snapshot, guards: &dyn Guards, styles: &Styles) -> Result<Vec<Route>, Error> {
     let invoke = format!("/zato/api/invoke/{{{}}}", builtin::INVOKER_PARAM);
+    let ping = format!("/zato/{}", builtin::PING_BASIC.trim_start_matches("zato."));
     [
         ("zato.ping", "/zato/ping", builtin::PING, None),
+        (
+            builtin::PING_BASIC,
+            &ping,
+            builtin::PING_BASIC,
+            Some(builtin::PING_USER),
+        ),
         ("pubapi.invoke", &invoke, builtin::INVOKER, Some(builtin::PUBAPI)),
+        ("zato.jwt.log-in", "/zato/jwt/log-in", builtin::LOG_IN, None),
+        ("zato.jwt.log-out", "/zato/jwt/log-out", builtin::LOG_OUT, None),
     ]
     .into_iter()
     .chain(CRYPTO.map(|(path, service)| (service, path, service, Some(builtin::PUBAPI))))
     .map(|(name, path, service, security)| {
         let channel = internal_channel(path, service, security);
-        Route {
+        let definition = security.and_then(|security| Definition::find(snapshot, security));
+        let guard = guards.of(&Entrance {
+            channel: name,
+            service,
+            security,
+            ..Entrance::default()
+        })?;
+        Ok(Route {
             name: name.to_owned(),
-            head: channel_head(name, &channel, None),
+            head: channel_head(name, &channel, definition),
             service: service.into(),
             style: styles.of(channel.data_format, None),
             extra: None,
-            security: channel.security,
+            guard,
             timeout: None,
             is_active: true,
             path: path.to_owned(),
             pattern: Pattern::parse(path, false).expect("built-in paths are paths"),
-            method: None,
+            method: matches!(service, builtin::LOG_IN | builtin::LOG_OUT).then_some(Method::POST),
             accept: None,
             soap_action: None,
-        }
+        })
     })
     .collect()
 }
@@ -529,8 +543,23 @@ mod tests {
         }
     }
 
+    /// Nobody is asked for anything.
+    struct Open;
+
+    impl Gate for Open {
+        fn guards(&self, _: &Snapshot) -> Result<Box<dyn Guards>, Error> {
+            Ok(Box::new(Self))
+        }
+    }
+
+    impl Guards for Open {
+        fn of(&self, _: &Entrance<'_>) -> Result<Option<Arc<dyn Guard>>, Error> {
+            Ok(None)
+        }
+    }
+
     fn routes(records: Vec<Record>) -> Arc<Routes> {
-        let routes = Routes::new();
+        let routes = Routes::new(Arc::new(Open));
         routes.prepare(&Snapshot { revision: 1, records }).unwrap().commit();
         routes
     }
@@ -665,9 +694,9 @@ mod tests {
 
     #[test]
     fn own_channels_come_before_built_in_ones() {
-        assert_eq!(find(&Routes::new(), "GET", "/zato/ping", None), "zato.ping");
+        assert_eq!(find(&routes(Vec::new()), "GET", "/zato/ping", None), "zato.ping");
         assert_eq!(
-            find(&Routes::new(), "GET", "/zato/api/invoke/a.b", None),
+            find(&routes(Vec::new()), "GET", "/zato/api/invoke/a.b", None),
             "pubapi.invoke service_name=a.b"
         );
         let routes = routes(vec![record("mine", json!({"url_path": "/zato/{x}"}))]);
@@ -686,7 +715,7 @@ mod tests {
     #[test]
     fn twins_and_missing_definitions_are_refused() {
         let prepare = |records| {
-            Routes::new()
+            Routes::new(Arc::new(Open))
                 .prepare(&Snapshot { revision: 1, records })
                 .map(|_| ())
                 .unwrap_err()

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use busbar_model::{Error, Kind};
-use busbar_runtime::inbound::{Dispatch, Gate};
+use busbar_runtime::inbound::Dispatch;
 use busbar_runtime::task::{self, TaskKind};
 
 use crate::http::body::BodyLimits;
@@ -170,16 +170,16 @@ impl BoundHttp {
     }
 
     /// Begins to accept connections, on the current tokio runtime.
-    pub fn spawn(self, routes: Arc<Routes>, gate: Arc<dyn Gate>, dispatch: Arc<dyn Dispatch>) -> HttpServer {
+    pub fn spawn(self, routes: Arc<Routes>, dispatch: Arc<dyn Dispatch>) -> HttpServer {
         let config = self.config;
         let connections = Connections::new(config.max_connections);
         let front = Front {
             routes,
-            gate,
             dispatch,
             limits: BodyLimits::new(config.max_body, config.min_body_rate),
             server: self.server.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
+            is_tls: self.tls.is_some(),
         };
         let listening = Listening {
             front: Arc::new(front),

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use busbar_connectors::http::{ChannelHttp, HttpConfig, HttpServer, Routes};
-use busbar_model::Cid;
 use busbar_model::object::{Object, Record, Snapshot};
+use busbar_model::{Cid, Error};
 use busbar_runtime::handler::BoxFuture;
-use busbar_runtime::inbound::{Dispatch, Gate, Inbound};
+use busbar_runtime::inbound::{Dispatch, Entrance, Gate, Guard, Guards, Inbound, Verdict, Visitor};
 use busbar_runtime::{Configure, Fault, Head, Outcome, Reply};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -101,15 +101,32 @@ impl Dispatch for Dispatcher {
     }
 }
 
-/// Lets in who says `letmein`.
+/// Makes guards that let in who says `letmein`, where there is a definition.
 pub struct Porter;
 
+/// Lets in who says `letmein` if this is set.
+struct Door(bool);
+
 impl Gate for Porter {
-    fn check<'h>(&self, security: &str, header: &dyn Fn(&str) -> Option<&'h [u8]>, cid: Cid) -> Result<(), Fault> {
-        if security == "door" && header("authorization") == Some(b"letmein") {
-            return Ok(());
+    fn guards(&self, _: &Snapshot) -> Result<Box<dyn Guards>, Error> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Guards for Porter {
+    fn of(&self, entrance: &Entrance<'_>) -> Result<Option<Arc<dyn Guard>>, Error> {
+        let guard = |name| -> Arc<dyn Guard> { Arc::new(Door(name == "door")) };
+        Ok(entrance.security.map(guard))
+    }
+}
+
+impl Guard for Door {
+    fn check(&self, visitor: &Visitor<'_>) -> Verdict {
+        if self.0 && (visitor.header)("authorization") == Some(b"letmein") {
+            return Verdict::In(None);
         }
-        Err(Fault::new(401, format!("Unauthorized; cid={cid}")).with_header("WWW-Authenticate", "Basic realm=\"r\""))
+        let fault = Fault::new(401, format!("Unauthorized; cid={}", visitor.cid));
+        Verdict::Out(fault.with_header("WWW-Authenticate", "Basic realm=\"r\""))
     }
 }
 
@@ -176,11 +193,11 @@ pub async fn server_with(config: HttpConfig) -> Server {
         ),
         record("security.basic_auth", "door", json!({"username": "ann"})),
     ];
-    let routes = Routes::new();
+    let routes = Routes::new(Arc::new(Porter));
     routes.prepare(&Snapshot { revision: 1, records }).unwrap().commit();
     let fake = Arc::new(Fake::default());
     let bound = HttpServer::bind(config).await.unwrap();
-    let server = bound.spawn(routes, Arc::new(Porter), Arc::new(Dispatcher(Arc::clone(&fake))));
+    let server = bound.spawn(routes, Arc::new(Dispatcher(Arc::clone(&fake))));
     Server { server, fake }
 }
 

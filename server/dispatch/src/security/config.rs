@@ -1,4 +1,4 @@
-//! `security.basic_auth` and `security.apikey`.
+//! `security.basic_auth`, `security.apikey` and the limits of services.
 
 use std::fmt;
 
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use busbar_model::object::{FieldError, Object, Placement};
+use busbar_model::rate_limit::RateLimits;
 
 /// Header of an API key, unless its definition names another.
 pub const DEFAULT_API_KEY_HEADER: &str = "X-API-Key";
@@ -25,6 +26,13 @@ pub struct SecurityBasicAuth {
     /// Realm that refused callers are shown.
     #[serde(default = "default_realm")]
     pub realm: String,
+    /// Whether `rate_limit_def` is enforced.
+    #[serde(default)]
+    pub is_rate_limit_active: bool,
+    /// How often callers may come with this definition, as lines such as `*=100/m`.
+    #[serde(default)]
+    #[schemars(with = "String", example = &"*=100/m")]
+    pub rate_limit_def: RateLimits,
 }
 
 fn default_realm() -> String {
@@ -46,6 +54,13 @@ pub struct SecurityApiKey {
     /// Name that services see as the caller's.
     #[serde(default)]
     pub username: String,
+    /// Whether `rate_limit_def` is enforced.
+    #[serde(default)]
+    pub is_rate_limit_active: bool,
+    /// How often callers may come with this definition, as lines such as `*=100/m`.
+    #[serde(default)]
+    #[schemars(with = "String", example = &"*=100/m")]
+    pub rate_limit_def: RateLimits,
 }
 
 fn default_header() -> String {
@@ -60,11 +75,8 @@ impl Object for SecurityBasicAuth {
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
         drop_foreign(item);
-        for name in ["password", "realm"] {
-            if item.get(name).is_some_and(Value::is_null) {
-                item.remove(name);
-            }
-        }
+        drop_nulls(item, &["password", "realm"]);
+        item.remove("password_type");
     }
 
     fn check(&self) -> Result<(), FieldError> {
@@ -80,7 +92,7 @@ impl Object for SecurityBasicAuth {
         if self.realm.chars().any(char::is_control) {
             return Err(FieldError::new("realm", "must not contain control characters"));
         }
-        Ok(())
+        self.rate_limit_def.check(self.is_rate_limit_active)
     }
 }
 
@@ -92,11 +104,8 @@ impl Object for SecurityApiKey {
 
     fn from_enmasse(key: &str, item: &mut Map<String, Value>) {
         drop_foreign(item);
-        for name in ["password", "username", "header"] {
-            if item.get(name).is_some_and(Value::is_null) {
-                item.remove(name);
-            }
-        }
+        drop_nulls(item, &["password", "username", "header"]);
+        item.remove("password_type");
         // 2.0 keeps the header's name in the user name; later files do so where it looks like one
         if !item.contains_key("header")
             && let Some(username) = item.get("username").and_then(Value::as_str)
@@ -114,27 +123,55 @@ impl Object for SecurityApiKey {
                 format!("must be a header's name, not `{}`", self.header),
             ));
         }
-        Ok(())
+        self.rate_limit_def.check(self.is_rate_limit_active)
     }
 }
 
-/// Takes out what says nothing here: the type, which chose this one, and ids of another database.
-fn drop_foreign(item: &mut Map<String, Value>) {
-    for name in ["type", "sec_type", "id", "cluster_id", "password_type"] {
-        item.remove(name);
+/// How often a service may be called over channels, whichever they are. Its name is the service's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceLimits {
+    /// Lines such as `*=100/m`.
+    #[schemars(with = "String", example = &"*=100/m")]
+    pub rate_limit_def: RateLimits,
+}
+
+impl Object for ServiceLimits {
+    const KIND: &'static str = "service_limits";
+    const PLACEMENT: Placement = Placement::Hub;
+    const ENMASSE_KEYS: &'static [&'static str] = &["service_limits"];
+
+    fn check(&self) -> Result<(), FieldError> {
+        self.rate_limit_def.check(true)
     }
+}
+
+/// Takes out what says nothing here: the type, which chose this one, ids of another database, and switches without a choice.
+pub(super) fn drop_foreign(item: &mut Map<String, Value>) {
     for name in [
-        "is_internal",
-        "is_rate_limit_active",
-        "rate_limit_def",
+        "type",
+        "sec_type",
+        "id",
+        "cluster_id",
         "rate_limit_type",
         "rate_limit_check_parent_def",
     ] {
-        if item
-            .get(name)
-            .is_some_and(|value| matches!(value, Value::Null | Value::Bool(false)))
-        {
-            item.remove(name);
+        item.remove(name);
+    }
+    if item
+        .get("is_internal")
+        .is_some_and(|value| matches!(value, Value::Null | Value::Bool(false)))
+    {
+        item.remove("is_internal");
+    }
+    drop_nulls(item, &["is_rate_limit_active", "rate_limit_def"]);
+}
+
+/// Takes out fields without a value: they stand for the default.
+pub(super) fn drop_nulls(item: &mut Map<String, Value>, names: &[&str]) {
+    for name in names {
+        if item.get(*name).is_some_and(Value::is_null) {
+            item.remove(*name);
         }
     }
 }

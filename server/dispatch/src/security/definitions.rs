@@ -1,34 +1,63 @@
 //! Every security definition at one moment, ready to check requests.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use arc_swap::{ArcSwap, Guard as Loaded};
+use busbar_model::object::{FieldError, Record, Snapshot};
+use busbar_model::rate_limit::RateLimits;
+use busbar_model::{Cid, Error, Kind};
+use busbar_runtime::inbound::{Gate, Guards, Identity, Verdict, Visitor};
+use busbar_runtime::{Configure, Fault, Switch};
 use subtle::ConstantTimeEq;
 
-use busbar_model::object::{FieldError, Record, Snapshot};
-use busbar_model::{Cid, Error, Kind};
-use busbar_runtime::inbound::Gate;
-use busbar_runtime::{Configure, Fault, Switch};
-
-use crate::security::{SecurityApiKey, SecurityBasicAuth};
+use crate::security::basic::{basic_is_right, bearer_token};
+use crate::security::groups::SecurityGroup;
+use crate::security::guard::Making;
+use crate::security::jwt::SecurityJwt;
+use crate::security::jwt::log_in::Desk;
+use crate::security::limits::{Counters, Limiter};
+use crate::security::rbac::Roles;
+use crate::security::{SecurityApiKey, SecurityBasicAuth, ServiceLimits};
 
 /// Checks credentials against the definitions that are configured.
-#[derive(Default, Clone)]
-pub struct Definitions(Arc<ArcSwap<Table>>);
-
-type Table = HashMap<String, Definition>;
-
-struct Definition {
-    /// Whether it lets anybody in: it is switched on and its secret is set.
-    is_usable: bool,
-    check: Check,
+#[derive(Clone, Default)]
+pub struct Definitions {
+    table: Arc<ArcSwap<Table>>,
+    state: Arc<State>,
 }
 
-enum Check {
+/// What outlives changes of the configuration.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) counters: Counters,
+    pub(crate) desk: Desk,
+}
+
+/// What is configured at one moment.
+#[derive(Default)]
+pub(crate) struct Table {
+    definitions: HashMap<String, Arc<Definition>>,
+    /// Members of groups; none of a group that is switched off.
+    pub(crate) groups: HashMap<String, Vec<String>>,
+    pub(crate) roles: Roles,
+    services: HashMap<String, Limiter>,
+}
+
+/// One definition.
+pub(crate) struct Definition {
+    pub(crate) name: String,
+    /// Whom its callers are taken for.
+    pub(crate) identity: Arc<Identity>,
+    /// Whether it lets anybody in: it is switched on and its secret is set.
+    pub(crate) is_usable: bool,
+    pub(crate) check: Check,
+    pub(crate) limits: Option<Limiter>,
+    state: Arc<State>,
+}
+
+pub(crate) enum Check {
     Basic {
         username: String,
         password: String,
@@ -38,143 +67,243 @@ enum Check {
         header: String,
         key: String,
     },
+    Jwt(Jwt),
 }
 
-/// Some clients leave the padding out.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+/// A definition whose callers have logged in.
+pub(crate) struct Jwt {
+    pub(crate) username: String,
+    pub(crate) password: String,
+    pub(crate) ttl: u32,
+    pub(crate) version: u64,
+}
 
 impl Definitions {
     /// No definitions: whoever needs one is refused.
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// Counts a call of a service, or refuses it.
+    pub(crate) fn limit_service(&self, service: &str, remote: impl FnOnce() -> IpAddr) -> Result<(), Fault> {
+        let table = self.table.load();
+        if table.services.is_empty() {
+            return Ok(());
+        }
+        match table.services.get(service) {
+            Some(limits) => limits.check(remote()),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn table(&self) -> Loaded<Arc<Table>> {
+        self.table.load()
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
 }
 
 impl Configure for Definitions {
     fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
-        let mut table = Table::new();
-        for (record, basic) in snapshot.of::<SecurityBasicAuth>() {
-            let basic = basic.map_err(|error| unreadable(record, error))?;
-            let definition = Definition {
-                is_usable: record.is_active && !basic.password.is_empty(),
-                check: Check::Basic {
-                    challenge: format!(
-                        "Basic realm=\"{}\"",
-                        basic.realm.replace('\\', "\\\\").replace('"', "\\\"")
-                    ),
-                    username: basic.username,
-                    password: basic.password,
-                },
-            };
-            insert(&mut table, record, definition)?;
-        }
-        for (record, key) in snapshot.of::<SecurityApiKey>() {
-            let key = key.map_err(|error| unreadable(record, error))?;
-            let definition = Definition {
-                is_usable: record.is_active && !key.password.is_empty(),
-                check: Check::ApiKey {
-                    header: key.header.to_ascii_lowercase(),
-                    key: key.password,
-                },
-            };
-            insert(&mut table, record, definition)?;
-        }
-        let current = Arc::clone(&self.0);
-        Ok(Switch::new(move || current.store(Arc::new(table))))
+        let table = Table::build(snapshot, &self.state)?;
+        let (current, state) = (Arc::clone(&self.table), Arc::clone(&self.state));
+        Ok(Switch::new(move || {
+            state.desk.sessions.sweep(|name, version| {
+                let jwt = table.get(name).filter(|definition| definition.is_usable);
+                jwt.and_then(|definition| definition.jwt())
+                    .is_some_and(|jwt| jwt.version == version)
+            });
+            current.store(Arc::new(table));
+            state.counters.sweep();
+        }))
     }
-}
-
-fn insert(table: &mut Table, record: &Record, definition: Definition) -> Result<(), Error> {
-    if table.insert(record.name.clone(), definition).is_some() {
-        return Err(Error::new(
-            Kind::Conflict,
-            format!("there are two security definitions named `{}`", record.name),
-        )
-        .with_hint("give one of them another name"));
-    }
-    Ok(())
-}
-
-fn unreadable(record: &Record, error: FieldError) -> Error {
-    Error::new(Kind::Config, format!("cannot use {} `{}`", record.kind, record.name)).with_source(error)
 }
 
 impl Gate for Definitions {
-    fn check<'h>(&self, security: &str, header: &dyn Fn(&str) -> Option<&'h [u8]>, cid: Cid) -> Result<(), Fault> {
-        let table = self.0.load();
-        let Some(definition) = table.get(security) else {
-            // a definition that somebody removed must not open its channels
-            tracing::debug!(%cid, security, "security definition `{security}` does not exist: its callers are refused");
-            return Err(unauthorized(cid));
+    fn guards(&self, snapshot: &Snapshot) -> Result<Box<dyn Guards>, Error> {
+        Ok(Box::new(Making {
+            table: Table::build(snapshot, &self.state)?,
+            state: Arc::clone(&self.state),
+        }))
+    }
+}
+
+impl Table {
+    fn build(snapshot: &Snapshot, state: &Arc<State>) -> Result<Self, Error> {
+        let mut building = Building {
+            table: Self::default(),
+            state,
         };
-        match &definition.check {
-            Check::Basic {
-                username,
-                password,
-                challenge,
-            } => {
-                let is_right = definition.is_usable
-                    && header("authorization").is_some_and(|value| basic_is_right(value, username, password));
-                if is_right {
-                    Ok(())
-                } else {
-                    Err(unauthorized(cid).with_header("WWW-Authenticate", challenge))
-                }
-            }
-            Check::ApiKey { header: name, key } => {
-                let is_right =
-                    definition.is_usable && header(name).is_some_and(|value| bool::from(value.ct_eq(key.as_bytes())));
-                if is_right {
-                    Ok(())
-                } else {
-                    Err(Fault::new(401, "401 Unauthorized"))
-                }
+        for (record, basic) in snapshot.of::<SecurityBasicAuth>() {
+            let basic = basic.map_err(|error| unreadable(record, error))?;
+            let limits = (basic.is_rate_limit_active, &basic.rate_limit_def);
+            let is_set = !basic.password.is_empty();
+            let check = Check::Basic {
+                challenge: challenge(&basic.realm),
+                username: basic.username.clone(),
+                password: basic.password,
+            };
+            building.add(record, &basic.username, is_set, limits, check)?;
+        }
+        for (record, key) in snapshot.of::<SecurityApiKey>() {
+            let key = key.map_err(|error| unreadable(record, error))?;
+            let limits = (key.is_rate_limit_active, &key.rate_limit_def);
+            let is_set = !key.password.is_empty();
+            let check = Check::ApiKey {
+                header: key.header.to_ascii_lowercase(),
+                key: key.password,
+            };
+            building.add(record, &key.username, is_set, limits, check)?;
+        }
+        for (record, jwt) in snapshot.of::<SecurityJwt>() {
+            let jwt = jwt.map_err(|error| unreadable(record, error))?;
+            let limits = (jwt.is_rate_limit_active, &jwt.rate_limit_def);
+            let is_set = !jwt.password.is_empty();
+            let check = Check::Jwt(Jwt {
+                username: jwt.username.clone(),
+                password: jwt.password,
+                ttl: jwt.ttl,
+                version: record.version,
+            });
+            building.add(record, &jwt.username, is_set, limits, check)?;
+        }
+        let mut table = building.table;
+        for (record, group) in snapshot.of::<SecurityGroup>() {
+            let group = group.map_err(|error| unreadable(record, error))?;
+            let members = if record.is_active { group.members } else { Vec::new() };
+            table.groups.insert(record.name.clone(), members);
+        }
+        for (record, service) in snapshot.of::<ServiceLimits>() {
+            let service = service.map_err(|error| unreadable(record, error))?;
+            let limits = &service.rate_limit_def;
+            let limiter = state
+                .counters
+                .limiter(&record.kind, &record.name, record.is_active, limits);
+            if let Some(limiter) = limiter {
+                table.services.insert(record.name.clone(), limiter);
             }
         }
+        table.roles = Roles::build(snapshot)?;
+        Ok(table)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Definition>> {
+        self.definitions.get(name)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Definition>> {
+        self.definitions.values()
+    }
+
+    /// The definitions that callers log in with.
+    pub(crate) fn jwt(&self) -> impl Iterator<Item = (&Definition, &Jwt)> {
+        self.all()
+            .filter_map(|definition| Some((&**definition, definition.jwt()?)))
     }
 }
 
-fn unauthorized(cid: Cid) -> Fault {
+struct Building<'s> {
+    table: Table,
+    state: &'s Arc<State>,
+}
+
+impl Building<'_> {
+    fn add(
+        &mut self,
+        record: &Record,
+        username: &str,
+        is_set: bool,
+        (is_limited, limits): (bool, &RateLimits),
+        check: Check,
+    ) -> Result<(), Error> {
+        let name = record.name.clone();
+        let kind = record.kind.strip_prefix("security.").unwrap_or(&record.kind);
+        let definition = Definition {
+            identity: Arc::new(Identity {
+                name: name.clone(),
+                kind: kind.to_owned(),
+                username: username.to_owned(),
+            }),
+            is_usable: record.is_active && is_set,
+            check,
+            limits: self.state.counters.limiter(&record.kind, &name, is_limited, limits),
+            state: Arc::clone(self.state),
+            name: name.clone(),
+        };
+        if self.table.definitions.insert(name, Arc::new(definition)).is_some() {
+            let message = format!("there are two security definitions named `{}`", record.name);
+            return Err(Error::new(Kind::Conflict, message).with_hint("give one of them another name"));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn unreadable(record: &Record, error: FieldError) -> Error {
+    Error::new(Kind::Config, format!("cannot use {} `{}`", record.kind, record.name)).with_source(error)
+}
+
+impl Definition {
+    /// Whether a request has its credentials.
+    pub(crate) fn check(&self, visitor: &Visitor<'_>) -> Verdict {
+        let header = visitor.header;
+        let is_right = self.is_usable
+            && match &self.check {
+                Check::Basic { .. } => header("authorization").is_some_and(|value| self.has_basic(value)),
+                Check::ApiKey { header: name, key } => {
+                    header(name).is_some_and(|value| bool::from(value.ct_eq(key.as_bytes())))
+                }
+                Check::Jwt(jwt) => header("authorization")
+                    .and_then(bearer_token)
+                    .is_some_and(|token| self.state.desk.sessions.is_good(token, &self.name, jwt.version)),
+            };
+        if is_right {
+            Verdict::In(None)
+        } else {
+            Verdict::Out(self.refusal(visitor.cid))
+        }
+    }
+
+    /// Whether a Basic header has its user name and password.
+    pub(crate) fn has_basic(&self, value: &[u8]) -> bool {
+        match &self.check {
+            Check::Basic { username, password, .. } => self.is_usable && basic_is_right(value, username, password),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn jwt(&self) -> Option<&Jwt> {
+        match &self.check {
+            Check::Jwt(jwt) => Some(jwt),
+            _ => None,
+        }
+    }
+
+    fn refusal(&self, cid: Cid) -> Fault {
+        let challenge = match &self.check {
+            Check::Basic { challenge, .. } => challenge,
+            Check::ApiKey { .. } => return Fault::new(401, "401 Unauthorized"),
+            Check::Jwt(_) => "JWT",
+        };
+        unauthorized(cid).with_header("WWW-Authenticate", challenge)
+    }
+}
+
+fn challenge(realm: &str) -> String {
+    format!("Basic realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+pub(crate) fn unauthorized(cid: Cid) -> Fault {
     Fault::new(401, format!("Unauthorized; cid={cid}"))
-}
-
-/// Compares in a time that depends on the lengths only. Whatever is not a well-formed header is wrong.
-fn basic_is_right(value: &[u8], username: &str, password: &str) -> bool {
-    let Some((scheme, encoded)) = value.split_at_checked(6) else {
-        return false;
-    };
-    if !scheme.eq_ignore_ascii_case(b"basic ") {
-        return false;
-    }
-    let encoded = encoded.trim_ascii();
-    // names and passwords fit the stack nearly always
-    let mut stack = [0; 256];
-    let heap;
-    let decoded = match BASE64.decode_slice(encoded, &mut stack) {
-        Ok(length) => &stack[..length],
-        Err(base64::DecodeSliceError::OutputSliceTooSmall) => match BASE64.decode(encoded) {
-            Ok(decoded) => {
-                heap = decoded;
-                &heap[..]
-            }
-            Err(_) => return false,
-        },
-        Err(base64::DecodeSliceError::DecodeError(_)) => return false,
-    };
-    let Some(colon) = decoded.iter().position(|byte| *byte == b':') else {
-        return false;
-    };
-    let is_right = decoded[..colon].ct_eq(username.as_bytes()) & decoded[colon + 1..].ct_eq(password.as_bytes());
-    is_right.into()
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     use busbar_model::object::Object;
+    use busbar_runtime::inbound::Entrance;
     use serde_json::json;
 
     use super::*;
@@ -217,15 +346,36 @@ mod tests {
     }
 
     fn check(security: &str, headers: &[(&str, &str)]) -> Result<(), Fault> {
-        let definitions = Definitions::new();
-        definitions.prepare(&snapshot()).unwrap().commit();
+        let guards = Definitions::new().guards(&snapshot()).unwrap();
+        let entrance = Entrance {
+            security: Some(security),
+            ..Entrance::default()
+        };
+        let guard = guards.of(&entrance).unwrap().unwrap();
         let header = |name: &str| {
             headers
                 .iter()
                 .find(|(other, _)| *other == name)
                 .map(|(_, value)| value.as_bytes())
         };
-        definitions.check(security, &header, Cid::new())
+        let visitor = Visitor {
+            cid: Cid::new(),
+            method: "GET",
+            url: &String::new,
+            query: "",
+            remote: "127.0.0.1".parse().unwrap(),
+            header: &header,
+            certificate: None,
+            is_proxied: false,
+        };
+        match guard.check(&visitor) {
+            Verdict::In(admission) => {
+                assert_eq!(admission, None);
+                Ok(())
+            }
+            Verdict::Out(fault) => Err(fault),
+            _ => panic!("these are known at once"),
+        }
     }
 
     fn basic(credentials: &str) -> String {

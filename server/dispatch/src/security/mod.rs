@@ -1,10 +1,26 @@
-//! Who may call: security definitions, and the check of a request's credentials against them.
+//! Who may call: security definitions, groups, roles and limits, and the guards that channels get out of them.
 //!
-//! * [`SecurityBasicAuth`], [`SecurityApiKey`] - the objects
-//! * [`Definitions`] - what runs: every definition at one moment
+//! * [`Definitions`] - what runs: everything that is configured, at one moment
+//! * [`guard`] - what stands before a channel
+//! * [`limits`] - rate limits at work
+//! * [`SecurityBasicAuth`], [`SecurityApiKey`], [`SecurityJwt`] - credentials
+//! * [`SecurityGroup`] - several definitions for one channel
+//! * [`rbac`] - roles
+//! * [`ServiceLimits`] - limits of services
 
+mod basic;
 mod config;
 mod definitions;
+mod groups;
+mod guard;
+mod jwt;
+mod limits;
+mod rbac;
 
-pub use config::{DEFAULT_API_KEY_HEADER, SecurityApiKey, SecurityBasicAuth};
+pub(crate) use basic::bearer_token;
+pub use config::{DEFAULT_API_KEY_HEADER, SecurityApiKey, SecurityBasicAuth, ServiceLimits};
 pub use definitions::Definitions;
+pub use groups::SecurityGroup;
+pub use jwt::SecurityJwt;
+pub(crate) use jwt::log_in::remote_ip;
+pub use rbac::{RbacClientRole, RbacPermission, RbacRole, RbacRolePermission};
