@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use busbar_connectors::http::HttpConfig;
 use busbar_python::NamingRules;
+use busbar_runtime::queue::QueueConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Exit;
@@ -23,6 +24,8 @@ pub struct Config {
     pub hot_deploy: HotDeploy,
     /// `[redis]`
     pub redis: Redis,
+    /// `[queue]`
+    pub queue: QueueConfig,
     /// `[python]`
     pub python: Python,
     /// `[simple_io]`

@@ -107,6 +107,7 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
         node: node.clone(),
         services: running.clone(),
         deployments: running,
+        queue: Arc::new(node.queue.clone()),
     };
     let control = Control::new(node.changes.clone(), parts);
     control::spawn(&directory.control_socket(), Arc::new(control))?;

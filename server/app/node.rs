@@ -8,16 +8,17 @@ use anyhow::Context;
 use busbar_admin::control::{Node as NodeView, NodeStatus, RedisStatus, WorkerStatus};
 use busbar_admin::{Changes, Registry};
 use busbar_broker::private::RedisState;
-use busbar_broker::{PrivateRedis, RedisConfig, RedisProcess};
+use busbar_broker::{PrivateRedis, QueueHandle, RedisConfig, RedisProcess, RedisQueue};
 use busbar_connectors::http::{BoundHttp, HttpServer, Routes};
 use busbar_connectors::pickup::{UserDirectories, UserFilesWatcher};
 use busbar_connectors::zmq::{OutgoingZmq, ZmqSockets};
-use busbar_dispatch::{Definitions, Deployer, Dispatcher, ServiceTable};
+use busbar_dispatch::{Definitions, Delivery, Deployer, Dispatcher, ServiceTable};
 use busbar_model::audit::AuditEntry;
 use busbar_model::object::Object;
 use busbar_model::{Error, Kind};
 use busbar_python::{Host, HostConfig};
 use busbar_runtime::handler::BoxFuture;
+use busbar_runtime::queue::{Message, Queue};
 use busbar_runtime::task::{self, TaskKind};
 use busbar_runtime::workers::{PoolConfig, WorkerCommand, WorkerPool};
 use busbar_runtime::{Configure, Handler, HubPort, HubRequest};
@@ -72,6 +73,8 @@ pub struct Node {
     zmq: Arc<ZmqSockets>,
     redis: Redis,
     routes: Arc<Routes>,
+    /// Messages for services.
+    pub queue: QueueHandle,
     /// Deploys service files.
     pub deployer: Arc<Deployer>,
     /// Runs requests.
@@ -99,7 +102,11 @@ impl Node {
             .map_err(Exit::from)?;
         let redis = start_redis(&setup, config)?;
         let zmq = Arc::new(ZmqSockets::new().map_err(Exit::from)?);
-        let port: Arc<dyn HubPort> = Arc::new(Connectors { zmq: zmq.clone() });
+        let queue = QueueHandle(make_queue(&setup, config, &redis)?);
+        let port: Arc<dyn HubPort> = Arc::new(Connectors {
+            zmq: zmq.clone(),
+            queue: queue.clone(),
+        });
         let host = HostConfig {
             server_name: setup.name.clone(),
             package_dir: setup.package.clone(),
@@ -130,6 +137,8 @@ impl Node {
         let routes = Routes::build(Arc::new(definitions.clone()), &config.http).map_err(Exit::from)?;
         let deadline = config.calls.deadline();
         let dispatcher = Dispatcher::new(table.clone(), definitions.clone(), handler.clone(), deadline);
+        let message_deadline = Duration::from_secs(config.queue.deadline_secs);
+        let delivery = Arc::new(Delivery::new(dispatcher.clone(), table.clone(), message_deadline));
         let deployer = Deployer::new(setup.store.clone(), handler.clone(), table.clone());
         let configurables: Vec<Arc<dyn Configure>> = vec![Arc::new(definitions), routes.clone(), zmq.clone()];
         let changes = Changes::new(
@@ -152,6 +161,8 @@ impl Node {
             pool,
             zmq,
             redis,
+            queue,
+            delivery,
             deployer,
             dispatcher,
             changes,
@@ -169,6 +180,8 @@ pub struct Building {
     pool: Option<Arc<WorkerPool>>,
     zmq: Arc<ZmqSockets>,
     redis: Redis,
+    queue: QueueHandle,
+    delivery: Arc<Delivery>,
     /// Deploys service files.
     pub deployer: Arc<Deployer>,
     dispatcher: Arc<Dispatcher>,
@@ -201,6 +214,10 @@ impl Building {
     pub fn listen(self) -> Arc<Node> {
         let address = format!("{}://{}", self.scheme, self.http.local_address());
         let http = self.http.spawn(self.routes.clone(), self.dispatcher.clone());
+        if let Some(queue) = &self.queue.0 {
+            // not before: messages that were left are for services that are deployed by now
+            queue.consume(self.delivery);
+        }
         Arc::new(Node {
             name: self.setup.name,
             started: Instant::now(),
@@ -211,6 +228,7 @@ impl Building {
             zmq: self.zmq,
             redis: self.redis,
             routes: self.routes,
+            queue: self.queue,
             deployer: self.deployer,
             dispatcher: self.dispatcher,
             changes: self.changes,
@@ -235,10 +253,14 @@ impl Node {
                 limit.as_secs()
             );
         }
-        let left = end
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_secs(1));
-        if tokio::time::timeout(left, self.handler.drain()).await.is_err() {
+        let left = || {
+            end.saturating_duration_since(Instant::now())
+                .max(Duration::from_secs(1))
+        };
+        if let Some(queue) = &self.queue.0 {
+            queue.drain(left()).await;
+        }
+        if tokio::time::timeout(left(), self.handler.drain()).await.is_err() {
             tracing::warn!("workers were stopped with calls still running");
         }
         self.zmq.stop(SOCKETS_LIMIT).await;
@@ -336,6 +358,15 @@ fn start_redis(setup: &Setup, config: &Config) -> anyhow::Result<Redis> {
     }
 }
 
+/// The queue that all servers of this name share which use the same Redis.
+fn make_queue(setup: &Setup, config: &Config, redis: &Redis) -> anyhow::Result<Option<Arc<RedisQueue>>> {
+    let Some(url) = redis.url() else { return Ok(None) };
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let consumer = format!("{}@{}:{}", setup.name, host.trim(), setup.directory.display());
+    let queue = RedisQueue::new(&url, &setup.name, &consumer, config.queue.clone()).map_err(Exit::from)?;
+    Ok(Some(queue))
+}
+
 type Handlers = (Arc<dyn Handler>, Option<Arc<WorkerPool>>);
 
 async fn start_handler(
@@ -392,12 +423,20 @@ fn executable() -> anyhow::Result<PathBuf> {
 /// The connectors that live in the hub.
 struct Connectors {
     zmq: Arc<ZmqSockets>,
+    queue: QueueHandle,
 }
 
 impl HubPort for Connectors {
     fn request(&self, request: HubRequest) -> BoxFuture<'static, Result<Bytes, Error>> {
         if request.kind == OutgoingZmq::KIND {
             return self.zmq.request(request);
+        }
+        if request.kind == Message::KIND {
+            let put = Message::from_request(request).map(|message| self.queue.put(message));
+            return Box::pin(async move {
+                put?.await?;
+                Ok(Bytes::new())
+            });
         }
         let error = Error::new(
             Kind::NotFound,

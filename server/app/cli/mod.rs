@@ -6,6 +6,7 @@ mod check;
 mod control;
 mod enmasse;
 mod init;
+mod queue;
 mod run;
 mod server;
 mod service;
@@ -46,6 +47,9 @@ enum Command {
     /// Lists and invokes services.
     #[command(subcommand)]
     Service(service::Service),
+    /// Shows the queue of messages for services, and what could not be delivered.
+    #[command(subcommand)]
+    Queue(queue::Queue),
     /// Imports, exports and compares the configured objects.
     #[command(
         after_help = "Example:\n  busbar enmasse ~/env/server1 --plan --input objects.yaml\n  busbar enmasse ~/env/server1 --import --input objects.yaml\n  busbar enmasse ~/env/server1 --export > objects.yaml"
@@ -97,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Status(command) => command.run(),
         Command::HotDeploy(command) => command.run(),
         Command::Service(command) => command.run(),
+        Command::Queue(command) => command.run(),
         Command::Enmasse(command) => command.run(),
         Command::AuditLog(command) => command.run(),
         Command::Run(command) => command.run(),

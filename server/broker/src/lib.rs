@@ -1,7 +1,12 @@
-//! Redis, as busbar runs it.
+//! Redis, as busbar runs it and keeps messages in it.
 //!
 //! * [`private`] - the server that a hub starts for itself when no `[redis] url` is set
+//! * [`line`] - the broker's own connection
+//! * [`queue`] - messages for services, in a stream
 
+mod line;
 pub mod private;
+pub mod queue;
 
 pub use private::{PrivateRedis, RedisConfig, RedisProcess};
+pub use queue::{QueueHandle, RedisQueue};

@@ -3,9 +3,11 @@
 //! * [`security`] - security definitions, and the gate that checks credentials against them
 //! * [`table`] - the services that can be called now
 //! * [`dispatcher`] - from a request to a call, and the endpoints that the hub answers itself
+//! * [`delivery`] - messages out of the durable queue become calls
 //! * [`deploy`] - deployments: source files become services
 
 mod calls;
+pub mod delivery;
 pub mod deploy;
 pub mod dispatcher;
 mod invoker;
@@ -14,6 +16,7 @@ mod query;
 pub mod security;
 pub mod table;
 
+pub use delivery::Delivery;
 pub use deploy::Deployer;
 pub use dispatcher::Dispatcher;
 pub use security::Definitions;

@@ -84,6 +84,9 @@ pub enum ChannelType {
     /// `self.invoke`, the command line, an administrator.
     #[serde(rename = "invoke")]
     Invoke,
+    /// `self.invoke_async`: out of the queue.
+    #[serde(rename = "invoke-async")]
+    InvokeAsync,
 }
 
 impl ChannelType {
@@ -92,6 +95,7 @@ impl ChannelType {
         match self {
             Self::HttpSoap => "http-soap",
             Self::Invoke => "invoke",
+            Self::InvokeAsync => "invoke-async",
         }
     }
 
@@ -104,6 +108,7 @@ impl ChannelType {
     pub fn from_code(code: u8) -> Self {
         match code {
             0 => Self::HttpSoap,
+            2 => Self::InvokeAsync,
             _ => Self::Invoke,
         }
     }
@@ -126,7 +131,7 @@ mod tests {
         ] {
             assert_eq!(DataFormat::from_code(format.code()), format);
         }
-        for kind in [ChannelType::HttpSoap, ChannelType::Invoke] {
+        for kind in [ChannelType::HttpSoap, ChannelType::Invoke, ChannelType::InvokeAsync] {
             assert_eq!(ChannelType::from_code(kind.code()), kind);
         }
     }

@@ -6,6 +6,7 @@
 //! * [`handler`] - the seam between the hub and whatever runs `handle()`: in process or worker processes
 //! * [`inbound`] - the seam between channels and the dispatcher
 //! * [`hub_port`] - the seam through which a worker reaches what lives in the hub
+//! * [`queue`] - the seam of the durable queue
 //! * [`link`] - frames between the hub and a worker process
 //! * [`stream`] - answers that come piece by piece
 //! * [`task`] - named tasks
@@ -18,6 +19,7 @@ pub mod handler;
 pub mod hub_port;
 pub mod inbound;
 pub mod link;
+pub mod queue;
 pub mod stream;
 pub mod task;
 pub mod workers;

@@ -60,6 +60,16 @@ impl Control {
                 .await
                 .map(Response::Planned)
                 .map_err(refused),
+            Request::QueueStatus => {
+                let status = self.parts.queue.status().await;
+                status.map(Response::Queue).map_err(|error| failed(&error))
+            }
+            Request::QueueDead { limit } => {
+                let letters = self.parts.queue.dead(limit).await;
+                letters.map(Response::DeadLetters).map_err(|error| failed(&error))
+            }
+            Request::QueueReplay { ids } => changed(self.parts.queue.replay(ids).await),
+            Request::QueueForget { ids } => changed(self.parts.queue.forget(ids).await),
             Request::EnmasseExport { options } => {
                 let text = enmasse::export(self.changes.registry(), &self.changes.snapshot(), &options);
                 text.map(|text| Response::Exported { text })
@@ -125,6 +135,11 @@ fn refused(error: ChangeError) -> Failure {
         },
         ChangeError::Failed(error) => failed(&error),
     }
+}
+
+fn changed(result: Result<usize, Error>) -> Result<Response, Failure> {
+    let count = result.map_err(|error| failed(&error))?;
+    Ok(Response::QueueChanged { count })
 }
 
 fn failed(error: &Error) -> Failure {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use busbar_model::audit::AuditEntry;
 use busbar_model::{DataFormat, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, DeployError};
+use busbar_runtime::queue::{DeadLetter, Queue, QueueStatus};
 use busbar_store::StoredFailure;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,23 @@ pub enum Request {
         /// The items.
         document: Document,
     },
+    /// How the durable queue is.
+    QueueStatus,
+    /// Its dead letters, the oldest first.
+    QueueDead {
+        /// How many at most.
+        limit: usize,
+    },
+    /// Put dead letters back into the queue.
+    QueueReplay {
+        /// Which; `None`: all.
+        ids: Option<Vec<String>>,
+    },
+    /// Throw dead letters away.
+    QueueForget {
+        /// Which; `None`: all.
+        ids: Option<Vec<String>>,
+    },
     /// Write the objects down.
     EnmasseExport {
         /// Which, and how.
@@ -97,6 +115,15 @@ pub enum Response {
     Exported {
         /// The file's text.
         text: String,
+    },
+    /// To [`Request::QueueStatus`].
+    Queue(QueueStatus),
+    /// To [`Request::QueueDead`].
+    DeadLetters(Vec<DeadLetter>),
+    /// To [`Request::QueueReplay`] and [`Request::QueueForget`].
+    QueueChanged {
+        /// How many dead letters there were.
+        count: usize,
     },
     /// To any.
     Failed(Failure),
@@ -366,4 +393,6 @@ pub struct Parts {
     pub services: Arc<dyn Services>,
     /// See [`Deployments`].
     pub deployments: Arc<dyn Deployments>,
+    /// The durable queue.
+    pub queue: Arc<dyn Queue>,
 }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use busbar_dispatch::{Deployer, ServiceTable};
 use busbar_runtime::call::{Outcome, Reply};
 use busbar_runtime::inbound::{Dispatch, Inbound};
+use busbar_runtime::queue::Message;
 use busbar_runtime::{Fault, Head};
 use serde_json::json;
 
@@ -106,13 +107,42 @@ impl Deployments for Server {
     }
 }
 
+impl Queue for Server {
+    fn put(&self, _message: Message) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn status(&self) -> BoxFuture<'_, Result<QueueStatus, Error>> {
+        let status = QueueStatus {
+            waiting: 3,
+            running: 1,
+            dead: 2,
+        };
+        Box::pin(std::future::ready(Ok(status)))
+    }
+
+    fn dead(&self, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, Error>> {
+        Box::pin(std::future::ready(Ok(vec![DeadLetter::default(); limit.min(2)])))
+    }
+
+    fn replay(&self, ids: Option<Vec<String>>) -> BoxFuture<'_, Result<usize, Error>> {
+        Box::pin(std::future::ready(Ok(ids.map_or(2, |ids| ids.len()))))
+    }
+
+    fn forget(&self, _ids: Option<Vec<String>>) -> BoxFuture<'_, Result<usize, Error>> {
+        let error = Error::new(Kind::NotFound, "there is no dead letter `1-0`");
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
 async fn control() -> (Control, Bench) {
     let bench = Bench::new().await;
     let server = Arc::new(Server);
     let parts = Parts {
         node: server.clone(),
         services: server.clone(),
-        deployments: server,
+        deployments: server.clone(),
+        queue: server,
     };
     (Control::new(bench.changes.clone(), parts), bench)
 }
@@ -427,4 +457,24 @@ async fn what_runs_here_is_invoked_and_deployed() {
         .unwrap_err();
     assert_eq!(failure.kind, Kind::Config);
     assert_eq!(running.list().len(), 1, "what cannot be kept is not deployed");
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_and_put_back() {
+    let (control, _bench) = control().await;
+    let Response::Queue(status) = ask(&control, Request::QueueStatus).await else {
+        panic!()
+    };
+    assert_eq!((status.waiting, status.running, status.dead), (3, 1, 2));
+    let Response::DeadLetters(letters) = ask(&control, Request::QueueDead { limit: 1 }).await else {
+        panic!()
+    };
+    assert_eq!(letters.len(), 1);
+    let ids = Some(vec!["1-0".to_owned()]);
+    let replayed = ask(&control, Request::QueueReplay { ids: ids.clone() }).await;
+    assert_eq!(replayed, Response::QueueChanged { count: 1 });
+    let Response::Failed(failure) = ask(&control, Request::QueueForget { ids }).await else {
+        panic!()
+    };
+    assert_eq!(failure.exit_code, exit_code::INVALID_INPUT);
 }
