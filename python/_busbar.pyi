@@ -192,6 +192,27 @@ class Service:
         **kwargs: Any,
     ) -> Any:
         """Like `invoke`, with the name of module and class: `my_service.GetClientDetails`."""
+    def invoke_async(
+        self,
+        name: str | type[Service],
+        payload: Any = None,
+        channel: str | None = None,
+        data_format: str | None = None,
+        transport: str | None = None,
+        expiration: float | None = None,
+        to_json_string: bool = False,
+        cid: str | None = None,
+        callback: str | type[Service] | Service | list[str] | None = None,
+        zato_ctx: Any = None,
+        environ: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> str:
+        """Leaves a message for another service, and gives back the correlation id of the call that it will be.
+
+        Returns as soon as the message is stored. Any worker runs it, again if that fails, until the service has returned
+        or the message is given up. `callback` is the name of a service that is called with the answer, a list of them,
+        or `self`. A message expires after `expiration` seconds.
+        """
 
 class Attribute:
     """An attribute of services."""

@@ -20,6 +20,7 @@ mod kvdb;
 mod logs;
 mod market_cap;
 mod outgoing_http;
+mod queue;
 mod quickstart;
 mod run_and_check;
 mod security;

@@ -15,6 +15,7 @@ mod headers;
 pub mod host;
 mod interpreter;
 mod json;
+mod kept;
 mod loader;
 pub mod service;
 mod sio;

@@ -20,7 +20,7 @@ use crate::service::invocation::{Invocation, Source};
 use crate::service::request::{Request, transport};
 use crate::service::response::Response;
 use crate::service::slot::{Made, Slot};
-use crate::service::{invoke, wsgi};
+use crate::service::{invoke, queued, wsgi};
 use crate::sio::convert::bunch;
 
 thread_local! {
@@ -198,6 +198,45 @@ impl Service {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         invoke::by_impl_name(slf, args, kwargs)
+    }
+
+    /// Leaves a message for another service, and gives back the correlation id of the call that it will be as soon as it is stored.
+    ///
+    /// Any worker runs it, again if that fails, until the service has returned or the message is given up: see `busbar queue`. `callback`
+    /// is the name of a service that is called with the answer, a list of them, or `self`. A message expires after `expiration` seconds.
+    #[pyo3(signature = (name, payload = None, channel = None, data_format = None, transport = None, expiration = None,
+        to_json_string = false, cid = None, callback = None, zato_ctx = None, environ = None, **kwargs))]
+    #[expect(clippy::too_many_arguments, reason = "these are the arguments that services give")]
+    fn invoke_async<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyAny>,
+        payload: Option<Bound<'py, PyAny>>,
+        channel: Option<String>,
+        data_format: Option<String>,
+        transport: Option<&Bound<'py, PyAny>>,
+        expiration: Option<f64>,
+        to_json_string: bool,
+        cid: Option<String>,
+        callback: Option<Bound<'py, PyAny>>,
+        zato_ctx: Option<&Bound<'py, PyAny>>,
+        environ: Option<Bound<'py, PyAny>>,
+        kwargs: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<String> {
+        // nothing that services see depends on these
+        let _ = (transport, zato_ctx);
+        let arguments = queued::Arguments {
+            payload,
+            channel,
+            data_format,
+            expiration,
+            to_json_string,
+            cid,
+            callback,
+            environ,
+            in_reply_to: None,
+            rest: kwargs,
+        };
+        queued::put(slf, name, arguments)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -466,7 +505,6 @@ pub(crate) const LATER: &[&str] = &[
     "msg",
     "broker_client",
     "worker_store",
-    "invoke_async",
     "invoke_by_id",
     "lock",
     "sleep",

@@ -79,6 +79,29 @@ impl Invocation {
         }
     }
 
+    /// An invocation by a message that another service left.
+    pub(crate) fn of_message(
+        environment: &Arc<Environment>,
+        class: &Arc<ServiceClass>,
+        call: &Call,
+        local: Local,
+    ) -> Self {
+        let mut invocation = Self::of_call(environment, class, call);
+        if let Some(cid) = local.given_cid.as_deref().and_then(|cid| cid.parse().ok()) {
+            // what the log and further calls are to show
+            invocation.cid = cid;
+        }
+        invocation.data_format = match local.data_format.as_deref() {
+            Some("json") => DataFormat::Json,
+            Some("xml") => DataFormat::Xml,
+            _ => DataFormat::Dict,
+        };
+        // what the queue says of a message is nothing that the service's own calls should see
+        invocation.head = Bytes::new();
+        invocation.source = Source::Service(local);
+        invocation
+    }
+
     /// An invocation by the service that runs `self`.
     pub(crate) fn nested(&self, class: &Arc<ServiceClass>, cid: Cid, data_format: DataFormat, local: Local) -> Self {
         Self {

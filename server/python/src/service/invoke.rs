@@ -218,7 +218,7 @@ fn call<'py>(
 }
 
 /// What the caller gets: objects, or JSON text if it asked for that.
-fn answer<'py>(
+pub(crate) fn answer<'py>(
     py: Python<'py>,
     invocation: &Invocation,
     response: &Response,
@@ -243,7 +243,7 @@ fn answer<'py>(
 }
 
 /// Strips a single top key that is called `response`, or that begins with `zato`.
-fn without_response_elem(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+pub(crate) fn without_response_elem(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     if let Ok(dict) = value.cast::<PyDict>()
         && dict.len() == 1
         && let Some((key, inner)) = dict.iter().next()

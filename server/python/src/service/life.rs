@@ -14,7 +14,7 @@ use crate::service::class::ServiceClass;
 use crate::service::instance::{self, Service};
 use crate::service::invocation::{Invocation, Source};
 use crate::service::response::Answer;
-use crate::service::{stream, write};
+use crate::service::{invoke, queued, stream, write};
 
 /// How an invocation went that raised nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub(crate) enum Ending {
 
 /// Runs one call that came through a channel, and writes its answer.
 pub fn run(py: Python<'_>, environment: &Arc<Environment>, class: &Arc<ServiceClass>, call: &Call) -> Outcome {
+    if queued::is_message(call) {
+        return run_message(py, environment, class, call);
+    }
     let invocation = Arc::new(Invocation::of_call(environment, class, call));
     let service = match instance::create(py, &invocation) {
         Ok(service) => service,
@@ -36,6 +39,40 @@ pub fn run(py: Python<'_>, environment: &Arc<Environment>, class: &Arc<ServiceCl
     };
     match execute(py, &invocation, &service).and_then(|ending| reply(py, &invocation, &service, ending)) {
         Ok(reply) => Outcome::Reply(reply),
+        Err(error) => Outcome::Fault(fault(py, &invocation, Some(&service), &error)),
+    }
+}
+
+/// Runs a call that another service left in the queue. Nobody waits for the answer but the services that are to be called with it; they
+/// are before the message is done with.
+fn run_message(py: Python<'_>, environment: &Arc<Environment>, class: &Arc<ServiceClass>, call: &Call) -> Outcome {
+    let (invocation, callbacks) = match queued::read(py, environment, class, call) {
+        Ok((invocation, callbacks)) => (Arc::new(invocation), callbacks),
+        Err(error) => {
+            let name = &class.info().name;
+            let traceback = errors::traceback(py, &error);
+            tracing::error!(cid = %call.cid, service = name, "cannot read a message for service `{name}`\n{traceback}");
+            return Outcome::Fault(Fault::new(400, "the message cannot be read"));
+        }
+    };
+    let service = match instance::create(py, &invocation) {
+        Ok(service) => service,
+        Err(error) => return Outcome::Fault(fault(py, &invocation, None, &error)),
+    };
+    let run = || {
+        let ending = execute(py, &invocation, &service)?;
+        if ending == Ending::Handled && !callbacks.is_empty() {
+            let response = service.get().response(py)?.get();
+            let answer = invoke::without_response_elem(invoke::answer(py, &invocation, response, false)?)?;
+            queued::call_back(py, &invocation, &service, callbacks, answer)?;
+        }
+        Ok(())
+    };
+    match run() {
+        Ok(()) => Outcome::Reply(Reply {
+            status: 200,
+            ..Reply::default()
+        }),
         Err(error) => Outcome::Fault(fault(py, &invocation, Some(&service), &error)),
     }
 }

@@ -6,6 +6,7 @@
 //! * [`invocation`] - one call, before any code of the service runs
 //! * [`life`] - hooks, `handle()` and the answer
 //! * [`invoke`] - services that call services
+//! * [`queued`] - services that leave messages for services
 //! * [`request`], [`params`], [`wsgi`], [`channel`] - what came in
 //! * [`response`], [`payload`], [`write`], [`stream`] - what goes out
 //! * [`slot`] - places for Python objects
@@ -19,6 +20,7 @@ mod life;
 mod name;
 mod params;
 mod payload;
+mod queued;
 mod request;
 mod response;
 mod slot;
