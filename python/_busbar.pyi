@@ -10,6 +10,8 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from bunch import Bunch
 from busbar.facilities.commands import CommandsFacade
+from busbar.facilities.email import EmailFacade
+from busbar.facilities.rest import RESTFacade
 from busbar.facilities.time import TimeUtil
 
 _Model = TypeVar('_Model')
@@ -29,6 +31,22 @@ class _Options(TypedDict, total=False):
     auth: tuple[str, str] | None
     cookies: Mapping[str, str] | None
     stream: bool
+    model: Any
+    callback: Callable[..., Any] | None
+
+class _RestCall(TypedDict, total=False):
+    """What `rest_call` takes."""
+
+    cid: str
+    data: Any
+    model: Any
+    callback: Callable[..., Any] | None
+    params: _Params
+    headers: _Headers
+    method: str
+    sec_def_name: str | None
+    auth_scopes: str
+    log_response: bool
 
 class Service:
     """One thing that other systems can ask for: the native side of `zato.server.service.Service`."""
@@ -97,6 +115,12 @@ class Service:
     @property
     def static_config(self) -> Bunch:
         """Text of static files: `self.static_config.<directory>['<file>']`."""
+    @property
+    def rest(self) -> RESTFacade:
+        """Outgoing REST connections: `self.rest['CRM']`, or as attributes, `self.rest.CRM`."""
+    @property
+    def email(self) -> EmailFacade:
+        """Mail servers."""
     @property
     def commands(self) -> CommandsFacade:
         """Commands of the operating system."""
@@ -232,6 +256,18 @@ class Server:
 
 def run_command(service: Service, command: str, stdin: bytes, timeout: float) -> tuple[bytes, bytes, int | None, int]:
     """Runs a command in a shell: its output, its error output, its exit code unless it was killed, how much output was dropped."""
+
+class SmtpLine:
+    """A connection to a mail server."""
+
+    def __init__(self, service: Service, name: str) -> None: ...
+    @property
+    def username(self) -> str:
+        """User name that it logs in with; empty if it does not."""
+    def send(self, from_: str, to: list[str], message: bytes) -> None:
+        """Sends a message that is written out, from an address to others."""
+    def ping(self) -> bool:
+        """Whether the server answers."""
 
 class Crypto:
     """Encrypts with the server's key, hashes, and makes secrets. What needs no key works on the class too."""
@@ -583,6 +619,14 @@ class HttpConn:
         self, data: Any = ..., params: _Params = ..., headers: _Headers = ..., **options: Unpack[_Options]
     ) -> HttpResponse:
         """OPTIONS. A dictionary in the first place is `params`."""
+    @overload
+    def upload(self, cid: str, path: str, field_name: str = ..., mime_type: str = ...) -> HttpResponse: ...
+    @overload
+    def upload(self, path: str, field_name: str = ..., mime_type: str = ...) -> HttpResponse:
+        """Sends a file as a form does."""
+    def rest_call(self, **kwargs: Unpack[_RestCall]) -> Any:
+        """The response's data, as `model` and `callback` make it; `None` if the other side cannot be reached. A status of 400 or more
+        raises."""
     def ping(
         self, cid: str | None = ..., return_response: bool = ..., log_verbose: bool = ..., *, ping_path: str = ...
     ) -> Any:

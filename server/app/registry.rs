@@ -2,6 +2,7 @@
 
 use busbar_connectors::http::ChannelHttp;
 use busbar_connectors::http::outgoing_config::OutgoingHttp;
+use busbar_connectors::smtp::EmailSmtp;
 use busbar_connectors::zmq::OutgoingZmq;
 use busbar_dispatch::security::{
     RbacClientRole, RbacPermission, RbacRole, RbacRolePermission, SecurityApiKey, SecurityBasicAuth, SecurityGroup,
@@ -23,6 +24,7 @@ pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<ChannelHttp>(),
     ObjectType::of::<OutgoingHttp>(),
     ObjectType::of::<OutgoingZmq>(),
+    ObjectType::of::<EmailSmtp>(),
 ];
 
 /// Modules of the Python package that have services, deployed before those of users.

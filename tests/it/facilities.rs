@@ -1,5 +1,8 @@
 //! The examples of `docs/facilities.md`.
 
+use busbar_testkit::{Answer, Backend};
+use serde_json::json;
+
 use crate::{repository, server};
 
 /// The code blocks of a language.
@@ -25,6 +28,12 @@ fn examples_run() {
         server.deploy(&format!("example{number}.py"), example);
     }
     server.start();
+    let crm = Backend::new(|_| Answer::json(&json!({"name": "Anna"})));
+    let objects = json!({
+        "outgoing_rest": [{"name": "CRM", "host": crm.url(), "data_format": "json"}],
+        "email_smtp": [{"name": "Mail", "host": "127.0.0.1", "port": 1, "mode": "plain"}],
+    });
+    server.import(&objects.to_string()).expect_code(0);
     let mut command = server.command("service");
     let listed = busbar_testkit::run(command.arg("list").arg(server.directory()).arg("--json"));
     let listed = listed.expect_code(0).json();
@@ -39,9 +48,12 @@ fn examples_run() {
         assert!(services.iter().any(|name| name.starts_with(&module)), "{example}");
     }
     for service in services {
-        let answer = server.invoke(service, "").expect(200).text();
-        if service == "example0.host" {
-            assert_eq!(answer, "crm.example.com 6");
+        let answer = server.invoke(service, r#"{"id": 1}"#).expect(200).text();
+        match service.split('.').next_back() {
+            Some("host") => assert_eq!(answer, "crm.example.com 6"),
+            Some("get-customer") => assert_eq!(answer, r#"{"name":"Anna"}"#),
+            Some("send-report") => assert_eq!(answer, r#"{"is_sent":false}"#),
+            _ => {}
         }
     }
 }

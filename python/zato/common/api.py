@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from busbar.messages import SMTPMessage
+
 __all__ = [
     'CHANNEL',
     'DATA_FORMAT',
@@ -12,6 +14,7 @@ __all__ = [
     'SCHEDULER',
     'SEC_DEF_TYPE',
     'SIMPLE_IO',
+    'SMTPMessage',
     'URL_PARAMS_PRIORITY',
     'URL_TYPE',
     'ZATO_ERROR',

@@ -4,10 +4,12 @@
 //! * [`http`] - channels and outgoing connections over HTTP
 //! * [`pickup`] - the directory from which services are deployed
 //! * [`redis`] - a client of Redis
+//! * [`smtp`] - e-mail out
 //! * [`zmq`] - outgoing connections over ZeroMQ
 
 pub mod command;
 pub mod http;
 pub mod pickup;
 pub mod redis;
+pub mod smtp;
 pub mod zmq;

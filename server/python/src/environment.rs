@@ -7,10 +7,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use busbar_connectors::http::outgoing::OutgoingConnections;
 use busbar_connectors::redis::{RedisClient, RedisConfig};
+use busbar_connectors::smtp::SmtpConnections;
 use busbar_model::object::Snapshot;
 use busbar_model::{Error, Kind};
 use busbar_runtime::crypto::ServerKey;
-use busbar_runtime::{Configure, HubPort};
+use busbar_runtime::{Configure, HubPort, Switch};
 
 use crate::faces;
 use crate::host::HostConfig;
@@ -25,6 +26,8 @@ pub struct Environment {
     pub services: ArcSwap<ServiceNames>,
     /// Outgoing HTTP connections.
     pub outgoing_http: Arc<OutgoingConnections>,
+    /// Mail servers.
+    pub smtp: SmtpConnections,
     /// The key-value database. `None`: there is none.
     pub redis: Option<RedisClient>,
     /// What lives in the hub.
@@ -55,6 +58,7 @@ impl Environment {
         Ok(Self {
             services: ArcSwap::default(),
             outgoing_http: Arc::new(OutgoingConnections::new(&config.server_name)),
+            smtp: SmtpConnections::default(),
             redis: config
                 .redis_url
                 .as_ref()
@@ -89,8 +93,8 @@ impl Environment {
     pub(crate) fn configure(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
         // pools are tied to the runtime on which they were built
         let _runtime = self.runtime.enter();
-        let switch = self.outgoing_http.prepare(&snapshot)?;
-        switch.commit();
+        let switches = [self.outgoing_http.prepare(&snapshot)?, self.smtp.prepare(&snapshot)?];
+        switches.into_iter().for_each(Switch::commit);
         self.snapshot.store(snapshot);
         Ok(())
     }

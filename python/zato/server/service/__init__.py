@@ -24,6 +24,7 @@ from _busbar import (
     SimpleIOPayload,
 )
 from busbar.models import Model, ModelCtx, dataclass
+from busbar.rest_adapter import RESTAdapter
 from busbar.sio import (
     CSV,
     NOT_GIVEN,
@@ -73,6 +74,7 @@ __all__ = [
     'NOT_GIVEN',
     'Nested',
     'Opaque',
+    'RESTAdapter',
     'Request',
     'Response',
     'SIOElem',

@@ -8,6 +8,7 @@
 //! * [`server`] - `self.server`
 //! * [`command`] - what `self.commands` runs
 //! * [`files`] - `self.user_config`, `self.static_config`
+//! * [`smtp`] - `self.email.smtp`
 //! * [`log`] - Python's log records
 
 mod command;
@@ -18,6 +19,7 @@ mod log;
 mod outgoing;
 mod redis;
 mod server;
+mod smtp;
 mod zmq;
 
 pub(crate) use files::Files;
@@ -47,6 +49,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         redis::register(&module)?;
         zmq::register(&module)?;
         server::register(&module)?;
+        smtp::register(&module)?;
         log::register(&module)?;
         py.import("sys")?.getattr("modules")?.set_item("_busbar", &module)?;
         Ok::<_, PyErr>(module.unbind())

@@ -474,6 +474,13 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
 const FACILITIES: &[(&str, &str, &str, &str)] = &[
     ("time", "Dates and times as text.", "busbar.facilities.time", "TimeUtil"),
     (
+        "rest",
+        "Outgoing REST connections.",
+        "busbar.facilities.rest",
+        "RESTFacade",
+    ),
+    ("email", "Mail servers.", "busbar.facilities.email", "EmailFacade"),
+    (
         "commands",
         "Commands of the operating system.",
         "busbar.facilities.commands",
@@ -483,7 +490,6 @@ const FACILITIES: &[(&str, &str, &str, &str)] = &[
 
 /// What services of later versions of busbar have. Asking for it says so, rather than that there is no such thing.
 pub(crate) const LATER: &[&str] = &[
-    "rest",
     "amqp",
     "wsx",
     "cache",
@@ -492,7 +498,6 @@ pub(crate) const LATER: &[&str] = &[
     "patterns",
     "schedule",
     "security",
-    "email",
     "search",
     "cassandra_conn",
     "cassandra_query",

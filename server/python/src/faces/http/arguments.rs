@@ -131,7 +131,7 @@ pub(crate) fn read(
 }
 
 /// Whether an argument is a correlation id: the current one, or text of its shape in any version.
-fn is_cid(value: &Bound<'_, PyAny>) -> bool {
+pub(crate) fn is_cid(value: &Bound<'_, PyAny>) -> bool {
     let Some(text) = value.cast::<PyString>().ok().and_then(|text| text.to_str().ok()) else {
         return false;
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use busbar_connectors::http::outgoing::HttpConnection;
+use busbar_connectors::http::outgoing::{HttpConnection, HttpRequest};
 use busbar_model::Kind;
 use pyo3::exceptions::{PyAttributeError, PyKeyError};
 use pyo3::intern;
@@ -14,6 +14,7 @@ use crate::errors::to_python;
 use crate::faces::http::arguments::{self, Form};
 use crate::faces::http::errors::to_exception;
 use crate::faces::http::response::HttpResponse;
+use crate::faces::http::upload;
 use crate::sio::convert::bunch;
 use crate::turn;
 
@@ -140,12 +141,66 @@ impl HttpConn {
     ) -> PyResult<Bound<'py, HttpResponse>> {
         let py = args.py();
         let connection = self.connection(py)?;
-        let request = arguments::read(connection.config(), method, form, args, kwargs)?;
+        let (mapping, kwargs) = Mapping::take(py, kwargs)?;
+        let request = arguments::read(connection.config(), method, form, args, kwargs.as_ref())?;
+        let cid = request.cid.clone();
+        let response = self.exchange(py, connection, request)?;
+        mapping.apply(&response, &cid)?;
+        Ok(response)
+    }
+
+    fn exchange<'py>(
+        &self,
+        py: Python<'py>,
+        connection: Arc<HttpConnection>,
+        request: HttpRequest,
+    ) -> PyResult<Bound<'py, HttpResponse>> {
         let format = connection.config().data_format;
         let body = request.body.clone();
         let response = turn::block_on(py, &self.environment, async move { connection.send(request).await })
             .map_err(|error| to_exception(py, &error, &self.name))?;
         Bound::new(py, HttpResponse::new(response, format, body))
+    }
+}
+
+/// What a call says of its response: a model to read it as, a function to pass it through.
+#[derive(Default)]
+struct Mapping<'py> {
+    model: Option<Bound<'py, PyAny>>,
+    callback: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> Mapping<'py> {
+    /// Takes it out of the keyword arguments.
+    fn take(py: Python<'py>, kwargs: Option<&Bound<'py, PyDict>>) -> PyResult<(Self, Option<Bound<'py, PyDict>>)> {
+        let (model, callback) = (intern!(py, "model"), intern!(py, "callback"));
+        let Some(kwargs) = kwargs else {
+            return Ok((Self::default(), None));
+        };
+        if !kwargs.contains(model)? && !kwargs.contains(callback)? {
+            return Ok((Self::default(), Some(kwargs.clone())));
+        }
+        let rest = kwargs.copy()?;
+        let take = |name: &Bound<'py, PyString>| -> PyResult<Option<Bound<'py, PyAny>>> {
+            let value = rest.call_method1(intern!(py, "pop"), (name, py.None()))?;
+            Ok((!value.is_none()).then_some(value))
+        };
+        let mapping = Self {
+            model: take(model)?,
+            callback: take(callback)?,
+        };
+        Ok((mapping, Some(rest)))
+    }
+
+    /// Makes the response's data what the model and the function make of it. Responses that tell of an error stay as they are.
+    fn apply(self, response: &Bound<'py, HttpResponse>, cid: &str) -> PyResult<()> {
+        let py = response.py();
+        if self.model.is_none() && self.callback.is_none() || !response.get().is_ok() {
+            return Ok(());
+        }
+        py.import(intern!(py, "busbar.facilities.rest"))?
+            .call_method1(intern!(py, "map_response"), (response, self.model, self.callback, cid))
+            .map(drop)
     }
 }
 
@@ -229,6 +284,28 @@ impl HttpConn {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, HttpResponse>> {
         self.call("OPTIONS", Form::DataOrParams, args, kwargs)
+    }
+
+    /// Sends a file as a form does: `upload([cid], path, field_name='data', mime_type='text/plain')`.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn upload<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, HttpResponse>> {
+        let py = args.py();
+        let connection = self.connection(py)?;
+        let request = upload::read(py, args, kwargs)?;
+        self.exchange(py, connection, request)
+    }
+
+    /// `rest_call(*, cid, data, model, callback, params, headers, method, sec_def_name, auth_scopes, log_response)`: the response's data,
+    /// as `model` and `callback` make it; `None` if the other side cannot be reached. A status of 400 or more raises.
+    #[pyo3(signature = (**kwargs))]
+    fn rest_call<'py>(slf: &Bound<'py, Self>, kwargs: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        py.import(intern!(py, "busbar.facilities.rest"))?
+            .call_method(intern!(py, "rest_call"), (slf,), kwargs)
     }
 
     /// Asks whether the other side is there, with the method that is configured for it. A text report, or the response.

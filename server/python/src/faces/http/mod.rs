@@ -11,6 +11,7 @@ mod errors;
 mod response;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 use pyo3::prelude::*;
 

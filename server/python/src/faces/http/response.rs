@@ -60,7 +60,8 @@ impl HttpResponse {
             .filter(|charset| !charset.is_empty())
     }
 
-    fn is_ok(&self) -> bool {
+    /// Whether the status tells of no error.
+    pub(crate) fn is_ok(&self) -> bool {
         self.response.status < 400
     }
 

@@ -1,0 +1,157 @@
+//! Connections to mail servers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use busbar_model::object::Snapshot;
+use busbar_model::{Error, Kind};
+use busbar_runtime::{Configure, Switch};
+use lettre::address::{Address, Envelope};
+use lettre::transport::smtp::PoolConfig;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+
+use crate::smtp::config::{EmailSmtp, SmtpMode};
+use crate::smtp::error::failed;
+
+type Connections = HashMap<String, Option<Arc<SmtpConnection>>>;
+
+/// All mail servers of a worker.
+#[derive(Default)]
+pub struct SmtpConnections {
+    live: Arc<ArcSwap<Connections>>,
+}
+
+impl SmtpConnections {
+    /// The connection of this name. [`Kind::NotFound`] if there is none, [`Kind::Inactive`] if it is switched off.
+    pub fn get(&self, name: &str) -> Result<Arc<SmtpConnection>, Error> {
+        match self.live.load().get(name) {
+            Some(Some(connection)) => Ok(Arc::clone(connection)),
+            Some(None) => Err(Error::new(Kind::Inactive, format!("email.smtp `{name}` is inactive"))),
+            None => Err(Error::new(Kind::NotFound, format!("there is no email.smtp `{name}`"))),
+        }
+    }
+}
+
+impl Configure for SmtpConnections {
+    fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
+        let running = self.live.load();
+        let mut next = Connections::new();
+        for (record, config) in snapshot.of::<EmailSmtp>() {
+            let name = &record.name;
+            let config = config.map_err(|error| {
+                Error::new(Kind::Config, format!("cannot read email.smtp `{name}`")).with_source(error)
+            })?;
+            let same = running
+                .get(name)
+                .and_then(Option::as_ref)
+                .filter(|it| it.config == config);
+            let connection = match (record.is_active, same) {
+                (false, _) => None,
+                (true, Some(connection)) => Some(Arc::clone(connection)),
+                (true, None) => Some(Arc::new(SmtpConnection::build(name, config)?)),
+            };
+            next.insert(name.clone(), connection);
+        }
+        let live = Arc::clone(&self.live);
+        Ok(Switch::new(move || live.store(Arc::new(next))))
+    }
+}
+
+/// A mail server, and a pool of connections to it.
+pub struct SmtpConnection {
+    name: String,
+    config: EmailSmtp,
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+}
+
+impl SmtpConnection {
+    /// Connects to nothing yet. Must be called within a tokio runtime.
+    fn build(name: &str, config: EmailSmtp) -> Result<Self, Error> {
+        let wrong = |message: &str| Error::new(Kind::Config, format!("cannot set email.smtp `{name}` up: {message}"));
+        let tls = || -> Result<TlsParameters, Error> {
+            let mut builder =
+                TlsParameters::builder(config.host.clone()).dangerous_accept_invalid_certs(!config.tls_verify);
+            if !config.tls_ca_path.is_empty() {
+                let pem = std::fs::read(&config.tls_ca_path)
+                    .map_err(|error| wrong(&format!("`{}` cannot be read", config.tls_ca_path)).with_source(error))?;
+                let certificate = Certificate::from_pem(&pem).map_err(|error| {
+                    wrong(&format!("`{}` holds no certificate", config.tls_ca_path)).with_source(error)
+                })?;
+                builder = builder.add_root_certificate(certificate);
+            }
+            builder
+                .build_rustls()
+                .map_err(|error| wrong("TLS cannot be used").with_source(error))
+        };
+        let tls = match config.mode {
+            SmtpMode::Plain => Tls::None,
+            SmtpMode::Ssl => Tls::Wrapper(tls()?),
+            SmtpMode::StartTls => Tls::Required(tls()?),
+        };
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(config.host.clone())
+            .port(config.port())
+            .tls(tls)
+            .timeout(Some(Duration::from_secs_f64(config.timeout)))
+            .pool_config(PoolConfig::new().max_size(config.pool_size));
+        if !config.username.is_empty() {
+            builder = builder.credentials(Credentials::new(config.username.clone(), config.password.clone()));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            transport: builder.build(),
+            config,
+        })
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &EmailSmtp {
+        &self.config
+    }
+
+    /// Sends a message that is written out already.
+    ///
+    /// # Errors
+    /// [`Kind::BadRequest`] for what is no address; else what the server or the way to it had against it.
+    pub async fn send(&self, from: &str, to: &[String], message: &[u8]) -> Result<(), Error> {
+        let address = |text: &str| {
+            text.parse::<Address>().map_err(|error| {
+                Error::new(Kind::BadRequest, format!("`{text}` is not an e-mail address")).with_source(error)
+            })
+        };
+        let to = to.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
+        let envelope = Envelope::new(Some(address(from)?), to)
+            .map_err(|error| Error::new(Kind::BadRequest, "a message needs somebody to go to").with_source(error))?;
+        let sent = self.transport.send_raw(&envelope, message);
+        self.within_limit(sent).await?;
+        if self.config.is_debug {
+            tracing::info!(conn.kind = "email.smtp", conn.name = %self.name, size_bytes = message.len(), "`{}` took a message", self.name);
+        }
+        Ok(())
+    }
+
+    /// Asks the server whether it is there.
+    pub async fn ping(&self) -> Result<bool, Error> {
+        self.within_limit(self.transport.test_connection()).await
+    }
+
+    async fn within_limit<T>(
+        &self,
+        work: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
+    ) -> Result<T, Error> {
+        let limit = Duration::from_secs_f64(self.config.timeout);
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result.map_err(|error| failed(&self.name, error)),
+            Err(_) => {
+                let message = format!(
+                    "email.smtp `{}` did not answer within {} s",
+                    self.name, self.config.timeout
+                );
+                Err(Error::new(Kind::Timeout, message))
+            }
+        }
+    }
+}
