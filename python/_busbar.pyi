@@ -6,12 +6,15 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from logging import Logger
+from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from bunch import Bunch
+from busbar.facilities.broker import BrokerClient
 from busbar.facilities.commands import CommandsFacade
 from busbar.facilities.email import EmailFacade
 from busbar.facilities.rest import RESTFacade
+from busbar.facilities.server import ServiceStore
 from busbar.facilities.time import TimeUtil
 
 _Model = TypeVar('_Model')
@@ -128,6 +131,9 @@ class Service:
     def crypto(self) -> Crypto:
         """Encrypts with the server's key, hashes, and makes secrets."""
     @property
+    def broker_client(self) -> BrokerClient:
+        """Calls services asynchronously by messages."""
+    @property
     def usage(self) -> int:
         """How many times the service was called in this process."""
     @property
@@ -157,20 +163,39 @@ class Service:
 
     # --- what a service is made of
 
-    def handle(self) -> None:
-        """What the service does. The one method that must be written, unless there are `handle_GET` and the like."""
-    def accept(self) -> bool:
+    def handle(self) -> Any:
+        """What the service does. The one method that must be written, unless there are `handle_GET` and the like.
+
+        It may be an `async def`.
+        """
+    def accept(self) -> Any:
         """Return something false to turn the request away before anything else runs."""
-    def before_handle(self) -> None:
+    def before_handle(self) -> Any:
         """Runs before `handle()`. What it raises is logged and ignored."""
-    def after_handle(self) -> None:
+    def after_handle(self) -> Any:
         """Runs after `handle()` has returned. What it raises is logged and ignored."""
-    def finalize_handle(self) -> None:
+    def finalize_handle(self) -> Any:
         """Runs last, with the times filled in. What it raises is logged and ignored."""
-    def validate_input(self) -> None:
+    def validate_input(self) -> Any:
         """Runs before `handle()`; raise something to keep that from being called."""
-    def validate_output(self) -> None:
+    def validate_output(self) -> Any:
         """Runs after `handle()`; raise something to keep the response from being sent."""
+    def before_job(self) -> Any:
+        """Runs first when a job of the scheduler calls the service. What it raises is logged and ignored."""
+    def before_one_time_job(self) -> Any:
+        """The same, for jobs that run once."""
+    def before_interval_based_job(self) -> Any:
+        """The same, for jobs that run every so often."""
+    def before_cron_style_job(self) -> Any:
+        """The same, for jobs that run by a calendar."""
+    def after_job(self) -> Any:
+        """Runs after `handle()` has returned when a job of the scheduler calls the service. What it raises is logged and ignored."""
+    def after_one_time_job(self) -> Any:
+        """The same, for jobs that run once."""
+    def after_interval_based_job(self) -> Any:
+        """The same, for jobs that run every so often."""
+    def after_cron_style_job(self) -> Any:
+        """The same, for jobs that run by a calendar."""
     @staticmethod
     def before_add_to_store(_logger: Logger | None = ...) -> bool:
         """Asked when the class is deployed: return something false to leave it out."""
@@ -237,11 +262,21 @@ class Service:
         or the message is given up. `callback` is the name of a service that is called with the answer, a list of them,
         or `self`. A message expires after `expiration` seconds.
         """
+    def new_instance(self, name: str) -> Service:
+        """A new object of another service, which is not invoked: its attributes work, nothing runs."""
+    def sleep(self, timeout: float = 1.0) -> None:
+        """Waits for so many seconds. Other calls run meanwhile; the call's own deadline ends the wait."""
 
 class Attribute:
     """An attribute of services."""
 
     def __get__(self, instance: Any, _owner: Any = ...) -> Any: ...
+
+class ReadableWait:
+    """Waits for a file descriptor, as faces wait."""
+
+    def __call__(self, fd: int, timeout: float | None = None) -> None:
+        """Returns when `fd` can be read or `timeout` seconds have passed."""
 
 class Server:
     """The server that runs the service."""
@@ -251,6 +286,21 @@ class Server:
         """Its name."""
     def encrypt(self, data: str | bytes) -> str:
         """The same as `self.crypto.encrypt`."""
+    @property
+    def cluster_name(self) -> str:
+        """Name of the cluster. A server that stands alone is a cluster of its own name."""
+    @property
+    def base_dir(self) -> Path | None:
+        """The server's directory; `None` if it runs without one."""
+    @property
+    def repo_location(self) -> Path | None:
+        """Where the configuration is; `None` if the server runs without a directory."""
+    @property
+    def fs_server_config(self) -> Bunch:
+        """What `server.toml` says, with dots: `fs_server_config.http.address`."""
+    @property
+    def service_store(self) -> ServiceStore:
+        """The services that are deployed."""
     def decrypt(self, data: Any) -> Any:
         """The same as `self.crypto.decrypt`: text that is not encrypted comes back as it is."""
 
@@ -412,7 +462,10 @@ class Response:
 
     @property
     def payload(self) -> SimpleIOPayload:
-        """What is answered. With declared output an object whose attributes are the declared names."""
+        """What is answered. With declared output an object whose attributes are the declared names.
+
+        Without it one that takes any name, with levels as deep as they are written: `self.response.payload.user.name = 'Ann'`.
+        """
     @payload.setter
     def payload(self, value: Any) -> None: ...
 

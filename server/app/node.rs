@@ -109,6 +109,7 @@ impl Node {
         });
         let host = HostConfig {
             server_name: setup.name.clone(),
+            directory: setup.directory.clone(),
             package_dir: setup.package.clone(),
             secret_key_file: setup.secret_key.clone(),
             venv: setup.venv.clone(),

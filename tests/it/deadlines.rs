@@ -156,3 +156,42 @@ fn deadlines_hold_without_workers_too() {
     }
     server.wait_log(&["cleaned up"]);
 }
+
+#[test]
+fn a_coroutine_that_waits_is_interrupted_and_holds_up_nobody() {
+    let server = server()
+        .service(
+            "waits.py",
+            "
+import asyncio
+from zato.server.service import Service
+
+class Waits(Service):
+    timeout = 1
+    async def handle(self):
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            self.logger.info('cleaned up')
+
+class Short(Service):
+    async def handle(self):
+        await asyncio.sleep(0.001)
+        self.response.payload = {'ok': True}
+",
+        )
+        .channel("/waits", "waits.waits")
+        .channel("/short", "waits.short")
+        .start();
+    let load = Load::start(
+        server.address(),
+        2,
+        Duration::from_millis(5),
+        Request::new("GET", "/short"),
+    );
+    let pids = server.worker_pids();
+    server.get("/waits").expect(504);
+    server.wait_log(&["cleaned up"]);
+    load.stop().expect_all_well();
+    assert_eq!(server.worker_pids(), pids);
+}

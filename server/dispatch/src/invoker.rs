@@ -42,6 +42,7 @@ pub(crate) fn target<'a>(head: &Head<'a>, body: &Bytes) -> Result<Target<'a>, Fa
         path_over_query: head.path_over_query,
         body_over_params: head.body_over_params,
         soap: head.soap,
+        job_type: None,
         channel: head.channel,
         security_name: head.security_name,
         security_type: head.security_type,

@@ -87,6 +87,9 @@ pub enum ChannelType {
     /// `self.invoke_async`: out of the queue.
     #[serde(rename = "invoke-async")]
     InvokeAsync,
+    /// A job of the scheduler.
+    #[serde(rename = "scheduler")]
+    Scheduler,
 }
 
 impl ChannelType {
@@ -96,6 +99,7 @@ impl ChannelType {
             Self::HttpSoap => "http-soap",
             Self::Invoke => "invoke",
             Self::InvokeAsync => "invoke-async",
+            Self::Scheduler => "scheduler",
         }
     }
 
@@ -109,8 +113,46 @@ impl ChannelType {
         match code {
             0 => Self::HttpSoap,
             2 => Self::InvokeAsync,
+            3 => Self::Scheduler,
             _ => Self::Invoke,
         }
+    }
+}
+
+/// Type of the scheduler's job that calls a service: `self.job_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum JobType {
+    /// Runs once.
+    #[serde(rename = "one_time")]
+    OneTime,
+    /// Runs every so often.
+    #[serde(rename = "interval_based")]
+    IntervalBased,
+    /// Runs when a calendar says so.
+    #[serde(rename = "cron_style")]
+    CronStyle,
+}
+
+impl JobType {
+    /// The name that `self.job_type` shows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OneTime => "one_time",
+            Self::IntervalBased => "interval_based",
+            Self::CronStyle => "cron_style",
+        }
+    }
+
+    /// Two bits, for the link; 0 is no job.
+    pub fn code(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The other way.
+    pub fn from_code(code: u8) -> Option<Self> {
+        [Self::OneTime, Self::IntervalBased, Self::CronStyle]
+            .into_iter()
+            .find(|job_type| job_type.code() == code)
     }
 }
 
@@ -131,8 +173,17 @@ mod tests {
         ] {
             assert_eq!(DataFormat::from_code(format.code()), format);
         }
-        for kind in [ChannelType::HttpSoap, ChannelType::Invoke, ChannelType::InvokeAsync] {
+        for kind in [
+            ChannelType::HttpSoap,
+            ChannelType::Invoke,
+            ChannelType::InvokeAsync,
+            ChannelType::Scheduler,
+        ] {
             assert_eq!(ChannelType::from_code(kind.code()), kind);
         }
+        for job in [JobType::OneTime, JobType::IntervalBased, JobType::CronStyle] {
+            assert_eq!(JobType::from_code(job.code()), Some(job));
+        }
+        assert_eq!(JobType::from_code(0), None);
     }
 }

@@ -23,5 +23,5 @@ pub mod sio;
 
 pub use cid::Cid;
 pub use error::{Error, Kind};
-pub use format::{ChannelType, DataFormat, SoapVersion};
+pub use format::{ChannelType, DataFormat, JobType, SoapVersion};
 pub use network::Network;

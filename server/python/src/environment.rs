@@ -1,7 +1,7 @@
 //! What all calls of one process share.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -44,6 +44,8 @@ pub struct Environment {
     pub encrypts_secrets: bool,
     /// Name of this server: `self.server.name`.
     pub server_name: String,
+    /// Its directory; empty if it has none.
+    pub directory: PathBuf,
     /// Whether faults of services carry their traceback.
     pub return_tracebacks: bool,
 }
@@ -74,6 +76,7 @@ impl Environment {
             },
             encrypts_secrets: config.encrypt_secrets,
             server_name: config.server_name.clone(),
+            directory: config.directory.clone(),
             return_tracebacks: config.return_tracebacks,
         })
     }

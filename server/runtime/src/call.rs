@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use busbar_model::{ChannelType, Cid, DataFormat, Error, SoapVersion};
+use busbar_model::{ChannelType, Cid, DataFormat, Error, JobType, SoapVersion};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -110,6 +110,8 @@ pub struct Head<'a> {
     pub body_over_params: bool,
     /// The body is a SOAP envelope of this version; `None`: there is no envelope.
     pub soap: Option<SoapVersion>,
+    /// The scheduler's job that makes this call; `None`: something else does.
+    pub job_type: Option<JobType>,
     /// Name of the channel; of the service when there is no channel.
     pub channel: &'a str,
     /// Name of the security definition that let the caller in; empty: the channel is open.
@@ -135,6 +137,8 @@ const PATH_OVER_QUERY: u8 = 2;
 const BODY_OVER_PARAMS: u8 = 4;
 const SOAP_11: u8 = 8;
 const SOAP_12: u8 = 16;
+/// Where the two bits of the job's type begin.
+const JOB_TYPE: u8 = 5;
 
 impl<'a> Head<'a> {
     /// Unpacks a head. `None` if the bytes are not one: a defect of whoever packed it.
@@ -151,6 +155,7 @@ impl<'a> Head<'a> {
                 SOAP_11 => Some(SoapVersion::V11),
                 _ => Some(SoapVersion::V12),
             },
+            job_type: JobType::from_code(flags >> JOB_TYPE & 3),
             channel: text(&mut rest)?,
             security_name: text(&mut rest)?,
             security_type: text(&mut rest)?,
@@ -240,6 +245,8 @@ pub struct ChannelFields<'a> {
     pub body_over_params: bool,
     /// See [`Head::soap`].
     pub soap: Option<SoapVersion>,
+    /// See [`Head::job_type`].
+    pub job_type: Option<JobType>,
     /// See [`Head::channel`].
     pub channel: &'a str,
     /// See [`Head::security_name`].
@@ -307,7 +314,8 @@ impl HeadBuilder {
                     None => 0,
                     Some(SoapVersion::V11) => SOAP_11,
                     Some(SoapVersion::V12) => SOAP_12,
-                },
+                }
+                | fields.job_type.map_or(0, JobType::code) << JOB_TYPE,
         );
         for value in [
             fields.channel,
@@ -372,6 +380,7 @@ mod tests {
             data_format: DataFormat::Json,
             merge_params: true,
             soap: Some(SoapVersion::V12),
+            job_type: Some(JobType::CronStyle),
             channel: "tutorial",
             security_name: "shop",
             security_type: "basic_auth",
@@ -393,6 +402,7 @@ mod tests {
         assert_eq!(head.data_format, DataFormat::Json);
         assert!(head.merge_params && !head.path_over_query && !head.body_over_params);
         assert_eq!(head.soap, Some(SoapVersion::V12));
+        assert_eq!(head.job_type, Some(JobType::CronStyle));
         assert_eq!(
             (head.channel, head.security_name, head.username),
             ("tutorial", "shop", "ann")

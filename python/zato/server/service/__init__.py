@@ -19,10 +19,10 @@ from _busbar import (
     ChannelSecurityInfo,
     Request,
     Response,
-    Service as _Service,
     ServiceInput,
     SimpleIOPayload,
 )
+from busbar.methods import Methods
 from busbar.models import Model, ModelCtx, dataclass
 from busbar.rest_adapter import RESTAdapter
 from busbar.sio import (
@@ -89,7 +89,7 @@ __all__ = [
 ]
 
 
-class Service(_Service):
+class Service(Methods):
     """One thing that other systems can ask for. Derive from it and write ``handle()``; the file goes to ``pickup-dir``.
 
     A service in the file ``my_service.py`` and the class ``GetClientDetails`` is called

@@ -406,6 +406,7 @@ fn channel_head(name: &str, channel: &ChannelHttp, definition: Option<Definition
         path_over_query: channel.url_params_pri == UrlParamsPriority::PathOverQs,
         body_over_params: channel.params_pri == ParamsPriority::MsgOverChannelParams,
         soap: channel.soap(),
+        job_type: None,
         channel: name,
         security_name: definition.name,
         security_type: definition.kind,

@@ -10,6 +10,7 @@
 //! * [`files`] - `self.user_config`, `self.static_config`
 //! * [`smtp`] - `self.email.smtp`
 //! * [`log`] - Python's log records
+//! * [`readable`] - what event loops wait with
 
 mod command;
 mod crypto;
@@ -17,6 +18,7 @@ mod files;
 mod http;
 mod log;
 mod outgoing;
+mod readable;
 mod redis;
 mod server;
 mod smtp;
@@ -25,6 +27,8 @@ mod zmq;
 pub(crate) use files::Files;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+
+pub(crate) use readable::ReadableWait;
 
 use crate::headers::Headers;
 use crate::service::instance::Service;
@@ -51,6 +55,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         server::register(&module)?;
         smtp::register(&module)?;
         log::register(&module)?;
+        readable::register(&module)?;
         py.import("sys")?.getattr("modules")?.set_item("_busbar", &module)?;
         Ok::<_, PyErr>(module.unbind())
     })?;

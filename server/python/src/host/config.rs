@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct HostConfig {
     /// Name of the server: `self.server.name`.
     pub server_name: String,
+    /// The server's directory: `self.server.base_dir`. Empty: it has none.
+    pub directory: PathBuf,
     /// Directory that holds the `zato` and `busbar` packages.
     pub package_dir: PathBuf,
     /// File that holds the server's key. `None`: a key that lasts as long as the process.
@@ -46,6 +48,7 @@ impl Default for HostConfig {
     fn default() -> Self {
         Self {
             server_name: "server1".to_owned(),
+            directory: PathBuf::new(),
             package_dir: PathBuf::new(),
             secret_key_file: None,
             venv: None,

@@ -256,6 +256,8 @@ fn read_services(
     services: &mut Vec<Arc<ServiceClass>>,
 ) -> PyResult<()> {
     for class in service::deployable(py, loaded)? {
+        let invokes = module.invokes.get(class.name()?.to_str()?);
+        class.setattr("invokes", invokes.cloned().unwrap_or_default())?;
         services.push(ServiceClass::read(py, &class, &module.stem, rules)?);
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! One module: its text, what it imports, how it is run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use busbar_runtime::handler::Source;
@@ -23,6 +23,8 @@ pub(super) struct Module {
     pub name: String,
     /// Names that it imports anywhere, whoever they belong to.
     pub imports: BTreeSet<String>,
+    /// By class, the services that it invokes, as far as its source names them.
+    pub invokes: BTreeMap<String, Vec<String>>,
     path: String,
     text: Arc<[u8]>,
     decoded: String,
@@ -51,6 +53,7 @@ impl Module {
             stem: self.stem.clone(),
             name: self.name.clone(),
             imports: self.imports.clone(),
+            invokes: self.invokes.clone(),
             path: self.path.clone(),
             text: self.text.clone(),
             decoded: self.decoded.clone(),
@@ -63,6 +66,10 @@ impl Module {
         let bytes = PyBytes::new(py, &text);
         let tree = builtins.call_method1("compile", (&bytes, &path, "exec", ONLY_AST, true))?;
         let imports = imports(py, &tree)?;
+        let invokes = py
+            .import("busbar.deploy")?
+            .call_method1("invoked", (&tree,))?
+            .extract()?;
         let code = builtins
             .call_method1("compile", (&bytes, &path, "exec", 0, true))?
             .unbind();
@@ -74,6 +81,7 @@ impl Module {
             stem,
             name,
             imports,
+            invokes,
             path,
             text,
             decoded,

@@ -40,7 +40,23 @@ pub(crate) struct Hooks {
     pub(crate) validate_output: bool,
     pub(crate) after_handle: bool,
     pub(crate) finalize_handle: bool,
+    /// At least one of the hooks for jobs of the scheduler, before and after.
+    pub(crate) before_job: bool,
+    pub(crate) after_job: bool,
 }
+
+const BEFORE_JOB: [&CStr; 4] = [
+    c"before_job",
+    c"before_one_time_job",
+    c"before_interval_based_job",
+    c"before_cron_style_job",
+];
+const AFTER_JOB: [&CStr; 4] = [
+    c"after_job",
+    c"after_one_time_job",
+    c"after_interval_based_job",
+    c"after_cron_style_job",
+];
 
 /// The classes of a module that are services: defined in that very module, in alphabetical order.
 ///
@@ -118,6 +134,14 @@ impl ServiceClass {
         let calls_hooks = class
             .getattr_opt(intern!(py, "call_hooks"))?
             .map_or(Ok(true), |flag| flag.is_truthy())?;
+        let has_one_of = |hooks: [&CStr; 4]| -> PyResult<bool> {
+            for hook in hooks {
+                if is_own(class, hook)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
         let hooks = Hooks {
             accept: is_own(class, c"accept")?,
             before_handle: calls_hooks && is_own(class, c"before_handle")?,
@@ -125,6 +149,8 @@ impl ServiceClass {
             validate_output: is_own(class, c"validate_output")?,
             after_handle: calls_hooks && is_own(class, c"after_handle")?,
             finalize_handle: is_own(class, c"finalize_handle")?,
+            before_job: calls_hooks && has_one_of(BEFORE_JOB)?,
+            after_job: has_one_of(AFTER_JOB)?,
         };
         let info = ServiceInfo {
             name: name.clone(),

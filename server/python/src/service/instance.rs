@@ -5,23 +5,24 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
+use busbar_model::{DataFormat, Error};
+use pyo3::exceptions::{PyAttributeError, PyKeyError, PyNotImplementedError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDateTime, PyDelta, PyDict, PyString, PyTuple, PyType, PyTzInfo};
 
-use crate::faces;
 use crate::service::channel::ChannelInfo;
 use crate::service::class::known_name;
-use crate::service::invocation::{Invocation, Source};
+use crate::service::invocation::{Invocation, Local, Source};
 use crate::service::request::{Request, transport};
 use crate::service::response::Response;
 use crate::service::slot::{Made, Slot};
 use crate::service::{invoke, queued, wsgi};
 use crate::sio::convert::bunch;
+use crate::{errors, faces, turn};
 
 thread_local! {
     /// The invocation that the next instance is made for.
@@ -239,6 +240,63 @@ impl Service {
         queued::put(slf, name, arguments)
     }
 
+    /// Waits for so many seconds. Other calls run meanwhile; the call's own deadline ends the wait.
+    #[pyo3(signature = (timeout = 1.0))]
+    fn sleep(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
+        let duration = Duration::try_from_secs_f64(timeout)
+            .map_err(|_| PyValueError::new_err(format!("cannot sleep for {timeout} seconds")))?;
+        let wait = async move {
+            tokio::time::sleep(duration).await;
+            Ok::<(), Error>(())
+        };
+        turn::block_on(py, &self.invocation()?.environment, wait)
+            .map_err(|error| errors::to_python(py, &error, "sleep"))
+    }
+
+    /// A new object of another service, which is not invoked: its attributes work, nothing runs.
+    fn new_instance<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Bound<'py, Self>> {
+        let outer = slf.get().invocation()?;
+        let services = outer.environment.services.load();
+        let class = services.get(name).ok_or_else(|| PyKeyError::new_err(name.to_owned()))?;
+        let local = Local {
+            payload: intern!(slf.py(), "").clone().into_any().unbind(),
+            environ: None,
+            wsgi_environ: None,
+            in_reply_to: None,
+            channel_type: Some("new-instance".to_owned()),
+            given_cid: None,
+            data_format: None,
+        };
+        create(
+            slf.py(),
+            &Arc::new(outer.nested(class, outer.cid, DataFormat::Dict, local)),
+        )
+    }
+
+    /// Runs first when a job of the scheduler calls the service. What it raises is logged and ignored.
+    fn before_job(&self) {}
+
+    /// The same, for jobs that run once.
+    fn before_one_time_job(&self) {}
+
+    /// The same, for jobs that run every so often.
+    fn before_interval_based_job(&self) {}
+
+    /// The same, for jobs that run by a calendar.
+    fn before_cron_style_job(&self) {}
+
+    /// Runs after `handle()` has returned when a job of the scheduler calls the service. What it raises is logged and ignored.
+    fn after_job(&self) {}
+
+    /// The same, for jobs that run once.
+    fn after_one_time_job(&self) {}
+
+    /// The same, for jobs that run every so often.
+    fn after_interval_based_job(&self) {}
+
+    /// The same, for jobs that run by a calendar.
+    fn after_cron_style_job(&self) {}
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.request.traverse(&visit)?;
         self.response.traverse(&visit)?;
@@ -390,10 +448,10 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
     }),
     (
         "job_type",
-        "Type of the scheduler's job; empty, since no job runs this service.",
+        "Type of the scheduler's job; empty if none runs this service.",
         |service| {
-            service.get().invocation()?;
-            Ok(intern!(service.py(), "").clone().into_any())
+            let job_type = service.get().invocation()?.job_type;
+            Ok(PyString::new(service.py(), job_type.map_or("", |job_type| job_type.as_str())).into_any())
         },
     ),
     (
@@ -486,6 +544,12 @@ const FACILITIES: &[(&str, &str, &str, &str)] = &[
         "busbar.facilities.commands",
         "CommandsFacade",
     ),
+    (
+        "broker_client",
+        "Calls services asynchronously by messages.",
+        "busbar.facilities.broker",
+        "BrokerClient",
+    ),
 ];
 
 /// What services of later versions of busbar have. Asking for it says so, rather than that there is no such thing.
@@ -508,18 +572,10 @@ pub(crate) const LATER: &[&str] = &[
     "keysight",
     "audit_pii",
     "msg",
-    "broker_client",
     "worker_store",
     "invoke_by_id",
     "lock",
-    "sleep",
-    "run_in_thread",
-    "spawn",
     "translate",
-    "log_input",
-    "log_output",
-    "extract_target",
-    "new_instance",
     "publish",
 ];
 

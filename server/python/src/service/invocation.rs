@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use busbar_model::{ChannelType, Cid, DataFormat};
+use busbar_model::{ChannelType, Cid, DataFormat, JobType};
 use busbar_runtime::{Call, Head};
 
 use crate::environment::Environment;
@@ -20,6 +20,8 @@ pub(crate) struct Invocation {
     pub(crate) cid: Cid,
     pub(crate) channel_type: ChannelType,
     pub(crate) data_format: DataFormat,
+    /// The scheduler's job that this is a run of.
+    pub(crate) job_type: Option<JobType>,
     /// Path and query parameters go into the input.
     pub(crate) merge_params: bool,
     /// A value in the body wins over a parameter of the same name.
@@ -68,6 +70,7 @@ impl Invocation {
             cid: call.cid,
             channel_type: head.channel_type.unwrap_or(ChannelType::Invoke),
             data_format: head.data_format,
+            job_type: head.job_type,
             merge_params: head.merge_params,
             body_over_params: head.body_over_params,
             head: call.head.clone(),
@@ -110,6 +113,7 @@ impl Invocation {
             cid,
             channel_type: ChannelType::Invoke,
             data_format,
+            job_type: None,
             // parameters are part of the outermost request, not of what this service was given
             merge_params: false,
             body_over_params: false,

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDictMethods, PyString};
 
 use busbar_runtime::{Call, Fault, Outcome, Reply};
 
 use crate::environment::Environment;
 use crate::errors;
+use crate::faces::ReadableWait;
 use crate::service::class::ServiceClass;
 use crate::service::instance::{self, Service};
 use crate::service::invocation::{Invocation, Source};
@@ -85,37 +87,61 @@ pub(crate) fn execute(py: Python<'_>, invocation: &Arc<Invocation>, service: &Bo
         service.get().request(py)?.get().read_declared_input(service)?;
     }
     let hooks = class.hooks;
-    if hooks.accept && !service.call_method0(intern!(py, "accept"))?.is_truthy()? {
+    if hooks.accept && !call(service, intern!(py, "accept"))?.is_truthy()? {
         return Ok(Ending::NotAccepted);
+    }
+    if let Some(job_type) = invocation.job_type.filter(|_| hooks.before_job) {
+        call_quietly(py, invocation, service, intern!(py, "before_job"))?;
+        let hook = PyString::new(py, &format!("before_{}_job", job_type.as_str()));
+        call_quietly(py, invocation, service, &hook)?;
     }
     if hooks.before_handle {
         call_quietly(py, invocation, service, intern!(py, "before_handle"))?;
     }
     if hooks.validate_input {
-        service.call_method0(intern!(py, "validate_input"))?;
+        call(service, intern!(py, "validate_input"))?;
     }
     if class.has_verbs() {
         match method_of(py, invocation) {
-            Some(method) => service.call_method0(method.bind(py))?,
+            Some(method) => call(service, method.bind(py))?,
             None => return Ok(Ending::NoMethod),
         };
     } else {
-        service.call_method0(intern!(py, "handle"))?;
+        call(service, intern!(py, "handle"))?;
     }
     if hooks.validate_output {
-        service.call_method0(intern!(py, "validate_output"))?;
+        call(service, intern!(py, "validate_output"))?;
     }
-    if hooks.after_handle || hooks.finalize_handle {
+    let job_type = invocation.job_type.filter(|_| hooks.after_job);
+    if hooks.after_handle || hooks.finalize_handle || job_type.is_some() {
         // nobody else can ask for the times
         invocation.finish();
     }
     if hooks.after_handle {
         call_quietly(py, invocation, service, intern!(py, "after_handle"))?;
     }
+    if let Some(job_type) = job_type {
+        call_quietly(py, invocation, service, intern!(py, "after_job"))?;
+        let hook = PyString::new(py, &format!("after_{}_job", job_type.as_str()));
+        call_quietly(py, invocation, service, &hook)?;
+    }
     if hooks.finalize_handle {
         call_quietly(py, invocation, service, intern!(py, "finalize_handle"))?;
     }
     Ok(Ending::Handled)
+}
+
+/// Calls a method of the service. What is declared with `async def` runs to its end here.
+fn call<'py>(service: &Bound<'py, Service>, method: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    let py = service.py();
+    let result = service.call_method0(method)?;
+    // most methods give nothing back, which costs them nothing here
+    if result.is_none() || result.get_type().getattr_opt(intern!(py, "__await__"))?.is_none() {
+        return Ok(result);
+    }
+    static RUN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let wait = Bound::new(py, ReadableWait(service.get().invocation()?.environment.clone()))?;
+    RUN.import(py, "busbar.coroutines", "run")?.call1((wait, result))
 }
 
 /// The method that handles the request's verb. What did not come over HTTP goes to `handle`.
@@ -140,7 +166,7 @@ fn call_quietly(
     service: &Bound<'_, Service>,
     hook: &Bound<'_, PyString>,
 ) -> PyResult<()> {
-    match service.call_method0(hook) {
+    match call(service, hook) {
         Err(error) if errors::is_ordinary(py, &error) => {
             let name = &invocation.class.info().name;
             errors::log_swallowed(py, &error, &invocation.cid, name, &hook.to_string_lossy());

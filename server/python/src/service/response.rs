@@ -6,7 +6,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
 
 use crate::service::invocation::Invocation;
 use crate::service::payload::SimpleIOPayload;
@@ -22,6 +23,8 @@ pub(crate) struct Response {
     invocation: Arc<Invocation>,
     /// What was assigned, other than values of declared output.
     payload: Slot,
+    /// Without declared output: what was set on the payload rather than assigned to it.
+    free: Slot,
     /// Declared output.
     declared: Made<SimpleIOPayload>,
     headers: Made<PyDict>,
@@ -58,6 +61,7 @@ impl Response {
         Self {
             invocation,
             payload: Slot::default(),
+            free: Slot::default(),
             declared: Made::default(),
             headers: Made::default(),
             plain: Mutex::default(),
@@ -72,9 +76,13 @@ impl Response {
             }
             return Ok(Answer::Free(value));
         }
-        Ok(self
-            .declared(py)?
-            .map_or(Answer::Nothing, |payload| Answer::Declared(payload.clone())))
+        if let Some(payload) = self.declared(py)? {
+            return Ok(Answer::Declared(payload.clone()));
+        }
+        match self.free.get(py) {
+            Some(value) if value.is_truthy()? => Ok(Answer::Free(value)),
+            _ => Ok(Answer::Nothing),
+        }
     }
 
     /// Status, content type and encoding. An empty content type: the service left it to the channel.
@@ -140,7 +148,8 @@ impl Response {
 
 #[pymethods]
 impl Response {
-    /// What is answered. With declared output an object whose attributes are the declared names, with a model an instance of it.
+    /// What is answered. With declared output an object whose attributes are the declared names, with a model an instance of it; without
+    /// either one that takes any name, with levels as deep as they are written: `self.response.payload.user.name = 'Ann'`.
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if let Some(value) = self.payload.get(py) {
@@ -161,7 +170,10 @@ impl Response {
             lock(&self.plain).payload_is_made = true;
             return Ok(instance);
         }
-        Ok(intern!(py, "").clone().into_any())
+        self.free.get_or_try_init(py, || {
+            static FREE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+            FREE.import(py, "busbar.free", "FreePayload")?.call0()
+        })
     }
 
     #[setter]
@@ -326,10 +338,12 @@ impl Response {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.declared.traverse(&visit)?;
         self.headers.traverse(&visit)?;
+        self.free.traverse(&visit)?;
         self.payload.traverse(&visit)
     }
 
     fn __clear__(&self) {
+        self.free.clear();
         self.payload.clear();
     }
 }

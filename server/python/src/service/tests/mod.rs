@@ -1,5 +1,6 @@
 //! Services as their authors write them, called as channels call them.
 
+mod api;
 mod csv_and_form;
 mod models;
 mod simple_io;
@@ -118,7 +119,7 @@ class S(Service):
         assert environ['REMOTE_ADDR'] == '127.0.0.1' and environ['wsgi.input'].read() == request.raw
         assert environ['zato.http.path_params'] == {'id': '7'}
         assert self.server.name
-        for name in ('cache', 'invoke_async'):
+        for name in ('amqp', 'wsx', 'keysight'):
             assert not hasattr(self, name)
             try: getattr(self, name)
             except AttributeError as e: assert f'`self.{name}` is not available yet' in str(e), e
