@@ -417,6 +417,8 @@ class HttpRequest:
     @property
     def POST(self) -> dict[str, Any]:
         """The form in the body as a dictionary, on channels without a data format; else empty."""
+    def get_form_data(self) -> dict[str, Any]:
+        """The form in the body, `multipart/form-data` included: fields as text, files as bytes. Empty if the body is no form."""
     @property
     def params(self) -> Bunch:
         """Path parameters; query parameters too where the channel lets those win."""

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import ast
 
+from busbar import python2
+
+
+def findings(source: bytes, later: list[str]) -> list[tuple[int, str]]:
+    """Where a file, which need not parse, uses what this version of busbar does not have, or what only Python 2 knows.
+
+    Returns pairs of a line number and a text, in the order of the lines.
+    """
+    return sorted({*unsupported(source, later), *python2.findings(source)})
+
 
 def unsupported(source: bytes, later: list[str]) -> list[tuple[int, str]]:
     """Where a file uses something on ``self`` that this version of busbar does not have.

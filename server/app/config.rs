@@ -79,6 +79,10 @@ pub struct Calls {
     pub drain_secs: u64,
     /// Show callers the arguments of exceptions that services did not handle. For development.
     pub return_tracebacks: bool,
+    /// What callers are told of exceptions that services did not handle, otherwise.
+    pub default_error_message: String,
+    /// Tell callers only `Bad request` of a `BadRequest`, whatever its message, unless it was raised with `needs_msg=True`.
+    pub hide_messages: bool,
 }
 
 impl Default for Calls {
@@ -88,6 +92,8 @@ impl Default for Calls {
             max_queue: 10_000,
             drain_secs: 30,
             return_tracebacks: false,
+            default_error_message: "An error has occurred".to_owned(),
+            hide_messages: false,
         }
     }
 }
@@ -105,6 +111,10 @@ impl Calls {
 pub struct HotDeploy {
     /// Services of a file that is removed from the pickup directory are served no longer.
     pub remove_with_file: bool,
+    /// Patterns of the names of services that are served, with `*` and `?`; empty: all are.
+    pub allow: Vec<String>,
+    /// Patterns of those that are not.
+    pub deny: Vec<String>,
 }
 
 /// Redis, for the key-value database.

@@ -12,7 +12,7 @@ use busbar_broker::{PrivateRedis, QueueHandle, RedisConfig, RedisProcess, RedisQ
 use busbar_connectors::http::{BoundHttp, HttpServer, Routes};
 use busbar_connectors::pickup::{UserDirectories, UserFilesWatcher};
 use busbar_connectors::zmq::{OutgoingZmq, ZmqSockets};
-use busbar_dispatch::{Definitions, Delivery, Deployer, Dispatcher, ServiceTable};
+use busbar_dispatch::{Definitions, Delivery, Deployer, Dispatcher, NameFilter, ServiceTable};
 use busbar_model::audit::AuditEntry;
 use busbar_model::object::Object;
 use busbar_model::{Error, Kind};
@@ -116,6 +116,8 @@ impl Node {
             max_threads: config.workers.max_threads,
             max_queue: config.calls.max_queue,
             return_tracebacks: config.calls.return_tracebacks,
+            hide_messages: config.calls.hide_messages,
+            default_error_message: config.calls.default_error_message.clone(),
             redis_url: redis.url(),
             log_level: setup.python_log_level.clone(),
             naming: config.simple_io.naming(),
@@ -141,6 +143,10 @@ impl Node {
         let message_deadline = Duration::from_secs(config.queue.deadline_secs);
         let delivery = Arc::new(Delivery::new(dispatcher.clone(), table.clone(), message_deadline));
         let deployer = Deployer::new(setup.store.clone(), handler.clone(), table.clone());
+        deployer.serve_only(NameFilter {
+            allow: config.hot_deploy.allow.clone(),
+            deny: config.hot_deploy.deny.clone(),
+        });
         let configurables: Vec<Arc<dyn Configure>> = vec![Arc::new(definitions), routes.clone(), zmq.clone()];
         let changes = Changes::new(
             setup.store.clone(),

@@ -503,3 +503,26 @@ fn the_pickup_directory_of_zato_3_is_taken_as_well() {
         (server.invoke("v.v", "").text() == "version 2").then_some(())
     });
 }
+
+#[test]
+fn a_server_serves_the_services_that_its_settings_name() {
+    let source = "
+from zato.server.service import Service
+class Get(Service):
+    def handle(self):
+        self.response.payload = self.name
+class TestGet(Get):
+    def handle(self):
+        self.response.payload = self.invoke('hr.get')
+";
+    let server = server()
+        .service("crm.py", source)
+        .service("hr.py", source)
+        .config("[hot_deploy]\nallow = [\"crm.*\"]\ndeny = [\"*.get2\"]")
+        .start();
+    assert_eq!(server.invoke("crm.get", "").expect(200).text(), "crm.get");
+    // what is not served is not there for other services either
+    server.invoke("hr.get", "").expect(400);
+    server.invoke("crm.test-get", "").expect(500);
+    server.wait_log(&["`hr.get` is not served"]);
+}

@@ -16,6 +16,7 @@ mod facilities;
 mod hot_deploy;
 mod http_channels;
 mod http_protocol;
+mod imports;
 mod kvdb;
 mod logs;
 mod market_cap;

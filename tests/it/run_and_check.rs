@@ -248,3 +248,19 @@ fn the_sample_services_check_out() {
         run(busbar("check", home.path()).arg(crate::sample(file))).expect_code(0);
     }
 }
+
+#[test]
+fn check_lists_what_only_python_2_understands() {
+    let home = tempfile::tempdir().unwrap();
+    let source = "import httplib\n\ndef f():\n    print 'a'\n    try:\n        pass\n    except ValueError, e:\n        raise KeyError, 'x'\n";
+    fs::write(home.path().join("old.py"), source).unwrap();
+    let output = run(busbar("check", home.path()).arg("old.py")).expect_code(15);
+    for text in [
+        "line 1: module `httplib` is `http.client` now",
+        "line 4: print is a function now",
+        "line 7: except ValueError, e is except ValueError as e now",
+        "line 8: raise E, 'text' is raise E('text') now",
+    ] {
+        assert!(output.stdout.contains(text), "no {text} in:\n{}", output.stdout);
+    }
+}

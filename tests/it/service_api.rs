@@ -578,3 +578,83 @@ class Unnamed(Service):
     );
     server.get("/unnamed").expect(500);
 }
+
+#[test]
+fn errors_in_every_format_and_what_they_do_not_tell() {
+    const SOURCE: &str = "
+from zato.common import exception
+from zato.common.marshal_.api import ElementMissing
+
+CASES = {
+    'bad': lambda cid: exception.BadRequest(cid, 'no such type'),
+    'told': lambda cid: exception.BadRequest(cid, 'told', needs_msg=True),
+    'schema': lambda cid: exception.JSONSchemaValidationException(cid, 'not so'),
+    'address': lambda cid: exception.AddressNotAllowed(cid, 'not from there'),
+    'rate': lambda cid: exception.RateLimitReached(cid, 'slower'),
+    'exists': lambda cid: exception.PubSubSubscriptionExists(cid, 'twice'),
+    'status': lambda cid: exception.HTTPException(cid, 'short and stout', 418),
+    'reportable': lambda cid: exception.Reportable(cid, 'gone', 410),
+    'parsing': lambda cid: exception.ParsingException(cid, 'unreadable'),
+    'missing': lambda cid: ElementMissing('/a/b'),
+    'inactive': lambda cid: exception.Inactive('my name'),
+    'timeout': lambda cid: exception.TimeoutException(cid, 'late'),
+    'zato': lambda cid: exception.ZatoException(cid, 'broken'),
+    'other': lambda cid: OSError(2, 'secret'),
+}
+
+class Raise(Service):
+    def handle(self):
+        raise CASES[self.request.http.params.case](self.cid)
+";
+    let source = format!("from zato.server.service import Service\n{SOURCE}");
+    let channel = |path: &str, format: &str| {
+        format!("  - name: {path}\n    url_path: /{path}/{{case}}\n    service: api.raise\n    data_format: {format}\n")
+    };
+    let objects = format!(
+        "channel_rest:\n{}{}{}",
+        channel("json", "json"),
+        channel("xml", "xml"),
+        channel("plain", "''")
+    );
+    let server = server()
+        .service("api.py", &source)
+        .config("[calls]\nhide_messages = true\ndefault_error_message = \"Sorry\"")
+        .enmasse(&objects)
+        .start();
+    for (case, status, details) in [
+        ("bad", 400, "Bad request"),
+        ("told", 400, "told"),
+        ("schema", 400, "not so"),
+        ("address", 403, "not from there"),
+        ("rate", 429, "slower"),
+        ("exists", 400, "Bad request"),
+        ("status", 418, "short and stout"),
+        ("reportable", 410, "gone"),
+        ("parsing", 400, "unreadable"),
+        ("missing", 400, "Element missing: /a/b"),
+        ("inactive", 500, "Sorry"),
+        ("timeout", 500, "Sorry"),
+        ("zato", 500, "Sorry"),
+        ("other", 500, "Sorry"),
+    ] {
+        let response = server.get(&format!("/json/{case}")).expect(status);
+        assert_eq!(
+            response.json(),
+            json!({"result": "Error", "cid": response.cid(), "details": details}),
+            "{case}"
+        );
+        assert_eq!(
+            server.get(&format!("/plain/{case}")).expect(status).text(),
+            details,
+            "{case}"
+        );
+        assert!(
+            server
+                .get(&format!("/xml/{case}"))
+                .expect(status)
+                .text()
+                .contains(details),
+            "{case}"
+        );
+    }
+}

@@ -20,7 +20,8 @@ class FakeModule(types.ModuleType):
     class Service:
         """The base class that the server provides."""
 
-    ChannelInfo = ChannelSecurityInfo = Request = Response = ServiceInput = SimpleIOPayload = object
+    ChannelInfo = ChannelSecurityInfo = HttpRequest = Outgoing = Request = Response = object
+    ServiceInput = SimpleIOPayload = object
 
     def __init__(self) -> None:
         super().__init__('_busbar')

@@ -7,16 +7,26 @@ from typing import Final
 from busbar.messages import SMTPMessage
 
 __all__ = [
+    'BROKER',
+    'CACHE',
     'CHANNEL',
+    'CLOUD',
+    'CONNECTION',
     'DATA_FORMAT',
+    'FILE_TRANSFER',
+    'HL7',
+    'KVDB',
     'NO_DEFAULT_VALUE',
     'PARAMS_PRIORITY',
+    'PUBSUB',
     'SCHEDULER',
     'SEC_DEF_TYPE',
+    'SFTP',
     'SIMPLE_IO',
     'SMTPMessage',
     'URL_PARAMS_PRIORITY',
     'URL_TYPE',
+    'WEB_SOCKET',
     'ZATO_ERROR',
     'ZATO_NONE',
     'ZATO_OK',
@@ -135,3 +145,110 @@ class SEC_DEF_TYPE:
     VAULT: Final = 'vault_conn_sec'
     WSS: Final = 'wss'
     XPATH_SEC: Final = 'xpath_sec'
+
+
+class BROKER:
+    """Asynchronous calls."""
+
+    #: Seconds that one waits at most until it begins.
+    DEFAULT_EXPIRATION: Final = 15
+
+
+class CACHE:
+    """Caches."""
+
+    class TYPE:
+        """Types of caches."""
+
+        BUILTIN: Final = 'builtin'
+        MEMCACHED: Final = 'memcached'
+
+
+class CLOUD:
+    """Clouds."""
+
+    class AWS:
+        """Amazon's."""
+
+        class S3:
+            """Its object store."""
+
+            STORAGE_CLASS_STANDARD: Final = 'STANDARD'
+
+
+class CONNECTION:
+    """Directions of connections."""
+
+    CHANNEL: Final = 'channel'
+    OUTGOING: Final = 'outgoing'
+
+
+class FILE_TRANSFER:
+    """File transfer."""
+
+    class SOURCE_TYPE:
+        """Where files come from."""
+
+        FTP: Final = 'ftp'
+        LOCAL: Final = 'local'
+        SFTP: Final = 'sftp'
+
+
+class HL7:
+    """HL7."""
+
+    class Const:
+        """Versions."""
+
+        class Version:
+            """Versions of the protocol."""
+
+            v2: Final = 'hl7-v2'
+
+
+class KVDB:
+    """Keys of the key/value database."""
+
+    SEPARATOR: Final = ':::'
+    TRANSLATION: Final = 'zato:kvdb:data-dict:translation'
+
+
+class PUBSUB:
+    """Topics and their messages."""
+
+    class PRIORITY:
+        """Priorities of messages."""
+
+        DEFAULT: Final = 5
+        MAX: Final = 9
+        MIN: Final = 1
+
+    class MIME_TYPE:
+        """Types of messages."""
+
+        JSON: Final = 'application/json'
+        TEXT: Final = 'text/plain'
+
+
+class SFTP:
+    """SFTP."""
+
+    class LOG_LEVEL:
+        """How much of a transfer is logged."""
+
+        LEVEL0: Final = '0'
+        LEVEL1: Final = '1'
+        LEVEL2: Final = '2'
+        LEVEL3: Final = '3'
+        LEVEL4: Final = '4'
+
+
+class WEB_SOCKET:
+    """WebSockets."""
+
+    class PATTERN:
+        """What a pattern of names is about."""
+
+        BY_CHANNEL: Final = 'by_channel'
+        BY_EXT_ID: Final = 'by_ext_id'
+        MSG_BROADCAST: Final = 'msg_broadcast'

@@ -1,6 +1,6 @@
 //! `busbar check`: what is in a service file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -56,6 +56,12 @@ impl Check {
                 message,
                 traceback,
             }) => {
+                // what is old in the files may well be why
+                for file in &files {
+                    if let Ok(text) = std::fs::read(file) {
+                        print_findings(&host, file, &text);
+                    }
+                }
                 let text = format!("`{module}` cannot be deployed: {message}\n{}", traceback.trim_end());
                 return Err(Exit::new(15, text.trim_end().to_owned()).into());
             }
@@ -71,12 +77,22 @@ impl Check {
                 print_service(info);
             }
             let text = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-            for (line, problem) in host.unsupported(&text) {
+            for (line, problem) in host.findings(&text) {
                 println!("  line {line}: {problem}");
             }
         }
         // the interpreter is not finalised: what the files started may still run
         std::process::exit(0)
+    }
+}
+
+fn print_findings(host: &Host, file: &Path, text: &[u8]) {
+    let findings = host.findings(text);
+    if !findings.is_empty() {
+        println!("{}", file.display());
+    }
+    for (line, problem) in findings {
+        println!("  line {line}: {problem}");
     }
 }
 

@@ -12,6 +12,7 @@ use busbar_store::{Store, StoredFailure, StoredSource, now};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::filter::NameFilter;
 use crate::table::{Entry, ServiceTable, Services};
 
 /// Deploys source files, one batch at a time.
@@ -24,6 +25,8 @@ pub struct Deployer {
     next_handle: AtomicU32,
     /// Modules of busbar's own package that have services.
     builtin: OnceLock<HashSet<String>>,
+    /// Which services of users are served; unset: all of them.
+    filter: OnceLock<NameFilter>,
     /// The last failure of each module that has not been deployed since.
     failures: Mutex<BTreeMap<String, StoredFailure>>,
 }
@@ -75,8 +78,15 @@ impl Deployer {
             current: tokio::sync::Mutex::default(),
             next_handle: AtomicU32::new(1),
             builtin: OnceLock::new(),
+            filter: OnceLock::new(),
             failures: Mutex::default(),
         })
+    }
+
+    /// Serves only services whose names `filter` allows. Comes before anything is deployed, and once.
+    pub fn serve_only(&self, filter: NameFilter) {
+        // a second one would leave what was deployed with the first
+        drop(self.filter.set(filter));
     }
 
     /// Deploys the built-in services, which are in modules of busbar's own package. Comes before everything else, and once: from then on
@@ -369,9 +379,21 @@ impl Deployer {
             }
             !taken
         };
+        let is_allowed = |info: &ServiceInfo| {
+            let allowed = is_builtin || self.filter.get().is_none_or(|filter| filter.allows(&info.name));
+            if !allowed {
+                tracing::info!(
+                    service = info.name,
+                    "`{}` is not served: the settings of this server leave it out",
+                    info.name
+                );
+            }
+            allowed
+        };
         let entries: Vec<Arc<Entry>> = infos
             .into_iter()
             .filter(is_free)
+            .filter(is_allowed)
             .map(|info| {
                 let handle = ServiceHandle(self.next_handle.fetch_add(1, Ordering::Relaxed));
                 Arc::new(Entry {

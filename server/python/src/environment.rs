@@ -48,6 +48,10 @@ pub struct Environment {
     pub directory: PathBuf,
     /// Whether faults of services carry their traceback.
     pub return_tracebacks: bool,
+    /// What callers are told of exceptions that services did not handle, unless they see their arguments.
+    pub default_error_message: String,
+    /// Whether callers are not told messages of `BadRequest`, unless it was raised with `needs_msg`.
+    pub hide_messages: bool,
 }
 
 impl Environment {
@@ -78,6 +82,8 @@ impl Environment {
             server_name: config.server_name.clone(),
             directory: config.directory.clone(),
             return_tracebacks: config.return_tracebacks,
+            default_error_message: config.default_error_message.clone(),
+            hide_messages: config.hide_messages,
         })
     }
 

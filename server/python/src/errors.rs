@@ -67,6 +67,23 @@ pub(crate) fn fault(py: Python<'_>, error: &PyErr, show_details: bool) -> Fault 
     }
 }
 
+/// Whether a fault tells callers nothing but that something went wrong.
+pub(crate) fn is_general(fault: &Fault) -> bool {
+    fault.details.as_ref().is_some_and(|details| details == DEFAULT_MESSAGE)
+}
+
+/// Whether the exception is a `BadRequest` whose message was not said to be for callers.
+pub(crate) fn is_reticent(py: Python<'_>, error: &PyErr) -> bool {
+    let value = error.value(py);
+    BAD_REQUEST
+        .get(py)
+        .is_ok_and(|class| value.is_instance(class).unwrap_or(false))
+        && !value
+            .getattr(intern!(py, "needs_msg"))
+            .and_then(|needs| needs.is_truthy())
+            .unwrap_or(true)
+}
+
 /// Logs what came out of a service, once: what callers did wrong in a line, anything else with its traceback.
 pub(crate) fn log(py: Python<'_>, error: &PyErr, cid: &Cid, service: &str, status: u16) {
     if status < 500 {

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import secrets
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from busbar.background import Background
 
 __all__ = [
     'asbool',
     'current_host',
+    'get_component_name',
     'make_repr',
     'new_cid',
     'parse_extra_into_dict',
     'parse_simple_type',
+    'payload_from_request',
+    'spawn_greenlet',
     'uncamelify',
+    'update_bind_port',
 ]
 
 _TRUE = frozenset({'true', 'yes', 'on', 'y', 't', '1'})
@@ -111,3 +121,56 @@ def make_repr(obj: Any, *, ignore_double_underscore: bool = True, buff_size: int
     parts = [f'{type(obj).__name__} at {id(obj):#x}', *(f'{name}:{getattr(obj, name)!r}' for name in names)]
     text = f'<{" ".join(parts)}>'
     return text[: buff_size - 1] + '>' if 0 < buff_size < len(text) else text
+
+
+def get_component_name(prefix: str = 'parallel') -> str:
+    """A name for a part of this process, for logs: prefix, host, process."""
+    return f'{prefix}/{current_host()}/{os.getpid()}'
+
+
+def update_bind_port(data: Any, index: int) -> Any:
+    """Adds ``index`` to the port of ``data['address']`` or ``data.address``: ``tcp://*:5000`` with 2 is ``tcp://*:5002``."""
+    is_dict = isinstance(data, dict)
+    address: str = data['address'] if is_dict else data.address
+    host, _, port = address.rpartition(':')
+    changed = f'{host}:{int(port) + index}'
+    if is_dict:
+        data['address'] = changed
+        data['bind_port'] = int(port) + index
+    else:
+        data.address = changed
+        data.bind_port = int(port) + index
+    return data
+
+
+def spawn_greenlet(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Background:
+    """Runs a function in the background, in a thread; the name is older than that.
+
+    :raises RuntimeError: if too much runs there already.
+    """
+    from busbar.background import spawn
+
+    kwargs.pop('timeout', None)
+    return spawn(function, *args, **kwargs)
+
+
+def payload_from_request(
+    json_parser: Any, cid: str, request: Any, data_format: str | None, transport: str | None = None, *_args: Any
+) -> Any:
+    """Reads a body as its data format says: JSON as objects, XML as an objectified root, anything else stays.
+
+    :raises ValueError: if it is not what the format says.
+    """
+    if not request:
+        return ''
+    if data_format == 'json' and isinstance(request, str | bytes):
+        import json
+
+        parse = getattr(json_parser, 'parse', json.loads)
+        return parse(request)
+    if data_format == 'xml' and isinstance(request, str | bytes):
+        from lxml import objectify
+
+        text = request.encode() if isinstance(request, str) else request
+        return objectify.fromstring(text, objectify.makeparser(resolve_entities=False, no_network=True))
+    return request

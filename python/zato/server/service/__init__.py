@@ -14,13 +14,27 @@ class GetOrder(Service):
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from _busbar import (
     ChannelInfo,
     ChannelSecurityInfo,
+    Outgoing,
     Request,
     Response,
     ServiceInput,
     SimpleIOPayload,
+)
+from busbar.bases import (
+    AMQPFacade,
+    AsyncCtx,
+    PatternsFacade,
+    PubSub,
+    PubSubHook as _PubSubHook,
+    RESTAdapter as _RESTAdapter,
+    ValueConverter,
+    WSXAdapter as _WSXAdapter,
+    WSXHook as _WSXHook,
 )
 from busbar.methods import Methods
 from busbar.models import Model, ModelCtx, dataclass
@@ -50,8 +64,24 @@ from busbar.sio import (
     Text,
     Unicode,
 )
+from zato.common.pubsub import PubSubMessage
+
+if TYPE_CHECKING:
+    from busbar.facilities.time import TimeUtil
 
 __all__ = [
+    'AMQPFacade',
+    'AsyncCtx',
+    'Outgoing',
+    'PatternsFacade',
+    'PubSub',
+    'PubSubHook',
+    'PubSubMessage',
+    'RESTAdapter',
+    'TimeUtil',
+    'ValueConverter',
+    'WSXAdapter',
+    'WSXHook',
     'AsIs',
     'Bool',
     'Boolean',
@@ -96,3 +126,29 @@ class Service(Methods):
     ``my-service.get-client-details``, unless the class has a ``name`` of its own. A new object is made for each
     request: what is put on ``self`` is seen by no other one.
     """
+
+
+class PubSubHook(_PubSubHook, Service):
+    """Has a say in what a topic's messages become. Deploys; nothing calls it yet."""
+
+
+class WSXHook(_WSXHook, Service):
+    """Is told what happens on the connections of a WebSocket channel. Deploys; nothing calls it yet."""
+
+
+class WSXAdapter(_WSXAdapter, Service):
+    """Takes what comes over an outgoing WebSocket connection. Deploys; nothing calls it yet."""
+
+
+class RESTAdapter(_RESTAdapter, Service):
+    """Calls an outgoing REST connection as its class attributes say. Deploys; cannot be called yet."""
+
+
+def __getattr__(name: str) -> Any:
+    # it needs the package arrow, which not every service does
+    if name == 'TimeUtil':
+        from busbar.facilities.time import TimeUtil
+
+        return TimeUtil
+    message = f'module {__name__!r} has no attribute {name!r}'
+    raise AttributeError(message)

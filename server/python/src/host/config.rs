@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use busbar_sio::names::NamingRules;
 use serde::{Deserialize, Serialize};
 
+use crate::errors::DEFAULT_MESSAGE;
+
 /// Settings of a host. The hub hands them to its workers as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
@@ -32,6 +34,10 @@ pub struct HostConfig {
     pub import_secs: u64,
     /// Whether callers see the arguments of exceptions that services did not handle.
     pub return_tracebacks: bool,
+    /// What callers are told of such exceptions otherwise.
+    pub default_error_message: String,
+    /// Whether callers are not told messages of `BadRequest`, unless it was raised with `needs_msg`.
+    pub hide_messages: bool,
     /// Redis for the key-value database: `redis://...` or `redis+unix://...`. `None`: there is none.
     pub redis_url: Option<String>,
     /// Threads that do the I/O of connectors.
@@ -58,6 +64,8 @@ impl Default for HostConfig {
             idle_secs: 30,
             import_secs: 30,
             return_tracebacks: false,
+            default_error_message: DEFAULT_MESSAGE.to_owned(),
+            hide_messages: false,
             redis_url: None,
             io_threads: 1,
             log_level: "INFO".to_owned(),

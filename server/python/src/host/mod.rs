@@ -126,12 +126,13 @@ impl Host {
         &self.environment
     }
 
-    /// Where a source file uses what services of later versions have on `self`: line and text. For `busbar check`.
-    pub fn unsupported(&self, source: &[u8]) -> Vec<(usize, String)> {
+    /// Where a source file uses what services of later versions have on `self`, or what only Python 2 knows: line and text. The file need
+    /// not parse. For `busbar check`.
+    pub fn findings(&self, source: &[u8]) -> Vec<(usize, String)> {
         let found = Python::attach(|py| {
             let arguments = (PyBytes::new(py, source), service::instance::LATER.to_vec());
             py.import("busbar.check")?
-                .call_method1("unsupported", arguments)?
+                .call_method1("findings", arguments)?
                 .extract()
         });
         found.unwrap_or_else(|error: PyErr| {

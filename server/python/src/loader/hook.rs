@@ -4,6 +4,8 @@
 //! module of the user's therefore carries a table of the user's modules that it imports, and an `import` in its code looks there first:
 //! old code goes on with old helpers even if it imports them inside a function. Tables are Python dictionaries, so that the garbage
 //! collector sees the cycles that they make. All other code costs one look into a dictionary per `import` that runs.
+//!
+//! An import of the user's that fails may still be one of a module that is called otherwise today: `busbar.old_imports` knows those.
 
 use pyo3::exceptions::PyModuleNotFoundError;
 use pyo3::intern;
@@ -96,11 +98,67 @@ fn import<'py>(
         links.set_item(name, &module)?;
         return Ok(module.into_any());
     }
-    let module = plain()?;
+    let module = match plain() {
+        Ok(module) => module,
+        Err(error) => return old_module(py, name, globals, fromlist, error),
+    };
     if is_ours(&module) {
         links.set_item(name, &module)?;
+        return Ok(module);
+    }
+    if let Some(wanted) = fromlist.filter(|wanted| wanted.is_truthy().unwrap_or(false))
+        && lacks_one_of(&module, wanted)?
+    {
+        let old = old_imports(py)?.call_method1("find_name", (&module, wanted, file_of(py, globals)?))?;
+        if !old.is_none() {
+            return Ok(old);
+        }
     }
     Ok(module)
+}
+
+/// What an import finds that has failed: a module that had the name in former times. Otherwise `error` stands.
+#[cold]
+fn old_module<'py>(
+    py: Python<'py>,
+    name: &Bound<'py, PyAny>,
+    globals: &Bound<'py, PyDict>,
+    fromlist: Option<&Bound<'py, PyAny>>,
+    error: PyErr,
+) -> PyResult<Bound<'py, PyAny>> {
+    if !error.is_instance_of::<PyModuleNotFoundError>(py) {
+        return Err(error);
+    }
+    // a module that is there, and imports one that is not, is no matter of names
+    let missing = error.value(py).getattr("name")?;
+    let missing_root = missing.extract::<&str>().unwrap_or_default().split('.').next();
+    if missing_root != name.extract::<&str>()?.split('.').next() {
+        return Err(error);
+    }
+    let is_from = fromlist.is_some_and(|wanted| wanted.is_truthy().unwrap_or(false));
+    let old = old_imports(py)?.call_method1("find", (name, file_of(py, globals)?, is_from))?;
+    if old.is_none() { Err(error) } else { Ok(old) }
+}
+
+/// Whether a statement `from module import ...` asks for a name that is not there: an attribute, or a module that is loaded.
+fn lacks_one_of(module: &Bound<'_, PyAny>, wanted: &Bound<'_, PyAny>) -> PyResult<bool> {
+    for name in wanted.try_iter()? {
+        let name = name?;
+        if name.extract::<&str>().is_ok_and(|name| name != "*") && !module.hasattr(name.cast::<PyString>()?)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn old_imports(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import("busbar.old_imports")
+}
+
+fn file_of<'py>(py: Python<'py>, globals: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(globals
+        .get_item(intern!(py, "__file__"))?
+        .unwrap_or_else(|| PyString::new(py, "a service file").into_any()))
 }
 
 /// Finds modules of the transaction that this thread imports for: what `importlib.import_module('My-Mod')` asks.

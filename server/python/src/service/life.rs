@@ -232,7 +232,13 @@ fn reply(
 
 /// Logs what came out of a service, and says what its caller is told. Headers that the service had set are sent all the same.
 fn fault(py: Python<'_>, invocation: &Invocation, service: Option<&Bound<'_, Service>>, error: &PyErr) -> Fault {
-    let mut fault = errors::fault(py, error, invocation.environment.return_tracebacks);
+    let environment = &invocation.environment;
+    let mut fault = errors::fault(py, error, environment.return_tracebacks);
+    if environment.hide_messages && errors::is_reticent(py, error) {
+        fault.details = Some("Bad request".into());
+    } else if !environment.return_tracebacks && errors::is_general(&fault) {
+        fault.details = Some(environment.default_error_message.as_str().into());
+    }
     errors::log(py, error, &invocation.cid, &invocation.class.info().name, fault.status);
     let headers = service.and_then(|service| service.get().response_if_any(py)?.get().header_pairs(py).ok());
     fault.headers.extend(headers.unwrap_or_default());

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use pyo3::exceptions::PyImportError;
+use pyo3::exceptions::{PyImportError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -19,6 +19,7 @@ use crate::service::instance::Service;
 use crate::service::invocation::{Invocation, Source};
 use crate::service::params::{channel_params, parse_query, path_params};
 use crate::service::slot::Slot;
+use crate::service::wsgi;
 use crate::sio::convert::bunchify;
 use crate::sio::csv;
 use crate::sio::input::{Sources, declared, undeclared};
@@ -485,6 +486,20 @@ impl HttpRequest {
                 _ => Ok(PyDict::new(py).into_any()),
             }
         })
+    }
+
+    /// The form in the body, `multipart/form-data` included: fields as text, files as bytes. Empty if the body is no form.
+    fn get_form_data<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let environ = wsgi::environ(py, &self.invocation)?;
+        py.import(intern!(py, "zato.common.util.http_"))?
+            .call_method1(intern!(py, "get_form_data"), (environ,))
+            .map_err(|error| {
+                if error.is_instance_of::<PyValueError>(py) {
+                    VALIDATION.error(py, (self.invocation.shown_cid(), error.value(py).to_string()))
+                } else {
+                    error
+                }
+            })
     }
 
     /// Path parameters; query parameters too where the channel lets those win.

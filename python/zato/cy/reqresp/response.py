@@ -1,0 +1,5 @@
+"""The class of ``self.response``."""
+
+from _busbar import Response
+
+__all__ = ['Response']
