@@ -658,3 +658,41 @@ class Raise(Service):
         );
     }
 }
+
+#[test]
+fn input_follows_the_json_schema_of_its_service() {
+    let source = "
+import json, pathlib
+from zato.server.service import Service
+
+pathlib.Path(__file__).with_name('order.json').write_text(
+    json.dumps({'type': 'object', 'required': ['id'], 'properties': {'id': {'type': 'integer'}}}))
+
+class Order(Service):
+    schema = 'order.json'
+    slow_threshold = 1
+    def before_handle(self):
+        self.seen = True
+    def handle(self):
+        self.sleep(0.005)
+        self.response.payload = {'id': self.request.payload['id']}
+";
+    let server = crate::server()
+        .service("api.py", source)
+        .channel("/order", "api.order")
+        .start();
+    assert_eq!(
+        server.post("/order", r#"{"id": 7}"#).expect(200).json(),
+        json!({"id": 7})
+    );
+    server.wait_log(&["slow call of service `api.order`"]);
+    for (body, details) in [
+        (r#"{}"#, "'id' is a required property"),
+        (r#"{"id": "x"}"#, "'x' is not of type 'integer'"),
+        ("", "'' is not of type 'object'"),
+    ] {
+        let response = server.post("/order", body).expect(400);
+        let told = response.json()["details"].as_str().unwrap().to_owned();
+        assert!(told.contains(details), "{told}");
+    }
+}

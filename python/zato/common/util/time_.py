@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from busbar.facilities.time import TimeUtil
-
-__all__ = ['TimeUtil', 'datetime_from_ms', 'utcnow_as_ms']
+__all__ = ['datetime_from_ms', 'utcnow_as_ms']
 
 
 def datetime_from_ms(ms: float) -> datetime:

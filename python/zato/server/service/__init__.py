@@ -14,7 +14,7 @@ class GetOrder(Service):
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from _busbar import (
     ChannelInfo,
@@ -66,9 +66,6 @@ from busbar.sio import (
 )
 from zato.common.pubsub import PubSubMessage
 
-if TYPE_CHECKING:
-    from busbar.facilities.time import TimeUtil
-
 __all__ = [
     'AMQPFacade',
     'AsyncCtx',
@@ -78,7 +75,6 @@ __all__ = [
     'PubSubHook',
     'PubSubMessage',
     'RESTAdapter',
-    'TimeUtil',
     'ValueConverter',
     'WSXAdapter',
     'WSXHook',

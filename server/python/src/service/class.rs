@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
@@ -26,6 +27,10 @@ pub struct ServiceClass {
     pub(crate) logger: Py<PyAny>,
     pub(crate) sio: Option<Sio>,
     pub(crate) hooks: Hooks,
+    /// Checks input against the class's JSON Schema: called with the cid and the payload.
+    pub(crate) schema: Option<Py<PyAny>>,
+    /// Milliseconds beyond which a call is logged as slow.
+    pub(crate) slow_threshold: Option<Duration>,
     /// Methods `handle_GET` and so on, by verb.
     verbs: Vec<(String, Py<PyString>)>,
     usage: AtomicU64,
@@ -161,6 +166,13 @@ impl ServiceClass {
             summary: summary_of(class)?,
             deadline_secs: deadline_of(class)?,
         };
+        let schema = match class.getattr_opt(intern!(py, "schema"))? {
+            Some(path) if path.is_truthy()? => {
+                let checker = py.import("busbar.schema")?.getattr("Checker")?;
+                Some(checker.call1((class, path))?.unbind())
+            }
+            _ => None,
+        };
         // what services of older versions look at
         class.setattr(intern!(py, "has_sio"), sio.is_some())?;
         class.setattr(
@@ -176,6 +188,8 @@ impl ServiceClass {
             class: class.clone().unbind(),
             sio,
             hooks,
+            schema,
+            slow_threshold: slow_threshold_of(class)?,
             verbs,
             usage: AtomicU64::new(0),
         }))
@@ -297,6 +311,18 @@ fn summary_of(class: &Bound<'_, PyType>) -> PyResult<String> {
     Ok(doc
         .and_then(|doc| doc.trim().lines().next().map(|line| line.trim().to_owned()))
         .unwrap_or_default())
+}
+
+fn slow_threshold_of(class: &Bound<'_, PyType>) -> PyResult<Option<Duration>> {
+    let Some(threshold) = class.getattr_opt(intern!(class.py(), "slow_threshold"))? else {
+        return Ok(None);
+    };
+    // anything but a number is the user's own affair
+    Ok(threshold
+        .extract::<u64>()
+        .ok()
+        .filter(|milliseconds| *milliseconds > 0)
+        .map(Duration::from_millis))
 }
 
 fn deadline_of(class: &Bound<'_, PyType>) -> PyResult<Option<u32>> {

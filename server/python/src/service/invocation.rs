@@ -154,6 +154,11 @@ impl Invocation {
         matches!(self.source, Source::Channel(_))
     }
 
+    /// How long it has taken so far.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Notes that `handle()` has returned.
     pub(crate) fn finish(&self) {
         self.finished.get_or_init(Instant::now);

@@ -81,6 +81,20 @@ fn run_message(py: Python<'_>, environment: &Arc<Environment>, class: &Arc<Servi
 
 /// Runs a service's hooks and its handling method. Exceptions of the hooks around are logged and forgotten, as they always were.
 pub(crate) fn execute(py: Python<'_>, invocation: &Arc<Invocation>, service: &Bound<'_, Service>) -> PyResult<Ending> {
+    let Some(threshold) = invocation.class.slow_threshold else {
+        return execute_all(py, invocation, service);
+    };
+    let ending = execute_all(py, invocation, service);
+    let took = invocation.elapsed();
+    if took >= threshold {
+        let (service, cid) = (&invocation.class.info().name, &invocation.cid);
+        let (duration_ms, threshold_ms) = (took.as_millis() as u64, threshold.as_millis() as u64);
+        tracing::warn!(%cid, service, duration_ms, threshold_ms, "slow call of service `{service}`");
+    }
+    ending
+}
+
+fn execute_all(py: Python<'_>, invocation: &Arc<Invocation>, service: &Bound<'_, Service>) -> PyResult<Ending> {
     let class = &invocation.class;
     class.count();
     if class.sio.as_ref().is_some_and(|sio| sio.has_input()) {
@@ -89,6 +103,10 @@ pub(crate) fn execute(py: Python<'_>, invocation: &Arc<Invocation>, service: &Bo
     let hooks = class.hooks;
     if hooks.accept && !call(service, intern!(py, "accept"))?.is_truthy()? {
         return Ok(Ending::NotAccepted);
+    }
+    if let Some(schema) = &class.schema {
+        let payload = service.get().request(py)?.get().payload(py)?;
+        schema.call1(py, (invocation.shown_cid(), payload))?;
     }
     if let Some(job_type) = invocation.job_type.filter(|_| hooks.before_job) {
         call_quietly(py, invocation, service, intern!(py, "before_job"))?;

@@ -221,7 +221,7 @@ impl Request {
 impl Request {
     /// The parsed body: what JSON holds, the root of XML as an object, rows of CSV, names and values of a form, else the bytes. Called by another service: what it gave.
     #[getter]
-    fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.payload.get_or_try_init(py, || self.parse(py))
     }
 
