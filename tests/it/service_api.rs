@@ -677,7 +677,7 @@ class Order(Service):
         self.sleep(0.005)
         self.response.payload = {'id': self.request.payload['id']}
 ";
-    let server = crate::server()
+    let server = server()
         .service("api.py", source)
         .channel("/order", "api.order")
         .start();
