@@ -13,7 +13,6 @@ __all__ = [
     'PatternsFacade',
     'PubSub',
     'PubSubHook',
-    'RESTAdapter',
     'ValueConverter',
     'WSXAdapter',
     'WSXHook',
@@ -78,12 +77,6 @@ class WSXAdapter(_NotYet):
 
     def on_closed(self, ctx: Any) -> Any:
         """Called when the connection is gone."""
-
-
-class RESTAdapter(_NotYet):
-    """Calls an outgoing REST connection as its class attributes say."""
-
-    _needs = 'REST adapters'
 
 
 class AsyncCtx:

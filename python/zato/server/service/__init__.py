@@ -31,7 +31,6 @@ from busbar.bases import (
     PatternsFacade,
     PubSub,
     PubSubHook as _PubSubHook,
-    RESTAdapter as _RESTAdapter,
     ValueConverter,
     WSXAdapter as _WSXAdapter,
     WSXHook as _WSXHook,
@@ -74,7 +73,6 @@ __all__ = [
     'PubSub',
     'PubSubHook',
     'PubSubMessage',
-    'RESTAdapter',
     'ValueConverter',
     'WSXAdapter',
     'WSXHook',
@@ -134,10 +132,6 @@ class WSXHook(_WSXHook, Service):
 
 class WSXAdapter(_WSXAdapter, Service):
     """Takes what comes over an outgoing WebSocket connection. Deploys; nothing calls it yet."""
-
-
-class RESTAdapter(_RESTAdapter, Service):
-    """Calls an outgoing REST connection as its class attributes say. Deploys; cannot be called yet."""
 
 
 def __getattr__(name: str) -> Any:
