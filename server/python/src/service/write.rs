@@ -4,18 +4,18 @@ use bytes::Bytes;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString, PyTuple};
-use serde_json::Value;
 
-use busbar_model::{DataFormat, Error};
-use busbar_sio::xml::{Output, write_output, write_plain};
+use busbar_model::DataFormat;
+use busbar_sio::xml::{Item, Output, write_output, write_plain};
 
-use crate::errors::ZATO_EXCEPTION;
 use crate::json;
 use crate::service::invocation::Invocation;
 use crate::service::payload::Converted;
 use crate::service::response::{Answer, cannot_write};
 use crate::sio::csv;
+use crate::sio::Sio;
 use crate::sio::model::written_by_fields;
+use crate::sio::xml::PyTree;
 
 /// The body of a response in the channel's format.
 pub(crate) fn body(py: Python<'_>, invocation: &Invocation, answer: Answer<'_>) -> PyResult<Bytes> {
@@ -29,26 +29,19 @@ pub(crate) fn body(py: Python<'_>, invocation: &Invocation, answer: Answer<'_>) 
 fn declared(py: Python<'_>, invocation: &Invocation, converted: &Converted<'_>) -> PyResult<Bytes> {
     let declaration = invocation.class.sio.as_ref().map(|sio| &sio.declaration);
     if invocation.data_format == DataFormat::Xml
-        && let Some(declaration) = declaration
+        && let Some(sio) = &invocation.class.sio
     {
-        let output = match (converted, tree(converted.as_any())?) {
-            (Converted::One(_), Value::Object(item)) => Output::One(item),
-            (Converted::Many(_), Value::Array(items)) => Output::Many(
+        let output = match converted {
+            Converted::One(item) => Output::One(xml_item(sio, item)?),
+            Converted::Many(items) => Output::Many(
                 items
-                    .into_iter()
-                    .filter_map(|item| {
-                        if let Value::Object(item) = item {
-                            Some(item)
-                        } else {
-                            None
-                        }
-                    })
-                    .collect(),
+                    .iter()
+                    .map(|item| xml_item(sio, item.cast::<PyDict>()?))
+                    .collect::<PyResult<_>>()?,
             ),
-            (_, _) => unreachable!("an item is written as an object, a list as an array"),
         };
-        let text =
-            write_output(declaration, invocation.cid.as_str(), &output).map_err(|error| xml_error(py, &error))?;
+        let text = write_output(&sio.declaration, invocation.cid.as_str(), &output)
+            .map_err(|error| error.into_python(py))?;
         return Ok(text.into());
     }
     if invocation.data_format == DataFormat::Csv
@@ -114,7 +107,8 @@ fn free(py: Python<'_>, invocation: &Invocation, value: &Bound<'_, PyAny>) -> Py
         }
     }
     if invocation.data_format == DataFormat::Xml {
-        let text = write_plain("response", &tree(value)?).map_err(|error| xml_error(py, &error))?;
+        let text =
+            write_plain("response", &PyTree::new(value.clone())).map_err(|error| error.into_python(py))?;
         return Ok(text.into());
     }
     json::write(value).map(Bytes::from)
@@ -133,14 +127,17 @@ pub(crate) fn bytes_of(value: &Bound<'_, PyAny>) -> PyResult<Option<Bytes>> {
     Ok(None)
 }
 
-/// A value as a tree, through its JSON.
-fn tree(value: &Bound<'_, PyAny>) -> PyResult<Value> {
-    let text = json::write(value)?;
-    serde_json::from_slice(&text).map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
-}
-
-fn xml_error(py: Python<'_>, error: &Error) -> PyErr {
-    ZATO_EXCEPTION.error(py, (py.None(), error.message().to_owned()))
+/// What an item has of the declared elements.
+fn xml_item<'d, 'py>(sio: &'d Sio, item: &Bound<'py, PyDict>) -> PyResult<Item<'d, PyTree<'py>>> {
+    let elements = sio.declaration.output.as_deref().unwrap_or_default();
+    let fields = sio.output.as_deref().unwrap_or_default();
+    let mut values = Vec::with_capacity(elements.len());
+    for (field, element) in fields.iter().zip(elements) {
+        if let Some(value) = item.get_item(&field.name)? {
+            values.push((element, PyTree::new(value)));
+        }
+    }
+    Ok(values)
 }
 
 /// Compresses a body as `Content-Encoding: gzip` wants it.

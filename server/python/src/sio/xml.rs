@@ -1,14 +1,18 @@
-//! XML requests of services that declare their input.
+//! XML requests and responses, straight to Python objects and back.
 
+use std::borrow::Cow;
+
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
-use serde_json::Value;
+use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString, PyTuple};
 
 use busbar_model::sio::Declaration;
+use busbar_model::Error;
 use busbar_sio::soap;
-use busbar_sio::xml::{parse, read_input};
+use busbar_sio::xml::{Build, Shape, Tree, parse, read_input};
 
-use crate::errors::VALIDATION;
+use crate::errors::{VALIDATION, ZATO_EXCEPTION};
+use crate::json;
 
 /// The declared elements of an XML body, in the shape that JSON would have; of a SOAP envelope those of the first element in its body.
 /// `None`: there is no such element. The error has status 400.
@@ -22,34 +26,147 @@ pub(crate) fn read<'py>(
     let root = if is_soap { soap::payload(root) } else { Some(root) };
     let Some(root) = root else { return Ok(None) };
     let values = PyDict::new(py);
-    for (name, value) in declaration
-        .map(|declaration| read_input(declaration, &root))
-        .unwrap_or_default()
-    {
-        values.set_item(name, to_python(py, value)?)?;
+    if let Some(declaration) = declaration {
+        for (name, value) in read_input(declaration, &root, &ToPython(py))? {
+            values.set_item(name, value)?;
+        }
     }
     Ok(Some(values))
 }
 
-fn to_python(py: Python<'_>, value: Value) -> PyResult<Bound<'_, PyAny>> {
-    Ok(match value {
-        Value::Null => py.None().into_bound(py),
-        Value::Bool(flag) => flag.into_pyobject(py)?.to_owned().into_any(),
-        Value::Number(number) => number.as_f64().into_pyobject(py)?.into_any(),
-        Value::String(text) => text.into_pyobject(py)?.into_any(),
-        Value::Array(items) => {
-            let items = items
-                .into_iter()
-                .map(|item| to_python(py, item))
-                .collect::<PyResult<Vec<_>>>()?;
-            PyList::new(py, items)?.into_any()
-        }
-        Value::Object(values) => {
-            let dict = PyDict::new(py);
-            for (name, value) in values {
-                dict.set_item(name, to_python(py, value)?)?;
+struct ToPython<'py>(Python<'py>);
+
+impl<'py> Build for ToPython<'py> {
+    type Value = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn null(&self) -> Self::Value {
+        self.0.None().into_bound(self.0)
+    }
+
+    fn text(&self, text: &str) -> Self::Value {
+        PyString::new(self.0, text).into_any()
+    }
+
+    fn list(&self, items: Vec<Self::Value>) -> PyResult<Self::Value> {
+        PyList::new(self.0, items).map(Bound::into_any)
+    }
+
+    fn object(&self, members: Vec<(&str, Self::Value)>) -> PyResult<Self::Value> {
+        let object = PyDict::new(self.0);
+        for (name, value) in members {
+            if !object.contains(name)? {
+                object.set_item(name, value)?;
             }
-            dict.into_any()
         }
-    })
+        Ok(object.into_any())
+    }
+}
+
+/// Deepest nesting that is written. Beyond it the value most likely contains itself.
+const MAX_DEPTH: usize = 200;
+
+/// A Python object that is written as XML, and how deep inside others it is.
+pub(crate) struct PyTree<'py>(Bound<'py, PyAny>, usize);
+
+impl<'py> PyTree<'py> {
+    pub(crate) fn new(value: Bound<'py, PyAny>) -> Self {
+        Self(value, 0)
+    }
+
+    fn inner(&self, value: Bound<'py, PyAny>) -> Self {
+        Self(value, self.1 + 1)
+    }
+}
+
+/// Why a Python object could not be written as XML.
+pub(crate) enum XmlError {
+    /// XML cannot hold it.
+    Xml(Error),
+    /// It raised.
+    Python(PyErr),
+}
+
+impl XmlError {
+    /// The exception.
+    pub(crate) fn into_python(self, py: Python<'_>) -> PyErr {
+        match self {
+            Self::Xml(error) => ZATO_EXCEPTION.error(py, (py.None(), error.message().to_owned())),
+            Self::Python(error) => error,
+        }
+    }
+}
+
+impl From<Error> for XmlError {
+    fn from(error: Error) -> Self {
+        Self::Xml(error)
+    }
+}
+
+impl From<PyErr> for XmlError {
+    fn from(error: PyErr) -> Self {
+        Self::Python(error)
+    }
+}
+
+impl Tree for PyTree<'_> {
+    type Error = XmlError;
+
+    fn shape(&self) -> Result<Shape<'_, Self>, XmlError> {
+        let value = &self.0;
+        if let Ok(text) = value.cast_exact::<PyString>() {
+            return Ok(Shape::Text(Cow::Borrowed(text.to_str()?)));
+        }
+        if value.is_none() {
+            return Ok(Shape::Null);
+        }
+        if let Ok(flag) = value.cast_exact::<PyBool>() {
+            return Ok(Shape::Text(Cow::Borrowed(if flag.is_true() { "true" } else { "false" })));
+        }
+        if let Ok(number) = value.cast_exact::<PyInt>() {
+            let text = match number.extract::<i64>() {
+                Ok(number) => number.to_string(),
+                Err(_) => number.str()?.to_str()?.to_owned(),
+            };
+            return Ok(Shape::Text(Cow::Owned(text)));
+        }
+        if self.1 >= MAX_DEPTH {
+            let message = format!("cannot write XML: the value has more than {MAX_DEPTH} levels, or contains itself");
+            return Err(PyValueError::new_err(message).into());
+        }
+        if let Ok(list) = value.cast::<PyList>() {
+            return Ok(Shape::List(list.iter().map(|item| self.inner(item)).collect()));
+        }
+        if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+            return Ok(Shape::List(tuple.iter().map(|item| self.inner(item)).collect()));
+        }
+        if let Ok(dict) = value.cast::<PyDict>() {
+            // all of them first, because turning a key into text may run code
+            let members: Vec<_> = dict.iter().collect();
+            let mut shaped = Vec::with_capacity(members.len());
+            for (name, value) in members {
+                shaped.push((Cow::Owned(name.str()?.to_str()?.to_owned()), self.inner(value)));
+            }
+            return Ok(Shape::Object(shaped));
+        }
+        // anything else is what it is in JSON: a number, a text, an object
+        let same = json::read(value.py(), &json::write(value)?).map_err(PyValueError::new_err)?;
+        if let Ok(text) = same.cast::<PyString>() {
+            return Ok(Shape::Text(Cow::Owned(text.to_str()?.to_owned())));
+        }
+        if !same.is_instance_of::<PyList>() && !same.is_instance_of::<PyDict>() && !same.is_none() {
+            return Ok(Shape::Text(Cow::Owned(String::from_utf8_lossy(&json::write(&same)?).into_owned())));
+        }
+        if let Ok(list) = same.cast::<PyList>() {
+            return Ok(Shape::List(list.iter().map(|item| self.inner(item)).collect()));
+        }
+        let Ok(dict) = same.cast::<PyDict>() else {
+            return Ok(Shape::Null);
+        };
+        let members = dict.iter().map(|(name, value)| {
+            let name = name.cast::<PyString>().map_err(PyErr::from)?.to_str()?.to_owned();
+            Ok((Cow::Owned(name), self.inner(value)))
+        });
+        Ok(Shape::Object(members.collect::<Result<_, XmlError>>()?))
+    }
 }

@@ -181,7 +181,7 @@ pub fn check_input(
 }
 
 /// The first element in the body of an envelope that [`check_envelope`] has accepted; `None` if the body is empty.
-pub fn payload(envelope: Node) -> Option<Node> {
+pub fn payload(envelope: Node<'_>) -> Option<Node<'_>> {
     let body = envelope.children.into_iter().find(|child| child.name == "Body")?;
     body.children.into_iter().next()
 }

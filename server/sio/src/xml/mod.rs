@@ -13,5 +13,5 @@ mod write;
 
 pub use check::check_xml;
 pub use mask::replace_secrets;
-pub use read::{Node, parse, read_input};
-pub use write::{Output, can_encode, is_name, write_output, write_plain};
+pub use read::{Build, Node, ToJson, parse, read_input};
+pub use write::{Item, Output, Shape, Tree, can_encode, is_name, write_output, write_plain};

@@ -1,5 +1,8 @@
 //! Declared input out of an XML request.
 
+use std::borrow::Cow;
+use std::convert::Infallible;
+
 use busbar_model::sio::{Declaration, Element, ElementKind};
 use serde_json::{Map, Value};
 
@@ -8,29 +11,29 @@ use crate::xml::walk::{Step, Walk};
 
 /// An element of a parsed document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Node {
+pub struct Node<'a> {
     /// Name without its prefix.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// Text directly inside it, references resolved, white space kept.
-    pub text: String,
+    pub text: Cow<'a, str>,
     /// Elements directly inside it.
-    pub children: Vec<Node>,
+    pub children: Vec<Node<'a>>,
     /// It carries `xsi:nil="true"`: no value, rather than an empty one.
     pub is_nil: bool,
 }
 
-impl Node {
+impl Node<'_> {
     fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+    fn named(&self, name: &str) -> impl Iterator<Item = &Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 }
 
 /// Parses a document into a tree and checks it as [`check_xml`](crate::check_xml) does; returns its root.
-pub fn parse(body: &[u8]) -> Result<Node, SioError> {
+pub fn parse(body: &[u8]) -> Result<Node<'_>, SioError> {
     let mut walk = Walk::new(body)?;
     let mut open = vec![Node::default()];
     loop {
@@ -38,12 +41,13 @@ pub fn parse(body: &[u8]) -> Result<Node, SioError> {
         match walk.next()? {
             Step::Open { name, is_nil } => {
                 open.push(Node {
-                    name: name.into_owned(),
+                    name,
                     is_nil,
                     ..Node::default()
                 });
             }
-            Step::Text(text) => innermost.text.push_str(&text),
+            Step::Text(text) if innermost.text.is_empty() => innermost.text = text,
+            Step::Text(text) => innermost.text.to_mut().push_str(&text),
             Step::Close => {
                 let node = open.pop().expect("an element that ends was open");
                 open.last_mut()
@@ -61,99 +65,162 @@ pub fn parse(body: &[u8]) -> Result<Node, SioError> {
     }
 }
 
+/// Makes the values that are read.
+pub trait Build {
+    /// What a value is.
+    type Value;
+    /// Why one could not be made.
+    type Error;
+
+    /// No value.
+    fn null(&self) -> Self::Value;
+    /// A text.
+    fn text(&self, text: &str) -> Self::Value;
+    /// A list.
+    fn list(&self, items: Vec<Self::Value>) -> Result<Self::Value, Self::Error>;
+    /// An object. Of members with the same name the first one counts.
+    fn object(&self, members: Vec<(&str, Self::Value)>) -> Result<Self::Value, Self::Error>;
+}
+
 /// Takes the declared elements out of a request, shaped as a JSON body would give them; whoever converts values goes on as with JSON.
 ///
 /// Elements are looked for directly below the root, whatever the root's name. Elements that are not there are left out.
-pub fn read_input(declaration: &Declaration, root: &Node) -> Map<String, Value> {
+pub fn read_input<'d, B: Build>(
+    declaration: &'d Declaration,
+    root: &Node<'_>,
+    build: &B,
+) -> Result<Vec<(&'d str, B::Value)>, B::Error> {
     let input = declaration.input.as_deref().unwrap_or_default();
-    let mut values = Map::with_capacity(input.len());
+    let mut values = Vec::with_capacity(input.len());
     for element in input {
         if let Some(node) = root.child(&element.name) {
-            values.insert(element.name.clone(), read_element(element, root, node));
+            values.push((element.name.as_str(), read_element(element, root, node, build)?));
         }
     }
-    values
+    Ok(values)
 }
 
-fn read_element(element: &Element, parent: &Node, node: &Node) -> Value {
+fn read_element<B: Build>(
+    element: &Element,
+    parent: &Node<'_>,
+    node: &Node<'_>,
+    build: &B,
+) -> Result<B::Value, B::Error> {
     if node.is_nil {
-        return Value::Null;
+        return Ok(build.null());
     }
     match element.kind {
         // `<tags><item>a</item></tags>`, and the element repeated
         ElementKind::List => {
             let repeated = parent.named(&element.name).nth(1).is_some();
-            if repeated && node.children.is_empty() {
-                Value::Array(parent.named(&element.name).map(scalar).collect())
+            let items = if repeated && node.children.is_empty() {
+                parent.named(&element.name).map(|node| scalar(node, build)).collect()
             } else if node.children.is_empty() && node.text.trim().is_empty() {
-                Value::Array(Vec::new())
+                Vec::new()
             } else if node.children.is_empty() {
-                Value::Array(vec![scalar(node)])
+                vec![scalar(node, build)]
             } else {
-                Value::Array(node.children.iter().map(free).collect())
-            }
+                frees(node, build)?
+            };
+            build.list(items)
         }
-        ElementKind::Dict => read_dict(&element.nested, node),
+        ElementKind::Dict => read_dict(&element.nested, node, build),
         ElementKind::DictList => {
             let rows = node
                 .children
                 .iter()
-                .filter(|child| matches!(child.name.as_str(), "item_dict" | "dict" | "item"));
-            Value::Array(rows.map(|row| read_dict(&element.nested, row)).collect())
+                .filter(|child| matches!(&*child.name, "item_dict" | "dict" | "item"))
+                .map(|row| read_dict(&element.nested, row, build))
+                .collect::<Result<_, _>>()?;
+            build.list(rows)
         }
-        ElementKind::AsIs | ElementKind::Opaque | ElementKind::Custom => free(node),
-        _ => scalar(node),
+        ElementKind::AsIs | ElementKind::Opaque | ElementKind::Custom => free(node, build),
+        _ => Ok(scalar(node, build)),
     }
 }
 
 /// `<item><key>a</key><value>b</value></item>` for every key, or plainly an element for every key.
-fn read_dict(nested: &[Element], node: &Node) -> Value {
-    let mut values = Map::new();
+fn read_dict<B: Build>(nested: &[Element], node: &Node<'_>, build: &B) -> Result<B::Value, B::Error> {
+    let mut values = Vec::with_capacity(node.children.len());
     for child in &node.children {
-        let (key, value_node) = match (child.name.as_str(), child.child("key")) {
+        let (key, value_node) = match (&*child.name, child.child("key")) {
             ("item", Some(key)) => match child.child("value") {
-                Some(value) => (key.text.trim().to_owned(), value),
+                Some(value) => (key.text.trim(), value),
                 None => continue,
             },
-            _ => (child.name.clone(), child),
+            _ => (&*child.name, child),
         };
         let value = match nested.iter().find(|element| element.name == key) {
-            Some(element) => read_element(element, node, value_node),
-            None => free(value_node),
+            Some(element) => read_element(element, node, value_node, build)?,
+            None => free(value_node, build)?,
         };
-        values.entry(key).or_insert(value);
+        values.push((key, value));
     }
-    Value::Object(values)
+    build.object(values)
 }
 
-fn scalar(node: &Node) -> Value {
+fn scalar<B: Build>(node: &Node<'_>, build: &B) -> B::Value {
     if node.is_nil {
-        Value::Null
+        build.null()
     } else {
-        Value::String(node.text.clone())
+        build.text(&node.text)
     }
 }
 
 /// A value of no declared shape: text, or what its children make of it.
-fn free(node: &Node) -> Value {
+fn free<B: Build>(node: &Node<'_>, build: &B) -> Result<B::Value, B::Error> {
     if node.is_nil || node.children.is_empty() {
-        return scalar(node);
+        return Ok(scalar(node, build));
     }
     if node
         .children
         .iter()
         .all(|child| child.name == "item" && child.child("key").is_none())
     {
-        return Value::Array(node.children.iter().map(free).collect());
+        return build.list(frees(node, build)?);
     }
     if node
         .children
         .iter()
-        .all(|child| matches!(child.name.as_str(), "item_dict" | "dict"))
+        .all(|child| matches!(&*child.name, "item_dict" | "dict"))
     {
-        return Value::Array(node.children.iter().map(|row| read_dict(&[], row)).collect());
+        let rows = node.children.iter().map(|row| read_dict(&[], row, build));
+        return build.list(rows.collect::<Result<_, _>>()?);
     }
-    read_dict(&[], node)
+    read_dict(&[], node, build)
+}
+
+fn frees<B: Build>(node: &Node<'_>, build: &B) -> Result<Vec<B::Value>, B::Error> {
+    node.children.iter().map(|child| free(child, build)).collect()
+}
+
+/// Makes JSON values.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ToJson;
+
+impl Build for ToJson {
+    type Value = Value;
+    type Error = Infallible;
+
+    fn null(&self) -> Value {
+        Value::Null
+    }
+
+    fn text(&self, text: &str) -> Value {
+        Value::String(text.to_owned())
+    }
+
+    fn list(&self, items: Vec<Value>) -> Result<Value, Infallible> {
+        Ok(Value::Array(items))
+    }
+
+    fn object(&self, members: Vec<(&str, Value)>) -> Result<Value, Infallible> {
+        let mut object = Map::new();
+        for (name, value) in members {
+            object.entry(name).or_insert(value);
+        }
+        Ok(Value::Object(object))
+    }
 }
 
 #[cfg(test)]
@@ -176,7 +243,13 @@ mod tests {
             input: Some(input),
             ..Declaration::default()
         };
-        Value::Object(read_input(&declaration, &parse(body.as_bytes()).unwrap()))
+        let values = read_input(&declaration, &parse(body.as_bytes()).unwrap(), &ToJson).unwrap();
+        Value::Object(
+            values
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(crate) enum Step<'a> {
 }
 
 pub(crate) struct Walk<'a> {
+    text: &'a str,
     reader: Reader<&'a [u8]>,
     depth: usize,
     has_root: bool,
@@ -42,6 +43,7 @@ impl<'a> Walk<'a> {
         let text = std::str::from_utf8(body)
             .map_err(|error| refused(format_args!("not UTF-8 after {} bytes", error.valid_up_to())))?;
         Ok(Self {
+            text,
             reader: Reader::from_str(text),
             depth: 0,
             has_root: false,
@@ -123,6 +125,15 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// A part of the document that outlives the event it came with.
+    fn borrowed(&self, part: &str) -> Cow<'a, str> {
+        let at = (part.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
+        match at.checked_add(part.len()).and_then(|end| self.text.get(at..end)) {
+            Some(same) if same == part => Cow::Borrowed(same),
+            _ => Cow::Owned(part.to_owned()),
+        }
+    }
+
     fn open(&mut self, start: &BytesStart<'_>) -> Result<Step<'a>, SioError> {
         if self.depth == 0 && self.has_root {
             return Err(refused("more than one root element"));
@@ -152,7 +163,7 @@ impl<'a> Walk<'a> {
         self.has_root = true;
         self.depth += 1;
         Ok(Step::Open {
-            name: Cow::Owned(start.local_name().as_ref().to_owned()),
+            name: self.borrowed(start.local_name().as_ref()),
             is_nil,
         })
     }
@@ -164,7 +175,8 @@ pub(crate) fn refused(what: impl std::fmt::Display) -> SioError {
 
 /// XML 1.0 leaves out most control characters, even as references.
 fn check_characters(text: &str) -> Result<(), SioError> {
-    if text.chars().all(is_character) {
+    // what is printable in ASCII can be told a byte at a time
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) || text.chars().all(is_character) {
         Ok(())
     } else {
         Err(refused("a character that XML does not know"))

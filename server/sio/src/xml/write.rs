@@ -1,65 +1,99 @@
 //! XML responses.
 
+use std::borrow::Cow;
+
 use busbar_model::sio::{Declaration, Element, ElementKind, XmlLayout};
 use busbar_model::{Error, Kind};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::xml::walk::is_character;
 
-/// A payload whose values have been converted already.
+/// A payload whose values have been converted already: what the declared elements hold, in the order of the declaration.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Output {
+pub enum Output<'d, T> {
     /// One item.
-    One(Map<String, Value>),
+    One(Item<'d, T>),
     /// A list of items.
-    Many(Vec<Map<String, Value>>),
+    Many(Vec<Item<'d, T>>),
 }
 
-const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
+/// The elements of an item that have a value.
+pub type Item<'d, T> = Vec<(&'d Element, T)>;
+
+/// A value that can be written.
+pub trait Tree: Sized {
+    /// Why it cannot be written.
+    type Error: From<Error>;
+
+    /// What it is.
+    fn shape(&self) -> Result<Shape<'_, Self>, Self::Error>;
+}
+
+/// What a value is.
+#[derive(Debug)]
+pub enum Shape<'a, T> {
+    /// No value.
+    Null,
+    /// A text, or the text of a number or truth value.
+    Text(Cow<'a, str>),
+    /// A list.
+    List(Vec<T>),
+    /// An object.
+    Object(Vec<(Cow<'a, str>, T)>),
+}
+
+impl Tree for &Value {
+    type Error = Error;
+
+    fn shape(&self) -> Result<Shape<'_, Self>, Error> {
+        Ok(match self {
+            Value::Null => Shape::Null,
+            Value::String(text) => Shape::Text(Cow::Borrowed(text)),
+            Value::Bool(_) | Value::Number(_) => Shape::Text(Cow::Owned(self.to_string())),
+            Value::Array(items) => Shape::List(items.iter().collect()),
+            Value::Object(members) => Shape::Object(
+                members
+                    .iter()
+                    .map(|(name, value)| (Cow::Borrowed(name.as_str()), value))
+                    .collect(),
+            ),
+        })
+    }
+}
+
+const XSI: &str = " xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"";
 
 /// Writes declared output: `zato_env` with the cid first, then one `item`, or an `item_list`. No XML declaration, UTF-8, in one line,
 /// unless the declaration's layout says otherwise.
 ///
 /// Fails if a name cannot be an element's name, or a text holds characters that XML does not know.
-pub fn write_output(declaration: &Declaration, cid: &str, output: &Output) -> Result<String, Error> {
-    let elements = declaration.output.as_deref().unwrap_or_default();
+pub fn write_output<T: Tree>(
+    declaration: &Declaration,
+    cid: &str,
+    output: &Output<'_, T>,
+) -> Result<String, T::Error> {
     let root = declaration.response_elem.as_deref().unwrap_or("response");
+    let namespace = Some(declaration.namespace.as_str()).filter(|namespace| !namespace.is_empty());
     let mut writer = Writer::new(&declaration.xml);
-    let mut attributes = String::new();
-    if !declaration.namespace.is_empty() {
-        attributes = format!(" xmlns=\"{}\"", escaped(&declaration.namespace)?);
-    }
-    let uses_nil = match output {
-        Output::One(item) => holds_null(item.values()),
-        Output::Many(items) => items.iter().any(|item| holds_null(item.values())),
-    };
-    if uses_nil {
-        attributes.push_str(&format!(" xmlns:xsi=\"{XSI}\""));
-    }
-    writer.element(root, &attributes, |writer| {
-        writer.element("zato_env", "", |writer| {
-            writer.element("cid", "", |writer| writer.characters(cid))?;
-            writer.element("result", "", |writer| writer.characters("ZATO_OK"))
+    writer.root(root, namespace, |writer| {
+        writer.element("zato_env", |writer| {
+            writer.text_element("cid", cid)?;
+            writer.text_element("result", "ZATO_OK")
         })?;
         match output {
-            Output::One(item) => writer.item(elements, item),
-            Output::Many(items) => writer.element("item_list", "", |writer| {
-                items.iter().try_for_each(|item| writer.item(elements, item))
-            }),
+            Output::One(item) => writer.item(item),
+            Output::Many(items) => {
+                writer.element("item_list", |writer| items.iter().try_for_each(|item| writer.item(item)))
+            }
         }
     })?;
     Ok(writer.text)
 }
 
 /// Writes a payload that no output was declared for under a root element, keys as elements, in their own order.
-pub fn write_plain(root: &str, value: &Value) -> Result<String, Error> {
+pub fn write_plain<T: Tree>(root: &str, value: &T) -> Result<String, T::Error> {
     let mut writer = Writer::new(&XmlLayout::default());
-    let attributes = if holds_null([value].into_iter()) {
-        format!(" xmlns:xsi=\"{XSI}\"")
-    } else {
-        String::new()
-    };
-    writer.element(root, &attributes, |writer| writer.plain(value))?;
+    writer.root(root, None, |writer| writer.plain(value))?;
     Ok(writer.text)
 }
 
@@ -84,6 +118,8 @@ struct Writer {
     indent: Option<usize>,
     /// Characters beyond ASCII are written as references.
     is_ascii: bool,
+    /// A value was none.
+    has_nil: bool,
 }
 
 impl Writer {
@@ -104,6 +140,7 @@ impl Writer {
             elements: 0,
             indent: layout.pretty_print.then_some(0),
             is_ascii: !is_utf8(&layout.encoding),
+            has_nil: false,
         }
     }
 
@@ -115,12 +152,49 @@ impl Writer {
         }
     }
 
-    fn element(
+    /// The outermost element. The namespace of `xsi:nil` is declared if it was needed.
+    fn root<E: From<Error>>(
         &mut self,
         name: &str,
-        attributes: &str,
-        content: impl FnOnce(&mut Self) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        namespace: Option<&str>,
+        content: impl FnOnce(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.open(name)?;
+        if let Some(namespace) = namespace {
+            self.text.push_str(" xmlns=\"");
+            self.characters(namespace)?;
+            self.text.push('"');
+        }
+        let end = self.text.len();
+        self.content(name, content)?;
+        if self.has_nil {
+            self.text.insert_str(end, XSI);
+        }
+        Ok(())
+    }
+
+    fn element<E: From<Error>>(
+        &mut self,
+        name: &str,
+        content: impl FnOnce(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.open(name)?;
+        self.content(name, content)
+    }
+
+    fn text_element(&mut self, name: &str, text: &str) -> Result<(), Error> {
+        self.element(name, |writer| writer.characters(text))
+    }
+
+    fn nil(&mut self, name: &str) -> Result<(), Error> {
+        self.open(name)?;
+        self.has_nil = true;
+        self.text.push_str(" xsi:nil=\"true\"");
+        self.content(name, |_| Ok(()))
+    }
+
+    /// The beginning of a tag, up to its attributes.
+    fn open(&mut self, name: &str) -> Result<(), Error> {
         if !is_name(name) || (self.is_ascii && !name.is_ascii()) {
             return Err(Error::new(
                 Kind::Service,
@@ -131,10 +205,18 @@ impl Writer {
             self.line();
         }
         self.elements += 1;
-        let before = self.elements;
         self.text.push('<');
         self.text.push_str(name);
-        self.text.push_str(attributes);
+        Ok(())
+    }
+
+    /// The rest of an element.
+    fn content<E: From<Error>>(
+        &mut self,
+        name: &str,
+        content: impl FnOnce(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let before = self.elements;
         self.text.push('>');
         self.indent = self.indent.map(|depth| depth + 1);
         content(self)?;
@@ -149,126 +231,125 @@ impl Writer {
     }
 
     fn characters(&mut self, text: &str) -> Result<(), Error> {
-        let escaped = escaped(text)?;
-        if !self.is_ascii || escaped.is_ascii() {
-            self.text.push_str(&escaped);
-            return Ok(());
-        }
-        for character in escaped.chars() {
-            if character.is_ascii() {
-                self.text.push(character);
-            } else {
-                self.text.push_str(&format!("&#{};", u32::from(character)));
+        let is_ascii = self.is_ascii;
+        // U+FFFE and U+FFFF begin with 0xef
+        let is_special = |byte: u8| {
+            matches!(byte, b'&' | b'<' | b'>' | b'"' | 0xef)
+                || byte < b' ' && !matches!(byte, b'\t' | b'\n')
+                || is_ascii && !byte.is_ascii()
+        };
+        let mut rest = text;
+        while let Some(at) = rest.bytes().position(is_special) {
+            let (plain, special) = rest.split_at(at);
+            self.text.push_str(plain);
+            let mut characters = special.chars();
+            let character = characters.next().expect("there is one, its first byte was found");
+            match character {
+                '&' => self.text.push_str("&amp;"),
+                '<' => self.text.push_str("&lt;"),
+                '>' => self.text.push_str("&gt;"),
+                '"' => self.text.push_str("&quot;"),
+                // a bare one would be read back as a line feed
+                '\r' => self.text.push_str("&#13;"),
+                character if !is_character(character) => {
+                    return Err(Error::new(
+                        Kind::Service,
+                        format!("cannot write character U+{:04X} in XML", u32::from(character)),
+                    ));
+                }
+                character if is_ascii => self.text.push_str(&format!("&#{};", u32::from(character))),
+                character => self.text.push(character),
             }
+            rest = characters.as_str();
         }
+        self.text.push_str(rest);
         Ok(())
     }
 
-    /// Declared elements in the order they were declared; those without a value are left out.
-    fn item(&mut self, elements: &[Element], item: &Map<String, Value>) -> Result<(), Error> {
-        self.element("item", "", |writer| {
-            for element in elements {
-                if let Some(value) = item.get(&element.name) {
-                    writer.declared(element, value)?;
-                }
-            }
-            Ok(())
+    /// Declared elements; those without a value are left out.
+    fn item<T: Tree>(&mut self, item: &Item<'_, T>) -> Result<(), T::Error> {
+        self.element("item", |writer| {
+            item.iter()
+                .try_for_each(|(element, value)| writer.declared(element, value))
         })
     }
 
-    fn declared(&mut self, element: &Element, value: &Value) -> Result<(), Error> {
-        match (element.kind, value) {
-            (ElementKind::List, Value::Array(items)) => self.element(&element.name, "", |writer| {
-                items.iter().try_for_each(|item| writer.value("item", item))
+    fn declared<T: Tree>(&mut self, element: &Element, value: &T) -> Result<(), T::Error> {
+        let inner = match element.kind {
+            ElementKind::List => "item",
+            ElementKind::DictList => "dict",
+            _ => return self.value(&element.name, value),
+        };
+        match value.shape()? {
+            Shape::List(items) => self.element(&element.name, |writer| {
+                items.iter().try_for_each(|item| writer.value(inner, item))
             }),
-            (ElementKind::DictList, Value::Array(rows)) => self.element(&element.name, "", |writer| {
-                rows.iter().try_for_each(|row| writer.value("dict", row))
-            }),
-            _ => self.value(&element.name, value),
+            shape => self.shape(&element.name, shape),
         }
     }
 
     /// A value of no declared shape: lists repeat the element, dicts are lists of keys and values.
-    fn value(&mut self, name: &str, value: &Value) -> Result<(), Error> {
-        match value {
-            Value::Null => self.element(name, " xsi:nil=\"true\"", |_| Ok(())),
-            Value::Array(items) => items.iter().try_for_each(|item| self.value(name, item)),
-            Value::Object(values) => self.element(name, "", |writer| {
-                for (key, value) in values {
-                    writer.element("item", "", |writer| {
-                        writer.element("key", "", |writer| writer.characters(key))?;
+    fn value<T: Tree>(&mut self, name: &str, value: &T) -> Result<(), T::Error> {
+        self.shape(name, value.shape()?)
+    }
+
+    fn shape<T: Tree>(&mut self, name: &str, shape: Shape<'_, T>) -> Result<(), T::Error> {
+        match shape {
+            Shape::Null => Ok(self.nil(name)?),
+            Shape::Text(text) => Ok(self.text_element(name, &text)?),
+            Shape::List(items) => items.iter().try_for_each(|item| self.value(name, item)),
+            Shape::Object(members) => self.element(name, |writer| {
+                for (key, value) in &members {
+                    writer.element("item", |writer| {
+                        writer.text_element("key", key)?;
                         writer.value("value", value)
                     })?;
                 }
                 Ok(())
             }),
-            scalar => self.element(name, "", |writer| writer.scalar(scalar)),
         }
     }
 
-    fn plain(&mut self, value: &Value) -> Result<(), Error> {
-        match value {
-            Value::Object(values) => values
+    fn plain<T: Tree>(&mut self, value: &T) -> Result<(), T::Error> {
+        self.plain_shape(value.shape()?)
+    }
+
+    fn plain_shape<T: Tree>(&mut self, shape: Shape<'_, T>) -> Result<(), T::Error> {
+        match shape {
+            Shape::Null => Ok(()),
+            Shape::Text(text) => Ok(self.characters(&text)?),
+            Shape::List(items) => items.iter().try_for_each(|item| self.plain_element("item", item)),
+            Shape::Object(members) => members
                 .iter()
                 .try_for_each(|(key, value)| self.plain_element(key, value)),
-            Value::Array(items) => items.iter().try_for_each(|item| self.plain_element("item", item)),
-            Value::Null => Ok(()),
-            scalar => self.scalar(scalar),
         }
     }
 
-    fn plain_element(&mut self, name: &str, value: &Value) -> Result<(), Error> {
-        match value {
-            Value::Null => self.element(name, " xsi:nil=\"true\"", |_| Ok(())),
-            Value::Array(items) if items.iter().all(|item| !item.is_array()) => {
+    fn plain_element<T: Tree>(&mut self, name: &str, value: &T) -> Result<(), T::Error> {
+        match value.shape()? {
+            Shape::Null => Ok(self.nil(name)?),
+            Shape::List(items) => {
+                let shapes = items.iter().map(Tree::shape).collect::<Result<Vec<_>, _>>()?;
+                if shapes.iter().any(|shape| matches!(shape, Shape::List(_))) {
+                    return self.element(name, |writer| {
+                        items.iter().try_for_each(|item| writer.plain_element("item", item))
+                    });
+                }
                 items.iter().try_for_each(|item| self.plain_element(name, item))
             }
-            value => self.element(name, "", |writer| writer.plain(value)),
+            shape => self.element(name, |writer| writer.plain_shape(shape)),
         }
     }
-
-    fn scalar(&mut self, value: &Value) -> Result<(), Error> {
-        match value {
-            Value::String(text) => self.characters(text),
-            // numbers, true and false
-            other => self.characters(&other.to_string()),
-        }
-    }
-}
-
-fn holds_null<'a>(mut values: impl Iterator<Item = &'a Value>) -> bool {
-    values.any(|value| match value {
-        Value::Null => true,
-        Value::Array(items) => holds_null(items.iter()),
-        Value::Object(values) => holds_null(values.values()),
-        _ => false,
-    })
-}
-
-fn escaped(text: &str) -> Result<String, Error> {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            // a bare one would be read back as a line feed
-            '\r' => escaped.push_str("&#13;"),
-            character if is_character(character) => escaped.push(character),
-            character => {
-                return Err(Error::new(
-                    Kind::Service,
-                    format!("cannot write character U+{:04X} in XML", u32::from(character)),
-                ));
-            }
-        }
-    }
-    Ok(escaped)
 }
 
 /// Whether a text can be an element's or attribute's name, prefix included.
 pub fn is_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    if name.as_bytes().first().is_some_and(|first| is_plain(*first))
+        && name.bytes().all(|byte| is_plain(byte) || byte.is_ascii_digit())
+    {
+        return true;
+    }
     let is_start = |character: char| {
         matches!(character, ':' | '_' | 'A'..='Z' | 'a'..='z' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}'
             | '\u{370}'..='\u{37d}' | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}' | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}'
@@ -305,8 +386,11 @@ mod tests {
         }
     }
 
-    fn map(value: Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
+    fn item<'d, 'v>(declaration: &'d Declaration, value: &'v Value) -> Item<'d, &'v Value> {
+        let elements = declaration.output.iter().flatten();
+        elements
+            .filter_map(|element| Some((element, value.get(&element.name)?)))
+            .collect()
     }
 
     const ENV: &str = "<zato_env><cid>c</cid><result>ZATO_OK</result></zato_env>";
@@ -320,7 +404,7 @@ mod tests {
         let text = write_output(
             &declaration,
             "c",
-            &Output::One(map(json!({"value": "a<b", "provider": true, "x": 1}))),
+            &Output::One(item(&declaration, &json!({"value": "a<b", "provider": true, "x": 1}))),
         )
         .unwrap();
         assert_eq!(
@@ -332,15 +416,16 @@ mod tests {
     #[test]
     fn many_items_are_a_list() {
         let declaration = declaration(vec![element("a", ElementKind::Int)]);
-        let many = Output::Many(vec![map(json!({"a": 1})), map(json!({"a": null}))]);
+        let (one, null) = (json!({"a": 1}), json!({"a": null}));
+        let many = Output::Many(vec![item(&declaration, &one), item(&declaration, &null)]);
         assert_eq!(
             write_output(&declaration, "c", &many).unwrap(),
             format!(
-                "<market_cap xmlns:xsi=\"{XSI}\">{ENV}<item_list><item><a>1</a></item><item><a xsi:nil=\"true\"></a></item></item_list></market_cap>"
+                "<market_cap{XSI}>{ENV}<item_list><item><a>1</a></item><item><a xsi:nil=\"true\"></a></item></item_list></market_cap>"
             )
         );
         assert_eq!(
-            write_output(&declaration, "c", &Output::Many(Vec::new())).unwrap(),
+            write_output(&declaration, "c", &Output::<&Value>::Many(Vec::new())).unwrap(),
             format!("<market_cap>{ENV}<item_list></item_list></market_cap>")
         );
     }
@@ -354,9 +439,9 @@ mod tests {
             element("tags", ElementKind::List),
         ]);
         declaration.namespace = "urn:my".to_owned();
-        let item = map(json!({"d": {"a": 1}, "ld": [{"b": 2}], "lst": [1, 2], "tags": ["x"]}));
+        let value = json!({"d": {"a": 1}, "ld": [{"b": 2}], "lst": [1, 2], "tags": ["x"]});
         assert_eq!(
-            write_output(&declaration, "c", &Output::One(item)).unwrap(),
+            write_output(&declaration, "c", &Output::One(item(&declaration, &value))).unwrap(),
             format!(
                 "<market_cap xmlns=\"urn:my\">{ENV}<item><d><item><key>a</key><value>1</value></item></d>\
                 <ld><dict><item><key>b</key><value>2</value></item></dict></ld>\
@@ -368,19 +453,19 @@ mod tests {
     #[test]
     fn what_xml_cannot_hold_is_an_error() {
         let bad_name = declaration(vec![element("a b", ElementKind::Text)]);
-        assert!(write_output(&bad_name, "c", &Output::One(map(json!({"a b": 1})))).is_err());
+        assert!(write_output(&bad_name, "c", &Output::One(item(&bad_name, &json!({"a b": 1})))).is_err());
         let good_name = declaration(vec![element("a", ElementKind::Text)]);
-        assert!(write_output(&good_name, "c", &Output::One(map(json!({"a": "\u{0}"})))).is_err());
+        assert!(write_output(&good_name, "c", &Output::One(item(&good_name, &json!({"a": "\u{0}"})))).is_err());
     }
 
     #[test]
     fn an_undeclared_payload_is_written_plainly() {
         assert_eq!(
-            write_plain("response", &json!({"a": 1, "b": [{"c": "x"}, {"c": "y"}], "d": true})).unwrap(),
+            write_plain("response", &&json!({"a": 1, "b": [{"c": "x"}, {"c": "y"}], "d": true})).unwrap(),
             "<response><a>1</a><b><c>x</c></b><b><c>y</c></b><d>true</d></response>"
         );
         assert_eq!(
-            write_plain("response", &json!(["a", "b"])).unwrap(),
+            write_plain("response", &&json!(["a", "b"])).unwrap(),
             "<response><item>a</item><item>b</item></response>"
         );
     }
@@ -394,10 +479,8 @@ mod tests {
             declaration: true,
             encoding: "us-ascii".to_owned(),
         };
-        let Value::Object(item) = json!({"a": "\u{e9}<", "b": ["1"]}) else {
-            unreachable!()
-        };
-        let text = write_output(&declaration, "c", &Output::One(item)).unwrap();
+        let value = json!({"a": "\u{e9}<", "b": ["1"]});
+        let text = write_output(&declaration, "c", &Output::One(item(&declaration, &value))).unwrap();
         let expected = "<?xml version='1.0' encoding='us-ascii'?>\n<response>\n  <zato_env>\n    <cid>c</cid>\n    \
             <result>ZATO_OK</result>\n  </zato_env>\n  <item>\n    <a>&#233;&lt;</a>\n    <b>\n      <item>1</item>\n    </b>\n  \
             </item>\n</response>";
