@@ -81,17 +81,22 @@ class Load:
     server: Server
     path: str
     body: str = servers.BODY
+    #: What it is called, if not as its server.
+    name: str = ''
+
+    def __post_init__(self) -> None:
+        self.name = self.name or self.server.name
 
 
 def interleaved(options: Options, loads: list[Load], connections: int) -> dict[str, measure.Throughput]:
-    """Runs wrk on each server in turn, so often as there are rounds, and gives back each one's median run."""
-    runs: dict[str, list[measure.Throughput]] = {load.server.name: [] for load in loads}
+    """Runs wrk with each load in turn, so often as there are rounds, and gives back each one's median run."""
+    runs: dict[str, list[measure.Throughput]] = {load.name: [] for load in loads}
     for load in loads:
         measure.wrk(load.server.address, load.path, connections, 1, load.body)
     for _ in range(options.rounds):
         for load in loads:
             run = measure.wrk(load.server.address, load.path, connections, options.seconds, load.body)
-            runs[load.server.name].append(run)
+            runs[load.name].append(run)
     return {name: _median_run(found) for name, found in runs.items()}
 
 
@@ -167,6 +172,35 @@ def refused(options: Options) -> list[Row]:
                 Row('refused', case, ours.name, ratio, 'x hyper alone', '>= 0.8', f'{run.rate:,.0f} requests/s')
             )
             rows += _failed('refused', case, {ours.name: run}, refusals_expected=True)
+    return rows
+
+
+SIO_BODY = '{"cust_id":"123","cust_type":"A","is_active":true}'
+ORDER = '<item_dict><order_id>{0}</order_id><sku>sku-{0}</sku><price>{0}.5</price><is_paid>true</is_paid></item_dict>'
+ORDERS = f'<request><orders>{"".join(ORDER.format(index) for index in range(50))}</orders></request>'
+
+
+def sio(options: Options) -> list[Row]:
+    """What declared input and output costs, and what it saves with XML."""
+    rows = []
+    ours = Busbar(options.busbar, 2)
+    cases = [
+        ('3 values in and out, JSON', '/declared', '/undeclared', SIO_BODY, 'x without SimpleIO', '>= 0.85'),
+        ('50 orders in and out, XML', '/xml-declared', '/xml-by-hand', ORDERS, 'x lxml in Python', '>= 5'),
+    ]
+    with running(ours):
+        for case, path, other, body, unit, target in cases:
+            for asked in (path, other):
+                answered, text = servers.ask(ours.address, asked, body)
+                if answered != 200:
+                    message = f'{case}: {asked} answers {answered}: {text!r}'
+                    raise Failure(message)
+            loads = [Load(ours, path, body, f'busbar, {path}'), Load(ours, other, body, f'busbar, {other}')]
+            found = interleaved(options, loads, 64)
+            run, plain = (found[load.name] for load in loads)
+            detail = f'{run.rate:,.0f} and {plain.rate:,.0f} requests/s'
+            rows.append(Row('sio', case, ours.name, run.rate / plain.rate, unit, target, detail))
+            rows += _failed('sio', case, found)
     return rows
 
 
@@ -291,6 +325,7 @@ def memory(options: Options) -> list[Row]:
 ALL: dict[str, Callable[[Options], list[Row]]] = {
     'bare': bare,
     'refused': refused,
+    'sio': sio,
     'tutorial': tutorial,
     'mixed': mixed,
     'start': start,

@@ -32,6 +32,10 @@ channel_rest:
   - {name: sleep, url_path: /sleep, service: bench-service.sleep, data_format: json}
   - {name: burn, url_path: /burn, service: bench-service.burn, data_format: json}
   - {name: tutorial, url_path: /tutorial, service: bench-service.tutorial, data_format: json}
+  - {name: undeclared, url_path: /undeclared, service: bench-service.undeclared, data_format: json}
+  - {name: declared, url_path: /declared, service: bench-service.declared, data_format: json}
+  - {name: xml-declared, url_path: /xml-declared, service: bench-service.xml-declared, data_format: xml}
+  - {name: xml-by-hand, url_path: /xml-by-hand, service: bench-service.xml-by-hand, data_format: xml}
   - {name: probe, url_path: /probe, service: probe.probe, data_format: json}
 outgoing_rest:
   - {name: CRM, host: 'http://BACKEND', url_path: /crm, data_format: json, pool_size: 128}

@@ -2,7 +2,9 @@
 
 from time import sleep, thread_time
 
-from zato.server.service import Service
+from lxml import etree
+
+from zato.server.service import Bool, DictList, Float, Int, Service
 
 
 class Bare(Service):
@@ -49,3 +51,66 @@ class Burn(Service):
         while thread_time() < end:
             rounds += 1
         self.response.payload = {'rounds': rounds}
+
+
+class Undeclared(Service):
+    """Three values in, three out, converted by hand as far as a service would."""
+
+    def handle(self):
+        request = self.request.payload
+        self.response.payload = {
+            'cust_id': request['cust_id'],
+            'cust_type': request['cust_type'],
+            'is_active': request['is_active'],
+        }
+
+
+class Declared(Service):
+    """The same with SimpleIO."""
+
+    class SimpleIO:
+        input = 'cust_id', 'cust_type', 'is_active'
+        output = 'cust_id', 'cust_type', 'is_active'
+
+    def handle(self):
+        request = self.request.input
+        response = self.response.payload
+        response.cust_id = request.cust_id
+        response.cust_type = request.cust_type
+        response.is_active = request.is_active
+
+
+class XmlDeclared(Service):
+    """A list of orders in XML, back again with SimpleIO."""
+
+    class SimpleIO:
+        input = DictList('orders', Int('order_id'), 'sku', Float('price'), Bool('is_paid'))
+        output = Int('order_id'), 'sku', Float('price'), Bool('is_paid')
+        output_repeated = True
+
+    def handle(self):
+        self.response.payload[:] = self.request.input.orders
+
+
+class XmlByHand(Service):
+    """The same, with lxml."""
+
+    def handle(self):
+        root = etree.fromstring(self.request.raw_request)
+        response = etree.Element('response')
+        environment = etree.SubElement(response, 'zato_env')
+        etree.SubElement(environment, 'cid').text = self.cid
+        etree.SubElement(environment, 'result').text = 'ZATO_OK'
+        items = etree.SubElement(response, 'item_list')
+        for row in root.find('orders'):
+            order = {
+                'is_paid': row.findtext('is_paid').lower() in {'true', 'yes', 'on', 'y', 't', '1'},
+                'order_id': int(row.findtext('order_id')),
+                'price': float(row.findtext('price')),
+                'sku': row.findtext('sku'),
+            }
+            item = etree.SubElement(items, 'item')
+            for name, value in order.items():
+                element = etree.SubElement(item, name)
+                element.text = str(value).lower() if isinstance(value, bool) else str(value)
+        self.response.payload = etree.tostring(response)

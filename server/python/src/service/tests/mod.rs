@@ -3,6 +3,7 @@
 mod api;
 mod csv_and_form;
 mod models;
+mod properties;
 mod simple_io;
 
 use busbar_model::DataFormat;
