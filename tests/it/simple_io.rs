@@ -3,7 +3,7 @@
 use busbar_testkit::client::Request;
 use serde_json::{Value, json};
 
-use crate::server;
+use crate::{repository, server};
 
 const SHOP: &str = r#"
 from dataclasses import dataclass
@@ -259,4 +259,83 @@ fn names_imply_what_the_settings_say() {
         .expect(200)
         .json();
     assert_eq!(kinds, json!({"order_no": "int", "user_id": "str", "can_wait": "bool"}));
+}
+
+#[test]
+fn rows_of_a_database_are_output() {
+    let service = "
+from sqlalchemy import Column, Integer, String, create_engine, select, text
+from sqlalchemy.orm import Session, declarative_base
+from sqlalchemy.pool import StaticPool
+from zato.server.service import Service
+
+Base = declarative_base()
+
+class User(Base):
+    __tablename__ = 'users'
+    user_id = Column(Integer, primary_key=True)
+    name = Column(String)
+    secret = Column(String)
+
+engine = create_engine('sqlite://', poolclass=StaticPool, connect_args={'check_same_thread': False})
+Base.metadata.create_all(engine)
+with Session(engine) as session:
+    session.add_all([User(user_id=1, name='A', secret='x'), User(user_id=2, name='B', secret='y')])
+    session.commit()
+
+class Users(Service):
+    class SimpleIO:
+        input = 'kind'
+        output = 'user_id', 'name', '-note'
+    def handle(self):
+        kind = self.request.input.kind
+        with Session(engine) as session:
+            if kind == 'objects': self.response.payload[:] = session.query(User).order_by(User.user_id)
+            elif kind == 'rows': self.response.payload[:] = session.execute(select(User.user_id, User.name))
+            elif kind == 'mappings': self.response.payload[:] = session.execute(text('select * from users')).mappings()
+            elif kind == 'object': self.response.payload = session.get(User, 1)
+            elif kind == 'row': self.response.payload = session.execute(text('select * from users')).first()
+            elif kind == 'append': self.response.payload.append(session.get(User, 2))
+";
+    let server = server().service("rows.py", service).start();
+    let ask = |kind: &str| {
+        let body = json!({"kind": kind}).to_string();
+        server.invoke("rows.users", &body).expect(200).json()["response"].clone()
+    };
+    let (one, two) = (json!({"user_id": 1, "name": "A"}), json!({"user_id": 2, "name": "B"}));
+    for kind in ["objects", "rows", "mappings"] {
+        assert_eq!(ask(kind), json!([one, two]), "{kind}");
+    }
+    assert_eq!((ask("object"), ask("row"), ask("append")), (one.clone(), one, json!([two])));
+}
+
+#[test]
+fn the_examples_of_the_documentation() {
+    let page = std::fs::read_to_string(repository().join("docs/simple-io.md")).unwrap();
+    let examples: Vec<&str> = page
+        .split("```python\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert_eq!(examples.len(), 2);
+    let server = server()
+        .service("book.py", examples[0])
+        .service("accept.py", examples[1])
+        .start();
+    let stay = r#"{"hotel":"Sea","arrival":"2026-07-01","nights":"2"}"#;
+    assert_eq!(
+        server.invoke("book.book", stay).expect(200).json(),
+        json!({"response": {"booking_id": 7, "price": 160.0}})
+    );
+    let missing = server.invoke("book.book", r#"{"hotel":"Sea","arrival":"2026-07-01"}"#).expect(400);
+    assert_eq!(missing.json()["details"], "Element missing: nights");
+    let accept = |body: &str| server.invoke("accept.accept", body);
+    assert_eq!(
+        accept(r#"{"order_id":1,"address":{"city":"A"}}"#).expect(200).json(),
+        json!({"accepted": 1, "to": "A"})
+    );
+    assert_eq!(
+        accept(r#"{"order_id":1,"address":{}}"#).expect(400).json()["details"],
+        "Element missing: /address/city"
+    );
 }
