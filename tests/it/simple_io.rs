@@ -306,7 +306,10 @@ class Users(Service):
     for kind in ["objects", "rows", "mappings"] {
         assert_eq!(ask(kind), json!([one, two]), "{kind}");
     }
-    assert_eq!((ask("object"), ask("row"), ask("append")), (one.clone(), one, json!([two])));
+    assert_eq!(
+        (ask("object"), ask("row"), ask("append")),
+        (one.clone(), one, json!([two]))
+    );
 }
 
 #[test]
@@ -327,7 +330,9 @@ fn the_examples_of_the_documentation() {
         server.invoke("book.book", stay).expect(200).json(),
         json!({"response": {"booking_id": 7, "price": 160.0}})
     );
-    let missing = server.invoke("book.book", r#"{"hotel":"Sea","arrival":"2026-07-01"}"#).expect(400);
+    let missing = server
+        .invoke("book.book", r#"{"hotel":"Sea","arrival":"2026-07-01"}"#)
+        .expect(400);
     assert_eq!(missing.json()["details"], "Element missing: nights");
     let accept = |body: &str| server.invoke("accept.accept", body);
     assert_eq!(

@@ -12,8 +12,8 @@ use crate::json;
 use crate::service::invocation::Invocation;
 use crate::service::payload::Converted;
 use crate::service::response::{Answer, cannot_write};
-use crate::sio::csv;
 use crate::sio::Sio;
+use crate::sio::csv;
 use crate::sio::model::written_by_fields;
 use crate::sio::xml::PyTree;
 
@@ -40,8 +40,8 @@ fn declared(py: Python<'_>, invocation: &Invocation, converted: &Converted<'_>) 
                     .collect::<PyResult<_>>()?,
             ),
         };
-        let text = write_output(&sio.declaration, invocation.cid.as_str(), &output)
-            .map_err(|error| error.into_python(py))?;
+        let text =
+            write_output(&sio.declaration, invocation.cid.as_str(), &output).map_err(|error| error.into_python(py))?;
         return Ok(text.into());
     }
     if invocation.data_format == DataFormat::Csv
@@ -107,8 +107,7 @@ fn free(py: Python<'_>, invocation: &Invocation, value: &Bound<'_, PyAny>) -> Py
         }
     }
     if invocation.data_format == DataFormat::Xml {
-        let text =
-            write_plain("response", &PyTree::new(value.clone())).map_err(|error| error.into_python(py))?;
+        let text = write_plain("response", &PyTree::new(value.clone())).map_err(|error| error.into_python(py))?;
         return Ok(text.into());
     }
     json::write(value).map(Bytes::from)

@@ -6,8 +6,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString, PyTuple};
 
-use busbar_model::sio::Declaration;
 use busbar_model::Error;
+use busbar_model::sio::Declaration;
 use busbar_sio::soap;
 use busbar_sio::xml::{Build, Shape, Tree, parse, read_input};
 
@@ -121,7 +121,11 @@ impl Tree for PyTree<'_> {
             return Ok(Shape::Null);
         }
         if let Ok(flag) = value.cast_exact::<PyBool>() {
-            return Ok(Shape::Text(Cow::Borrowed(if flag.is_true() { "true" } else { "false" })));
+            return Ok(Shape::Text(Cow::Borrowed(if flag.is_true() {
+                "true"
+            } else {
+                "false"
+            })));
         }
         if let Ok(number) = value.cast_exact::<PyInt>() {
             let text = match number.extract::<i64>() {
@@ -155,7 +159,9 @@ impl Tree for PyTree<'_> {
             return Ok(Shape::Text(Cow::Owned(text.to_str()?.to_owned())));
         }
         if !same.is_instance_of::<PyList>() && !same.is_instance_of::<PyDict>() && !same.is_none() {
-            return Ok(Shape::Text(Cow::Owned(String::from_utf8_lossy(&json::write(&same)?).into_owned())));
+            return Ok(Shape::Text(Cow::Owned(
+                String::from_utf8_lossy(&json::write(&same)?).into_owned(),
+            )));
         }
         if let Ok(list) = same.cast::<PyList>() {
             return Ok(Shape::List(list.iter().map(|item| self.inner(item)).collect()));

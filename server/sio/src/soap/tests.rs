@@ -154,7 +154,7 @@ fn input_stands_below_the_first_element_of_the_body() {
     let text =
         format!("<s:Envelope xmlns:s='{NS11}'><s:Header><h/></s:Header><s:Body><r><a>1</a></r></s:Body></s:Envelope>");
     let node = payload(parse(text.as_bytes()).unwrap()).unwrap();
-    assert_eq!((node.name.as_str(), node.children[0].text.as_str()), ("r", "1"));
+    assert_eq!((&*node.name, &*node.children[0].text), ("r", "1"));
     assert_eq!(payload(parse(b"<e><Body/></e>").unwrap()), None);
 }
 

@@ -67,11 +67,7 @@ const XSI: &str = " xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"";
 /// unless the declaration's layout says otherwise.
 ///
 /// Fails if a name cannot be an element's name, or a text holds characters that XML does not know.
-pub fn write_output<T: Tree>(
-    declaration: &Declaration,
-    cid: &str,
-    output: &Output<'_, T>,
-) -> Result<String, T::Error> {
+pub fn write_output<T: Tree>(declaration: &Declaration, cid: &str, output: &Output<'_, T>) -> Result<String, T::Error> {
     let root = declaration.response_elem.as_deref().unwrap_or("response");
     let namespace = Some(declaration.namespace.as_str()).filter(|namespace| !namespace.is_empty());
     let mut writer = Writer::new(&declaration.xml);
@@ -82,9 +78,9 @@ pub fn write_output<T: Tree>(
         })?;
         match output {
             Output::One(item) => writer.item(item),
-            Output::Many(items) => {
-                writer.element("item_list", |writer| items.iter().try_for_each(|item| writer.item(item)))
-            }
+            Output::Many(items) => writer.element("item_list", |writer| {
+                items.iter().try_for_each(|item| writer.item(item))
+            }),
         }
     })?;
     Ok(writer.text)

@@ -62,7 +62,10 @@ fn as_xml(value: &Value) -> String {
         match value {
             Value::Null => String::new(),
             Value::String(text) => text.clone(),
-            Value::Array(items) => items.iter().map(|item| format!("<item>{}</item>", content(item))).collect(),
+            Value::Array(items) => items
+                .iter()
+                .map(|item| format!("<item>{}</item>", content(item)))
+                .collect(),
             Value::Object(members) => {
                 let element = |(name, value)| format!("<{name}>{}</{name}>", content(value));
                 members.iter().map(element).collect()
@@ -90,8 +93,16 @@ fn the_hub_refuses_what_the_service_would() {
                     let declaration = class.info().sio.as_ref();
                     let (json, xml) = (input.to_string(), as_xml(&input));
                     let checks = [
-                        (DataFormat::Json, &json, check_json(declaration, json.as_bytes(), &|_| false)),
-                        (DataFormat::Xml, &xml, check_xml(declaration, xml.as_bytes(), &|_| false)),
+                        (
+                            DataFormat::Json,
+                            &json,
+                            check_json(declaration, json.as_bytes(), &|_| false),
+                        ),
+                        (
+                            DataFormat::Xml,
+                            &xml,
+                            check_xml(declaration, xml.as_bytes(), &|_| false),
+                        ),
                     ];
                     for (format, text, checked) in checks {
                         let request = Request { format, ..body(text) };
@@ -106,7 +117,8 @@ fn the_hub_refuses_what_the_service_would() {
                             Err(error) => prop_assert_eq!(Some(error.message), details, "{} {}", name, text),
                             // only what is inside of something is left to the service
                             Ok(()) => {
-                                let is_missing = details.is_some_and(|details| details.starts_with("Element missing: "));
+                                let is_missing =
+                                    details.is_some_and(|details| details.starts_with("Element missing: "));
                                 prop_assert!(!is_missing || name == "modelled", "{} {}", name, text);
                             }
                         }

@@ -78,6 +78,13 @@ pub(super) enum FieldKind {
     Any,
 }
 
+impl FieldKind {
+    /// Whether something may be missing inside of a value.
+    pub(super) fn holds_others(&self) -> bool {
+        matches!(self, Self::Dict | Self::List | Self::Model(_) | Self::Models(_))
+    }
+}
+
 /// Value of an optional field that is missing.
 #[derive(Debug)]
 pub(super) enum Default {

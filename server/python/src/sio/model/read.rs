@@ -72,7 +72,8 @@ impl<'py> Reading<'_, 'py> {
         self.read(plan, sources, &Path::ROOT)
     }
 
-    /// Fields are checked in alphabetical order, and the first fault is the one that is told.
+    /// Fields are checked in alphabetical order, and the first fault is the one that is told. Only what cannot be read comes after what
+    /// is missing, as far as that can be told without looking into other fields: so callers see the same error whoever checks.
     fn read(
         &self,
         plan: &Bound<'py, ModelPlan>,
@@ -93,11 +94,18 @@ impl<'py> Reading<'_, 'py> {
             Init::Empty => Some(class.call0()?),
             Init::Fields => None,
         };
-        for field in &plan.fields {
-            let path = path.child(&field.text);
+        for (index, field) in plan.fields.iter().enumerate() {
+            let place = path.child(&field.text);
             let value = match sources.get(&field.name)? {
-                Some(value) => self.value(field, value, path)?,
-                None if field.required => return Err(missing(py, &path)),
+                Some(value) => match self.value(field, value, place) {
+                    Ok(value) => value,
+                    Err(error) if field.kind.holds_others() => return Err(error),
+                    Err(error) => {
+                        let missing = first_missing(py, &plan.fields[index + 1..], sources, path)?;
+                        return Err(missing.unwrap_or(error));
+                    }
+                },
+                None if field.required => return Err(missing(py, &place)),
                 None => field.missing_value(py)?,
             };
             match (&instance, &arguments) {
@@ -181,6 +189,24 @@ impl<'py> Reading<'_, 'py> {
         }
         Err(missing(py, path))
     }
+}
+
+#[cold]
+fn first_missing(
+    py: Python<'_>,
+    fields: &[ModelField],
+    sources: &Sources<'_, '_>,
+    path: &Path<'_>,
+) -> PyResult<Option<PyErr>> {
+    for field in fields {
+        if field.required && sources.get(&field.name)?.is_none() {
+            return Ok(Some(missing(py, &path.child(&field.text))));
+        }
+        if field.kind.holds_others() {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 #[cold]
