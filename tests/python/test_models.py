@@ -61,11 +61,9 @@ class Forgotten(Model):
 
 
 @pytest.fixture
-def module(native, monkeypatch):
+def module(monkeypatch):
     import types
 
-    for name in [name for name in sys.modules if name.startswith(('busbar.models', 'zato.common'))]:
-        monkeypatch.delitem(sys.modules, name)
     made = types.ModuleType('shop')
     monkeypatch.setitem(sys.modules, 'shop', made)
     exec(CODE, made.__dict__)
