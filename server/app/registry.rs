@@ -6,7 +6,7 @@ use busbar_connectors::smtp::EmailSmtp;
 use busbar_connectors::zmq::OutgoingZmq;
 use busbar_dispatch::security::{
     RbacClientRole, RbacPermission, RbacRole, RbacRolePermission, SecurityApiKey, SecurityBasicAuth, SecurityGroup,
-    SecurityJwt, ServiceLimits,
+    SecurityJwt, SecurityTechAccount, SecurityTlsChannel, SecurityWss, ServiceLimits,
 };
 use busbar_model::object::ObjectType;
 
@@ -15,6 +15,9 @@ pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<SecurityBasicAuth>(),
     ObjectType::of::<SecurityApiKey>(),
     ObjectType::of::<SecurityJwt>(),
+    ObjectType::of::<SecurityWss>(),
+    ObjectType::of::<SecurityTechAccount>(),
+    ObjectType::of::<SecurityTlsChannel>(),
     ObjectType::of::<SecurityGroup>(),
     ObjectType::of::<RbacRole>(),
     ObjectType::of::<RbacPermission>(),

@@ -26,6 +26,7 @@ mod quickstart;
 mod rest;
 mod run_and_check;
 mod security;
+mod security_messages;
 mod service_api;
 mod service_cli;
 mod simple_io;

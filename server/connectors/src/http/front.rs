@@ -19,7 +19,7 @@ use percent_encoding::percent_decode_str;
 
 use busbar_model::{Cid, DataFormat, Network};
 use busbar_runtime::call::RequestFields;
-use busbar_runtime::inbound::{Asking, Dispatch, Inbound, Looking, Verdict, Visitor};
+use busbar_runtime::inbound::{Asking, Certificate, Dispatch, Inbound, Looking, Verdict, Visitor};
 use busbar_runtime::stream::Broken;
 use busbar_runtime::{Fault, Head, HeadBuilder};
 
@@ -59,6 +59,8 @@ pub(crate) struct Client {
     address: SocketAddr,
     address_text: String,
     is_proxy: bool,
+    /// What it presented, checked.
+    certificate: Option<Certificate>,
 }
 
 /// A request that may be read.
@@ -80,7 +82,12 @@ enum Pending {
 }
 
 impl Client {
-    pub(crate) fn new(front: Arc<Front>, connection: Arc<Connection>, address: SocketAddr) -> Self {
+    pub(crate) fn new(
+        front: Arc<Front>,
+        connection: Arc<Connection>,
+        address: SocketAddr,
+        certificate: Option<Certificate>,
+    ) -> Self {
         let is_proxy = front
             .trusted_proxies
             .iter()
@@ -91,6 +98,7 @@ impl Client {
             address,
             address_text: address.to_string(),
             is_proxy,
+            certificate,
         }
     }
 
@@ -291,7 +299,7 @@ impl Client {
                 query: parts.uri.query().unwrap_or_default(),
                 remote: forwarded.unwrap_or(self.address.ip()),
                 header: &|name| parts.headers.get(name).map(HeaderValue::as_bytes),
-                certificate: None,
+                certificate: self.certificate.as_ref(),
                 is_proxied: self.is_proxy,
             };
             match guard.check(&visitor) {

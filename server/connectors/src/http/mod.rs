@@ -27,6 +27,7 @@ mod routes;
 mod server;
 mod settings;
 mod soap;
+mod tls;
 mod watch;
 
 pub use config::{CacheType, ChannelHttp, ContentEncoding, ParamsPriority, Transport, UrlParamsPriority};

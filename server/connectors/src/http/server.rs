@@ -12,8 +12,6 @@ use http::HeaderValue;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -27,11 +25,10 @@ use crate::http::body::BodyLimits;
 use crate::http::front::{Client, Front};
 use crate::http::io::Watched;
 use crate::http::routes::Routes;
-use crate::http::settings::{HttpConfig, Tls};
+use crate::http::settings::HttpConfig;
+use crate::http::tls::{self, HTTP2};
 use crate::http::watch::{Connection, Connections, Fate, Patience, Registration, SWEEP, TICK};
 
-/// HTTP/2's name where protocols are agreed on.
-const HTTP2: &[u8] = b"h2";
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
 /// Requests at once on one HTTP/2 connection.
@@ -86,7 +83,7 @@ impl HttpServer {
                 .with_source(error)
             })?),
         };
-        let tls = config.tls.as_ref().map(acceptor).transpose()?;
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let listener = listen(&config.address).await.map_err(|error| {
             let message = format!("cannot listen on `{}`", config.address);
             let hint = match error.kind() {
@@ -263,13 +260,13 @@ impl Listening {
     async fn serve(self: Arc<Self>, stream: TcpStream, address: SocketAddr, registration: Registration) {
         // answers are written in one piece, there is nothing to wait for
         let _ = stream.set_nodelay(true);
-        let client = Arc::new(Client::new(
-            Arc::clone(&self.front),
-            Arc::clone(&registration.connection),
-            address,
-        ));
+        let client = |certificate| {
+            let front = Arc::clone(&self.front);
+            let connection = Arc::clone(&registration.connection);
+            Arc::new(Client::new(front, connection, address, certificate))
+        };
         match &self.tls {
-            None => self.drive(stream, client).await,
+            None => self.drive(stream, client(None)).await,
             Some(tls) => {
                 let handshake = unless_stopped(&registration.connection, tls.accept(stream));
                 match tokio::time::timeout(self.handshake, handshake).await {
@@ -277,6 +274,7 @@ impl Listening {
                         if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
                             registration.connection.note_http2();
                         }
+                        let client = client(tls::certificate(stream.get_ref().1));
                         Box::pin(self.drive(stream, client)).await;
                     }
                     Ok(Some(Err(error))) => tracing::debug!(%error, %address, "a TLS handshake failed"),
@@ -389,26 +387,4 @@ async fn listen(address: &str) -> io::Result<TcpListener> {
         }
     }
     Err(last)
-}
-
-fn acceptor(tls: &Tls) -> Result<TlsAcceptor, Error> {
-    let cannot = |what: &str, path: &std::path::Path| {
-        Error::new(
-            Kind::Config,
-            format!("cannot use the {what} `{}` of `[http.tls]`", path.display()),
-        )
-    };
-    let certificates = CertificateDer::pem_file_iter(&tls.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| cannot("certificate", &tls.certificate).with_source(error))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| cannot("key", &tls.key).with_source(error))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::new(Kind::Internal, "cannot set up TLS").with_source(error))?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(|error| cannot("certificate", &tls.certificate).with_source(error))?;
-    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -50,6 +50,12 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// PEM file with its private key.
     pub key: PathBuf,
+    /// PEM file with the authorities whose certificates clients may present. Not set: clients are not asked for any.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
+    /// Clients without a certificate are turned away when they connect; otherwise channels decide.
+    #[serde(default)]
+    pub client_required: bool,
 }
 
 /// Content types of answers whose service chose none, by what the channel speaks.
@@ -106,6 +112,9 @@ impl HttpConfig {
         if let Some(tls) = &mut self.tls {
             tls.certificate = directory.join(&tls.certificate);
             tls.key = directory.join(&tls.key);
+            if let Some(client_ca) = &mut tls.client_ca {
+                *client_ca = directory.join(&*client_ca);
+            }
         }
         self
     }

@@ -99,6 +99,8 @@ fn certificate(directory: &Path) -> Tls {
     let tls = Tls {
         certificate: directory.join("cert.pem"),
         key: directory.join("key.pem"),
+        client_ca: None,
+        client_required: false,
     };
     std::fs::write(&tls.certificate, cert.pem()).unwrap();
     std::fs::write(&tls.key, signing_key.serialize_pem()).unwrap();
@@ -167,6 +169,8 @@ async fn a_wrong_certificate_is_refused_when_the_server_is_bound() {
     config.tls = Some(Tls {
         certificate: directory.path().join("none.pem"),
         key: directory.path().join("none.key"),
+        client_ca: None,
+        client_required: false,
     });
     let error = busbar_connectors::http::HttpServer::bind(config)
         .await

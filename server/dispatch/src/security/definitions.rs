@@ -1,6 +1,6 @@
 //! Every security definition at one moment, ready to check requests.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use busbar_runtime::inbound::{Gate, Guards, Identity, Verdict, Visitor};
 use busbar_runtime::{Configure, Fault, Switch};
 use subtle::ConstantTimeEq;
 
+use crate::security::accounts::{self, SecurityTechAccount, SecurityTlsChannel};
 use crate::security::basic::{basic_is_right, bearer_token};
 use crate::security::groups::SecurityGroup;
 use crate::security::guard::Making;
@@ -19,6 +20,8 @@ use crate::security::jwt::SecurityJwt;
 use crate::security::jwt::log_in::Desk;
 use crate::security::limits::{Counters, Limiter};
 use crate::security::rbac::Roles;
+use crate::security::wss::nonces::Nonces;
+use crate::security::wss::{self, Now, SecurityWss};
 use crate::security::{SecurityApiKey, SecurityBasicAuth, ServiceLimits};
 
 /// Checks credentials against the definitions that are configured.
@@ -33,12 +36,14 @@ pub struct Definitions {
 pub(crate) struct State {
     pub(crate) counters: Counters,
     pub(crate) desk: Desk,
+    nonces: Nonces,
 }
 
 /// What is configured at one moment.
 #[derive(Default)]
 pub(crate) struct Table {
-    definitions: HashMap<String, Arc<Definition>>,
+    /// By name, so that those which are tried one after the other are tried in an order.
+    definitions: BTreeMap<String, Arc<Definition>>,
     /// Members of groups; none of a group that is switched off.
     pub(crate) groups: HashMap<String, Vec<String>>,
     pub(crate) roles: Roles,
@@ -68,6 +73,12 @@ pub(crate) enum Check {
         key: String,
     },
     Jwt(Jwt),
+    Wss(Arc<SecurityWss>),
+    TechAccount {
+        password: String,
+    },
+    /// Fields of a certificate.
+    Tls(Vec<(String, String)>),
 }
 
 /// A definition whose callers have logged in.
@@ -169,6 +180,28 @@ impl Table {
             });
             building.add(record, &jwt.username, is_set, limits, check)?;
         }
+        for (record, wss) in snapshot.of::<SecurityWss>() {
+            let wss = wss.map_err(|error| unreadable(record, error))?;
+            let limits = (wss.is_rate_limit_active, &wss.rate_limit_def);
+            let check = Check::Wss(Arc::new(wss.clone()));
+            building.add(record, &wss.username, !wss.password.is_empty(), limits, check)?;
+        }
+        for (record, account) in snapshot.of::<SecurityTechAccount>() {
+            let account = account.map_err(|error| unreadable(record, error))?;
+            let limits = (account.is_rate_limit_active, &account.rate_limit_def);
+            let is_set = !account.password.is_empty();
+            let check = Check::TechAccount {
+                password: account.password,
+            };
+            building.add(record, &record.name, is_set, limits, check)?;
+        }
+        for (record, tls) in snapshot.of::<SecurityTlsChannel>() {
+            let tls = tls.map_err(|error| unreadable(record, error))?;
+            let limits = (tls.is_rate_limit_active, &tls.rate_limit_def);
+            let fields = accounts::fields(&tls.value).unwrap_or_default();
+            let is_set = !fields.is_empty();
+            building.add(record, &tls.username, is_set, limits, Check::Tls(fields))?;
+        }
         let mut table = building.table;
         for (record, group) in snapshot.of::<SecurityGroup>() {
             let group = group.map_err(|error| unreadable(record, error))?;
@@ -247,6 +280,11 @@ pub(crate) fn unreadable(record: &Record, error: FieldError) -> Error {
 impl Definition {
     /// Whether a request has its credentials.
     pub(crate) fn check(&self, visitor: &Visitor<'_>) -> Verdict {
+        if let Check::Wss(config) = &self.check
+            && self.is_usable
+        {
+            return self.look_for_token(config, visitor.cid);
+        }
         let header = visitor.header;
         let is_right = self.is_usable
             && match &self.check {
@@ -257,12 +295,29 @@ impl Definition {
                 Check::Jwt(jwt) => header("authorization")
                     .and_then(bearer_token)
                     .is_some_and(|token| self.state.desk.sessions.is_good(token, &self.name, jwt.version)),
+                Check::Wss(_) => false,
+                Check::TechAccount { password } => accounts::account_is_right(visitor, &self.name, password),
+                Check::Tls(fields) => accounts::certificate_is_right(visitor, fields),
             };
         if is_right {
-            Verdict::In(None)
+            // the name of an account is its user's, which its channel cannot tell
+            let is_account = matches!(self.check, Check::TechAccount { .. });
+            Verdict::In(is_account.then(|| Arc::clone(&self.identity)))
         } else {
             Verdict::Out(self.refusal(visitor.cid))
         }
+    }
+
+    /// Whether a request has a UsernameToken is seen in its body.
+    fn look_for_token(&self, config: &Arc<SecurityWss>, cid: Cid) -> Verdict {
+        let (config, state) = (Arc::clone(config), Arc::clone(&self.state));
+        let (name, refusal) = (self.name.clone(), self.refusal(cid));
+        Verdict::Body(Box::new(move |body| {
+            match wss::is_right(&config, &name, &state.nonces, body, Now::read()) {
+                true => Ok(None),
+                false => Err(refusal),
+            }
+        }))
     }
 
     /// Whether a Basic header has its user name and password.
@@ -285,6 +340,9 @@ impl Definition {
             Check::Basic { challenge, .. } => challenge,
             Check::ApiKey { .. } => return Fault::new(401, "401 Unauthorized"),
             Check::Jwt(_) => "JWT",
+            Check::Wss(_) => "zato-wss",
+            Check::TechAccount { .. } => "zato-tech-acc",
+            Check::Tls(_) => "zato-tls-channel-sec",
         };
         unauthorized(cid).with_header("WWW-Authenticate", challenge)
     }

@@ -3,11 +3,13 @@
 //! * [`Definitions`] - what runs: everything that is configured, at one moment
 //! * [`guard`] - what stands before a channel
 //! * [`limits`] - rate limits at work
-//! * [`SecurityBasicAuth`], [`SecurityApiKey`], [`SecurityJwt`] - credentials
+//! * [`SecurityBasicAuth`], [`SecurityApiKey`], [`SecurityJwt`], [`SecurityWss`], [`SecurityTechAccount`], [`SecurityTlsChannel`] -
+//!   credentials
 //! * [`SecurityGroup`] - several definitions for one channel
 //! * [`rbac`] - roles
 //! * [`ServiceLimits`] - limits of services
 
+mod accounts;
 mod basic;
 mod config;
 mod definitions;
@@ -16,7 +18,9 @@ mod guard;
 mod jwt;
 mod limits;
 mod rbac;
+mod wss;
 
+pub use accounts::{SecurityTechAccount, SecurityTlsChannel};
 pub(crate) use basic::bearer_token;
 pub use config::{DEFAULT_API_KEY_HEADER, SecurityApiKey, SecurityBasicAuth, ServiceLimits};
 pub use definitions::Definitions;
@@ -24,3 +28,4 @@ pub use groups::SecurityGroup;
 pub use jwt::SecurityJwt;
 pub(crate) use jwt::log_in::remote_ip;
 pub use rbac::{RbacClientRole, RbacPermission, RbacRole, RbacRolePermission};
+pub use wss::SecurityWss;

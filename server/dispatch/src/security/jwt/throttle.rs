@@ -11,7 +11,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 const MAX_PER_USER: u32 = 10;
 /// Failures of one address.
 const MAX_PER_ADDRESS: u32 = 50;
-/// Addresses and names that are remembered. Beyond, nobody new may fail until some are forgotten.
+/// Addresses and names that are remembered.
 const MAX_REMEMBERED: usize = 20_000;
 
 /// Failures of late.
@@ -31,13 +31,7 @@ impl Throttle {
     /// How long a caller must wait, if it must.
     pub(crate) fn wait(&self, address: IpAddr, username: &str, now: Instant) -> Option<Duration> {
         // the map is whole after every statement
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.len() >= MAX_REMEMBERED {
-            failures.retain(|_, failures| now.saturating_duration_since(failures.since) < WINDOW);
-            if failures.len() >= MAX_REMEMBERED {
-                return Some(WINDOW);
-            }
-        }
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let left = |key: Key, max| {
             let Failures { since, count } = failures.get(&key)?;
             let left = WINDOW.checked_sub(now.saturating_duration_since(*since))?;
@@ -50,6 +44,9 @@ impl Throttle {
     /// Notes a failure.
     pub(crate) fn note(&self, address: IpAddr, username: &str, now: Instant) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() + 2 > MAX_REMEMBERED {
+            make_room(&mut failures, now);
+        }
         for key in keys(address, username) {
             let failures = failures.entry(key).or_insert(Failures { since: now, count: 0 });
             if now.saturating_duration_since(failures.since) >= WINDOW {
@@ -57,6 +54,19 @@ impl Throttle {
             }
             failures.count += 1;
         }
+    }
+}
+
+/// Forgets what counts no longer; if that is not enough, the user names, then everything. So many addresses that fail at once are more than
+/// a throttle can stop, and keeping everybody else out would be worse.
+fn make_room(failures: &mut HashMap<Key, Failures>, now: Instant) {
+    failures.retain(|_, failures| now.saturating_duration_since(failures.since) < WINDOW);
+    if failures.len() * 2 > MAX_REMEMBERED {
+        tracing::warn!("very many JWT log-ins fail, from many addresses");
+        failures.retain(|(_, username), _| username.is_none());
+    }
+    if failures.len() * 2 > MAX_REMEMBERED {
+        failures.clear();
     }
 }
 
@@ -106,9 +116,8 @@ mod tests {
         for number in 0..MAX_REMEMBERED as u32 {
             throttle.note(IpAddr::V4(number.into()), "ann", now);
         }
-        let new = "192.168.0.1".parse().unwrap();
-        assert_eq!(throttle.wait(new, "ann", now), Some(WINDOW));
-        assert_eq!(throttle.wait(new, "ann", now + WINDOW), None);
-        assert!(throttle.0.lock().unwrap().is_empty());
+        let remembered = throttle.0.lock().unwrap().len();
+        assert!(remembered <= MAX_REMEMBERED, "{remembered}");
+        assert_eq!(throttle.wait("192.168.0.1".parse().unwrap(), "ann", now), None);
     }
 }
