@@ -11,11 +11,15 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from bunch import Bunch
 from busbar.facilities.broker import BrokerClient
+from busbar.facilities.cache import CacheAPI
 from busbar.facilities.commands import CommandsFacade
 from busbar.facilities.email import EmailFacade
+from busbar.facilities.lock import LockManager
+from busbar.facilities.patterns import Patterns
 from busbar.facilities.rest import RESTFacade
 from busbar.facilities.server import ServiceStore
 from busbar.facilities.time import TimeUtil
+from busbar.facilities.translate import Translate
 
 _Model = TypeVar('_Model')
 _Params = Mapping[str, Any] | None
@@ -106,6 +110,18 @@ class Service:
     @property
     def server(self) -> Server:
         """The server."""
+    @property
+    def cache(self) -> CacheAPI:
+        """Values that all services of the node share, in memory."""
+    @property
+    def lock(self) -> LockManager:
+        """Locks that all workers of all servers share which use the same Redis: `with self.lock('name'):`."""
+    @property
+    def patterns(self) -> Patterns:
+        """Many services at once, and services that are tried again."""
+    @property
+    def translate(self) -> Translate:
+        """What one system calls something that another one calls otherwise."""
     @property
     def time(self) -> TimeUtil:
         """Dates and times as text."""
@@ -241,6 +257,22 @@ class Service:
         **kwargs: Any,
     ) -> Any:
         """Like `invoke`, with the name of module and class: `my_service.GetClientDetails`."""
+    def invoke_by_id(
+        self,
+        zato_name: str,
+        payload: Any = '',
+        channel: str = 'invoke',
+        data_format: str = 'dict',
+        transport: str = '',
+        serialize: bool = False,
+        as_bunch: bool = False,
+        timeout: float = 0,
+        raise_timeout: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        """Like `invoke`. Services have no numbers here: their id is their name, or the name of module and class."""
+    def knows_service(self, name: str) -> bool:
+        """Whether there is a service of that name."""
     def invoke_async(
         self,
         name: str | type[Service],
@@ -266,6 +298,21 @@ class Service:
         """A new object of another service, which is not invoked: its attributes work, nothing runs."""
     def sleep(self, timeout: float = 1.0) -> None:
         """Waits for so many seconds. Other calls run meanwhile; the call's own deadline ends the wait."""
+
+def ask_hub(service: Service, kind: str, name: str, operation: str, parts: list[bytes]) -> bytes:
+    """Asks something of the hub, where things live that all workers share."""
+
+def pause(service: Service, seconds: float) -> None:
+    """Waits for so many seconds. Other calls run meanwhile; the call's own deadline ends the wait."""
+
+def pack(value: Any) -> bytes:
+    """Plain data as bytes that outlive the process: what JSON can carry, dates, `Decimal`, bytes and the like."""
+
+def pack_exactly(value: Any) -> bytes | None:
+    """The same, but `None` for anything that JSON cannot carry just as it is."""
+
+def unpack(packed: bytes) -> Any:
+    """What `pack` was given."""
 
 class Attribute:
     """An attribute of services."""
@@ -1129,6 +1176,8 @@ class Kvdb(Redis):
     @property
     def conn(self) -> Redis:
         """The client, with the methods of redis-py. Text in, text out."""
+    def translate(self, system1: str, key1: str, value1: str, system2: str, key2: str, default: Any = None) -> Any:
+        """The same as `self.translate`."""
     def copy(self) -> Kvdb:  # type: ignore[override]
         """This very object: there is nothing to copy."""
     def close(self) -> None:

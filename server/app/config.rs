@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use busbar_connectors::http::HttpConfig;
+use busbar_dispatch::cache::CacheConfig;
 use busbar_python::NamingRules;
 use busbar_runtime::queue::QueueConfig;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct Config {
     pub redis: Redis,
     /// `[queue]`
     pub queue: QueueConfig,
+    /// `[cache]`
+    pub cache: CacheConfig,
     /// `[python]`
     pub python: Python,
     /// `[simple_io]`

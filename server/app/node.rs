@@ -12,7 +12,7 @@ use busbar_broker::{PrivateRedis, QueueHandle, RedisConfig, RedisProcess, RedisQ
 use busbar_connectors::http::{BoundHttp, HttpServer, Routes};
 use busbar_connectors::pickup::{UserDirectories, UserFilesWatcher};
 use busbar_connectors::zmq::{OutgoingZmq, ZmqSockets};
-use busbar_dispatch::{Definitions, Delivery, Deployer, Dispatcher, NameFilter, ServiceTable};
+use busbar_dispatch::{Cache, Definitions, Delivery, Deployer, Dispatcher, NameFilter, ServiceTable};
 use busbar_model::audit::AuditEntry;
 use busbar_model::object::Object;
 use busbar_model::{Error, Kind};
@@ -106,6 +106,7 @@ impl Node {
         let port: Arc<dyn HubPort> = Arc::new(Connectors {
             zmq: zmq.clone(),
             queue: queue.clone(),
+            cache: Cache::new(config.cache.clone()),
         });
         let host = HostConfig {
             server_name: setup.name.clone(),
@@ -431,12 +432,16 @@ fn executable() -> anyhow::Result<PathBuf> {
 struct Connectors {
     zmq: Arc<ZmqSockets>,
     queue: QueueHandle,
+    cache: Cache,
 }
 
 impl HubPort for Connectors {
     fn request(&self, request: HubRequest) -> BoxFuture<'static, Result<Bytes, Error>> {
         if request.kind == OutgoingZmq::KIND {
             return self.zmq.request(request);
+        }
+        if request.kind == Cache::KIND {
+            return Box::pin(std::future::ready(self.cache.request(&request)));
         }
         if request.kind == Message::KIND {
             let put = Message::from_request(request).map(|message| self.queue.put(message));

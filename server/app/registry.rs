@@ -31,7 +31,12 @@ pub static TYPES: &[ObjectType] = &[
 ];
 
 /// Modules of the Python package that have services, deployed before those of users.
-pub static BUILTIN_SERVICES: &[&str] = &["busbar.services.crypto", "busbar.services.helpers"];
+pub static BUILTIN_SERVICES: &[&str] = &[
+    "busbar.services.cache",
+    "busbar.services.crypto",
+    "busbar.services.helpers",
+    "busbar.services.patterns",
+];
 
 #[cfg(test)]
 mod tests {

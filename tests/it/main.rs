@@ -21,6 +21,7 @@ mod kvdb;
 mod logs;
 mod market_cap;
 mod outgoing_http;
+mod patterns;
 mod queue;
 mod quickstart;
 mod rest;

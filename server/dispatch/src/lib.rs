@@ -3,9 +3,11 @@
 //! * [`security`] - security definitions, and the gate that checks credentials against them
 //! * [`table`] - the services that can be called now
 //! * [`dispatcher`] - from a request to a call, and the endpoints that the hub answers itself
+//! * [`cache`] - the built-in cache
 //! * [`delivery`] - messages out of the durable queue become calls
 //! * [`deploy`] - deployments: source files become services
 
+pub mod cache;
 mod calls;
 pub mod delivery;
 pub mod deploy;
@@ -17,6 +19,7 @@ mod query;
 pub mod security;
 pub mod table;
 
+pub use cache::Cache;
 pub use delivery::Delivery;
 pub use deploy::Deployer;
 pub use dispatcher::Dispatcher;

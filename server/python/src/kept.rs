@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 100;
 
 /// Writes a value. A `TypeError` names the type of what is no plain data.
 pub(crate) fn pack(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    if is_plain(value, MAX_DEPTH) {
+    if is_plain(value) {
         return json::write(value);
     }
     static TO_PLAIN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -38,7 +38,11 @@ pub(crate) fn unpack<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, P
 }
 
 /// Whether JSON can carry the value just as it is.
-fn is_plain(value: &Bound<'_, PyAny>, depth: usize) -> bool {
+pub(crate) fn is_plain(value: &Bound<'_, PyAny>) -> bool {
+    is_plain_within(value, MAX_DEPTH)
+}
+
+fn is_plain_within(value: &Bound<'_, PyAny>, depth: usize) -> bool {
     if value.is_none()
         || value.is_exact_instance_of::<PyString>()
         || value.is_exact_instance_of::<PyInt>()
@@ -53,13 +57,13 @@ fn is_plain(value: &Bound<'_, PyAny>, depth: usize) -> bool {
         return false;
     }
     if let Ok(list) = value.cast_exact::<PyList>() {
-        return list.iter().all(|item| is_plain(&item, depth - 1));
+        return list.iter().all(|item| is_plain_within(&item, depth - 1));
     }
     value.cast_exact::<PyDict>().is_ok_and(|dict| {
         dict.iter().all(|(key, item)| {
             key.cast_exact::<PyString>()
                 .is_ok_and(|key| key.to_str().is_ok_and(|key| key != MARK))
-                && is_plain(&item, depth - 1)
+                && is_plain_within(&item, depth - 1)
         })
     })
 }

@@ -424,9 +424,37 @@ const CRYPTO: [(&str, &str); 6] = [
     ("/zato/crypto/generate-password", "zato.crypto.generate-password"),
 ];
 
+/// Endings of paths and services that act on many keys of the cache, and whether the path names the key.
+const CACHE_KEYS: [(&str, bool); 7] = [
+    ("by-prefix", true),
+    ("by-suffix", true),
+    ("by-regex", true),
+    ("contains", true),
+    ("not-contains", true),
+    ("contains-all", false),
+    ("contains-any", false),
+];
+
+/// Paths of built-in services that act on the cache.
+fn cache_paths() -> Vec<(String, String)> {
+    let prefix = "zato.cache.builtin.pubapi";
+    let mut paths = vec![("/zato/cache/{key}".to_owned(), format!("{prefix}.single-key-service"))];
+    for action in ["get", "set", "delete", "expire"] {
+        for (how, names_key) in CACHE_KEYS {
+            let key = if names_key { "/{key}" } else { "" };
+            paths.push((
+                format!("/zato/cache/{action}/{how}{key}"),
+                format!("{prefix}.{action}-{how}"),
+            ));
+        }
+    }
+    paths
+}
+
 /// What the hub answers itself, and what built-in services do (http.md 9).
 fn internal_routes(snapshot: &Snapshot, guards: &dyn Guards, styles: &Styles) -> Result<Vec<Route>, Error> {
     let invoke = format!("/zato/api/invoke/{{{}}}", builtin::INVOKER_PARAM);
+    let cache = cache_paths();
     let ping = format!("/zato/{}", builtin::PING_BASIC.trim_start_matches("zato."));
     [
         ("zato.ping", "/zato/ping", builtin::PING, None),
@@ -442,6 +470,11 @@ fn internal_routes(snapshot: &Snapshot, guards: &dyn Guards, styles: &Styles) ->
     ]
     .into_iter()
     .chain(CRYPTO.map(|(path, service)| (service, path, service, Some(builtin::PUBAPI))))
+    .chain(
+        cache
+            .iter()
+            .map(|(path, service)| (service.as_str(), path.as_str(), service.as_str(), Some(builtin::PUBAPI))),
+    )
     .map(|(name, path, service, security)| {
         let channel = internal_channel(path, service, security);
         let definition = security.and_then(|security| Definition::find(snapshot, security));

@@ -9,6 +9,7 @@
 //! * [`command`] - what `self.commands` runs
 //! * [`files`] - `self.user_config`, `self.static_config`
 //! * [`smtp`] - `self.email.smtp`
+//! * [`hub`] - what classes in Python need of the native side
 //! * [`log`] - Python's log records
 //! * [`readable`] - what event loops wait with
 
@@ -16,6 +17,7 @@ mod command;
 mod crypto;
 mod files;
 mod http;
+mod hub;
 mod log;
 mod outgoing;
 mod readable;
@@ -56,6 +58,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         smtp::register(&module)?;
         log::register(&module)?;
         readable::register(&module)?;
+        hub::register(&module)?;
         py.import("sys")?.getattr("modules")?.set_item("_busbar", &module)?;
         Ok::<_, PyErr>(module.unbind())
     })?;

@@ -181,7 +181,8 @@ impl Service {
     /// `invoke(name, payload='', channel='invoke', data_format='dict', transport='', serialize=False, as_bunch=False, timeout=0,
     /// raise_timeout=True, **kwargs)`. Keyword arguments that are none of these, nor `cid`, `environ`, `wsgi_environ`,
     /// `skip_response_elem`, `channel_info` or `in_reply_to`, are the payload if there is no other. What the other service raises comes
-    /// out as it is. The deadline is the one of the whole request; `timeout` does not shorten it.
+    /// out as it is. With `timeout` nobody waits longer than so many seconds: `Timeout` is raised then, or, with `raise_timeout=False`,
+    /// `None` given back; the other service goes on.
     #[pyo3(signature = (*args, **kwargs))]
     fn invoke<'py>(
         slf: &Bound<'py, Self>,
@@ -199,6 +200,21 @@ impl Service {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         invoke::by_impl_name(slf, args, kwargs)
+    }
+
+    /// Like `invoke`. Services have no numbers here: their id is their name, or the name of module and class.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn invoke_by_id<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        invoke::by_id(slf, args, kwargs)
+    }
+
+    /// Whether there is a service of that name.
+    fn knows_service(&self, name: &str) -> PyResult<bool> {
+        Ok(self.invocation()?.environment.services.load().contains_key(name))
     }
 
     /// Leaves a message for another service, and gives back the correlation id of the call that it will be as soon as it is stored.
@@ -532,6 +548,30 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
 const FACILITIES: &[(&str, &str, &str, &str)] = &[
     ("time", "Dates and times as text.", "busbar.facilities.time", "TimeUtil"),
     (
+        "cache",
+        "Values that all services of the node share, in memory.",
+        "busbar.facilities.cache",
+        "CacheAPI",
+    ),
+    (
+        "lock",
+        "Locks that all workers of all servers share which use the same Redis.",
+        "busbar.facilities.lock",
+        "LockManager",
+    ),
+    (
+        "patterns",
+        "Many services at once, and services that are tried again.",
+        "busbar.facilities.patterns",
+        "Patterns",
+    ),
+    (
+        "translate",
+        "What one system calls something that another one calls otherwise.",
+        "busbar.facilities.translate",
+        "Translate",
+    ),
+    (
         "rest",
         "Outgoing REST connections.",
         "busbar.facilities.rest",
@@ -556,10 +596,8 @@ const FACILITIES: &[(&str, &str, &str, &str)] = &[
 pub(crate) const LATER: &[&str] = &[
     "amqp",
     "wsx",
-    "cache",
     "odb",
     "pubsub",
-    "patterns",
     "schedule",
     "security",
     "search",
@@ -573,9 +611,6 @@ pub(crate) const LATER: &[&str] = &[
     "audit_pii",
     "msg",
     "worker_store",
-    "invoke_by_id",
-    "lock",
-    "translate",
     "publish",
 ];
 

@@ -1,14 +1,18 @@
 //! `self.invoke` (service-api.md 8.1).
 
-use std::sync::Arc;
+mod timed;
 
-use pyo3::exceptions::{PyKeyError, PyRecursionError, PyTypeError};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::exceptions::{PyKeyError, PyRecursionError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use busbar_model::{Cid, DataFormat};
 
+use crate::environment::ServiceNames;
 use crate::errors::ZATO_EXCEPTION;
 use crate::json;
 use crate::service::class::{ServiceClass, known_name};
@@ -56,16 +60,48 @@ pub(crate) fn by_name<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let arguments = Arguments::read(caller.py(), args, kwargs)?;
     let target = &arguments.target;
-    let name = match target.cast::<PyType>() {
-        Ok(class) => known_name(class)?,
-        Err(_) => target
-            .extract::<String>()
-            .map_err(|_| PyTypeError::new_err("invoke() needs the name or class of a service as its first argument"))?,
-    };
     let services = caller.get().invocation()?.environment.services.load();
-    let class = services.get(&name).cloned().ok_or_else(|| PyKeyError::new_err(name))?;
+    let class = match target.cast::<PyString>() {
+        // nothing is copied for the name
+        Ok(name) => find(&services, name.to_str()?)?,
+        Err(_) => match target.cast::<PyType>() {
+            Ok(class) => find(&services, &known_name(class)?)?,
+            Err(_) => {
+                return Err(PyTypeError::new_err(
+                    "invoke() needs the name or class of a service as its first argument",
+                ));
+            }
+        },
+    };
     drop(services);
     call(caller, &class, arguments)
+}
+
+/// The service of a name. What follows an `@` chooses among servers, of which this is the one.
+fn find(services: &ServiceNames, name: &str) -> PyResult<Arc<ServiceClass>> {
+    let found = services
+        .get(name)
+        .or_else(|| services.get(name.split_once('@').map_or("", |(service, _)| service)));
+    found.cloned().ok_or_else(|| PyKeyError::new_err(name.to_owned()))
+}
+
+/// `self.invoke_by_id('my-service.get-client-details', ...)`
+pub(crate) fn by_id<'py>(
+    caller: &Bound<'py, Service>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let arguments = Arguments::read(caller.py(), args, kwargs)?;
+    let id = arguments.target.str()?;
+    let id = id.to_str()?;
+    let services = caller.get().invocation()?.environment.services.load();
+    let class = services
+        .get(id)
+        .or_else(|| services.values().find(|class| class.info().impl_name == id))
+        .cloned();
+    drop(services);
+    let unknown = || PyKeyError::new_err(format!("there is no service with the id `{id}`: ids are names here"));
+    call(caller, &class.ok_or_else(unknown)?, arguments)
 }
 
 /// `self.invoke_by_impl_name('module.Class', ...)`
@@ -152,6 +188,21 @@ impl<'py> Arguments<'py> {
         self.option(name).map_or(Ok(false), |value| value.is_truthy())
     }
 
+    /// How long to wait at most.
+    fn timeout(&self) -> PyResult<Option<Duration>> {
+        let Some(given) = self.option("timeout") else {
+            return Ok(None);
+        };
+        let seconds: f64 = given.extract()?;
+        if seconds <= 0.0 {
+            return Ok(None);
+        }
+        let limit = Duration::try_from_secs_f64(seconds);
+        limit
+            .map(Some)
+            .map_err(|_| PyValueError::new_err(format!("cannot wait for {seconds} seconds")))
+    }
+
     fn object(&self, name: &str) -> Option<Py<PyAny>> {
         self.option(name).map(|value| value.clone().unbind())
     }
@@ -174,6 +225,20 @@ fn call<'py>(
             "cannot invoke service `{name}`: {MAX_DEPTH} services wait for one another already"
         )));
     }
+    if let Some(limit) = arguments.timeout()? {
+        return timed::call(caller, class, arguments, limit);
+    }
+    run(caller, class, &arguments)
+}
+
+/// Runs the other service, on this thread.
+fn run<'py>(
+    caller: &Bound<'py, Service>,
+    class: &Arc<ServiceClass>,
+    arguments: &Arguments<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = caller.py();
+    let outer = caller.get().invocation()?;
     let data_format = arguments.text("data_format")?;
     let given_cid = arguments.text("cid")?;
     let cid = given_cid

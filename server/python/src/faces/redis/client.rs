@@ -31,6 +31,26 @@ impl Kvdb {
         Redis(self.0.clone())
     }
 
+    /// The same as `self.translate`.
+    #[pyo3(signature = (system1, key1, value1, system2, key2, default = None))]
+    #[expect(clippy::too_many_arguments, reason = "these are the arguments that services give")]
+    fn translate<'py>(
+        &self,
+        py: Python<'py>,
+        system1: &Bound<'py, PyAny>,
+        key1: &Bound<'py, PyAny>,
+        value1: &Bound<'py, PyAny>,
+        system2: &Bound<'py, PyAny>,
+        key2: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let default = default.unwrap_or_else(|| PyString::new(py, "").into_any());
+        let arguments = (self.conn(), system1, key1, value1, system2, key2, default);
+        py.import("busbar.facilities.translate")?
+            .getattr("translate")?
+            .call1(arguments)
+    }
+
     /// This very object: there is nothing to copy.
     fn copy(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
