@@ -120,7 +120,7 @@ class S(Service):
         assert environ['REMOTE_ADDR'] == '127.0.0.1' and environ['wsgi.input'].read() == request.raw
         assert environ['zato.http.path_params'] == {'id': '7'}
         assert self.server.name
-        for name in ('amqp', 'wsx', 'keysight'):
+        for name in ('odb', 'pubsub'):
             assert not hasattr(self, name)
             try: getattr(self, name)
             except AttributeError as e: assert f'`self.{name}` is not available yet' in str(e), e
