@@ -83,6 +83,7 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
         redis_is_optional: false,
         workers: config.workers.count(),
         python_log_level: config.log.python_level(),
+        doubles: None,
     };
     let building = Node::build(setup, config).await?;
     building.read_user_files(directory.user_directories()).await?;

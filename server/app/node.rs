@@ -16,6 +16,7 @@ use busbar_dispatch::{Cache, Definitions, Delivery, Deployer, Dispatcher, NameFi
 use busbar_model::audit::AuditEntry;
 use busbar_model::object::Object;
 use busbar_model::{Error, Kind};
+use busbar_python::bench::Doubles;
 use busbar_python::{Host, HostConfig};
 use busbar_runtime::handler::BoxFuture;
 use busbar_runtime::queue::{Message, Queue};
@@ -60,6 +61,8 @@ pub struct Setup {
     pub workers: usize,
     /// The interpreter's log level.
     pub python_log_level: String,
+    /// What answers in the place of back-ends; `None`: they do. Needs `workers` to be 0.
+    pub doubles: Option<Arc<Doubles>>,
 }
 
 /// A running node.
@@ -105,6 +108,7 @@ impl Node {
         let queue = QueueHandle(make_queue(&setup, config, &redis)?);
         let port: Arc<dyn HubPort> = Arc::new(Connectors {
             zmq: zmq.clone(),
+            doubles: setup.doubles.clone(),
             queue: queue.clone(),
             cache: Cache::new(config.cache.clone()),
         });
@@ -148,7 +152,10 @@ impl Node {
             allow: config.hot_deploy.allow.clone(),
             deny: config.hot_deploy.deny.clone(),
         });
-        let configurables: Vec<Arc<dyn Configure>> = vec![Arc::new(definitions), routes.clone(), zmq.clone()];
+        let mut configurables: Vec<Arc<dyn Configure>> = vec![Arc::new(definitions), routes.clone()];
+        if setup.doubles.is_none() {
+            configurables.push(zmq.clone());
+        }
         let changes = Changes::new(
             setup.store.clone(),
             Registry::new(registry::TYPES),
@@ -389,6 +396,9 @@ async fn start_handler(
         let host = tokio::task::spawn_blocking(move || Host::start(host, port))
             .await?
             .map_err(Exit::from)?;
+        if let Some(doubles) = &setup.doubles {
+            host.environment().outgoing_http.answer_with(doubles.clone());
+        }
         return Ok((host, None));
     }
     let settings = WorkerSettings {
@@ -431,6 +441,7 @@ fn executable() -> anyhow::Result<PathBuf> {
 /// The connectors that live in the hub.
 struct Connectors {
     zmq: Arc<ZmqSockets>,
+    doubles: Option<Arc<Doubles>>,
     queue: QueueHandle,
     cache: Cache,
 }
@@ -438,7 +449,10 @@ struct Connectors {
 impl HubPort for Connectors {
     fn request(&self, request: HubRequest) -> BoxFuture<'static, Result<Bytes, Error>> {
         if request.kind == OutgoingZmq::KIND {
-            return self.zmq.request(request);
+            return match &self.doubles {
+                Some(doubles) => doubles.request(request),
+                None => self.zmq.request(request),
+            };
         }
         if request.kind == Cache::KIND {
             return Box::pin(std::future::ready(self.cache.request(&request)));

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod builtin_services;
+mod busbar_test;
 mod channel_options;
 mod commands;
 mod crypto;

@@ -10,6 +10,7 @@ mod queue;
 mod run;
 mod server;
 mod service;
+mod test;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -68,6 +69,9 @@ enum Command {
     /// Imports service files and says what is in them, without deploying anything.
     #[command(after_help = "Example:\n  busbar check my_service.py")]
     Check(check::Check),
+    /// Runs pytest with a server in its process, so that tests can call services: see docs/testing.md.
+    #[command(after_help = "Example:\n  busbar test\n  busbar test tests/test_orders.py -k refused -x")]
+    Test(test::Test),
     /// A worker process; started by the hub.
     #[command(hide = true)]
     Worker(WorkerArguments),
@@ -90,7 +94,10 @@ struct WorkerArguments {
 /// Runs the command that was typed.
 pub fn run() -> ExitCode {
     let command = Cli::parse().command;
-    if !matches!(command, Command::Start(_) | Command::Run(_) | Command::Worker(_)) {
+    if !matches!(
+        command,
+        Command::Start(_) | Command::Run(_) | Command::Test(_) | Command::Worker(_)
+    ) {
         // SAFETY: no other thread runs yet. A command whose reader has had enough (`| head`) ends; a server must not.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     }
@@ -106,6 +113,7 @@ pub fn run() -> ExitCode {
         Command::AuditLog(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Test(command) => command.run(),
         Command::Worker(arguments) => crate::worker::run(arguments.index),
     };
     match result {

@@ -83,6 +83,7 @@ async fn start(files: &[PathBuf], home: &Path, config: &Config) -> anyhow::Resul
         redis_is_optional: true,
         workers: 0,
         python_log_level: config.log.python_level(),
+        doubles: None,
     };
     let building = Node::build(setup, config).await?;
     let (sender, batches) = mpsc::channel(PICKUP_QUEUE);

@@ -7,7 +7,9 @@
 //! * [`interpreter`] - starting CPython
 //! * [`service`], [`sio`], [`json`] - what a service is and sees, and its data
 //! * [`faces`] - what connectors look like from Python
+//! * [`bench`] - the server that tests of services run in
 
+pub mod bench;
 pub mod environment;
 mod errors;
 pub mod faces;

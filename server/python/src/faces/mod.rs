@@ -59,6 +59,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         log::register(&module)?;
         readable::register(&module)?;
         hub::register(&module)?;
+        crate::bench::register(&module)?;
         py.import("sys")?.getattr("modules")?.set_item("_busbar", &module)?;
         Ok::<_, PyErr>(module.unbind())
     })?;

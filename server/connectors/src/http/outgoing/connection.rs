@@ -21,6 +21,7 @@ use url::{Position, Url};
 use super::address::{Address, parse};
 use super::connect::{Origin, tls};
 use super::decode::decode;
+use super::double::{Double, DoubledRequest};
 use super::message::{cookies, headers, text};
 use super::pool::{Exchanged, Pool};
 use super::{HttpFailure, HttpRequest, HttpResponse};
@@ -61,6 +62,7 @@ pub struct HttpConnection {
     defaults: HeaderMap,
     address: Address,
     pool: Arc<Pool>,
+    double: Option<Arc<dyn Double>>,
 }
 
 impl fmt::Debug for HttpConnection {
@@ -128,7 +130,14 @@ impl HttpConnection {
             defaults,
             address,
             pool,
+            double: None,
         })
+    }
+
+    /// Lets `double` answer in the place of the back-end.
+    pub(super) fn answered_by(mut self, double: Option<Arc<dyn Double>>) -> Self {
+        self.double = double;
+        self
     }
 
     /// Name of the object.
@@ -285,6 +294,9 @@ impl HttpConnection {
         let late = || HttpFailure::ReadTimeout(limit.as_secs_f64());
         let origin = Origin::of(&call.url);
         let started = std::time::Instant::now();
+        if let Some(double) = &self.double {
+            return self.response(call, self.doubled(&**double, call, &origin, limit)?, started);
+        }
         let mut line = self.pool.take(&origin);
         let exchanged = loop {
             let is_new = line.is_none();
@@ -310,6 +322,34 @@ impl HttpConnection {
             }
         };
         self.response(call, exchanged, started)
+    }
+
+    fn doubled(
+        &self,
+        double: &dyn Double,
+        call: &Prepared,
+        origin: &Origin,
+        limit: Duration,
+    ) -> Result<Exchanged, HttpFailure> {
+        let request = call.to_request(origin)?;
+        let response = double.answer(&DoubledRequest {
+            connection: &self.name,
+            address: &origin.to_string(),
+            method: request.method(),
+            url: call.url.as_str(),
+            headers: request.headers(),
+            body: &call.body,
+            limit: limit.as_secs_f64(),
+        })?;
+        let (head, body) = response.into_parts();
+        if body.len() as u64 > self.config.max_response_size {
+            return Err(HttpFailure::TooLarge(self.config.max_response_size));
+        }
+        Ok(Exchanged {
+            head,
+            body,
+            head_at: std::time::Instant::now(),
+        })
     }
 
     fn response(

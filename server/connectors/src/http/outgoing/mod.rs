@@ -4,6 +4,7 @@ mod address;
 mod connect;
 mod connection;
 mod decode;
+mod double;
 mod error;
 mod message;
 mod pool;
@@ -11,7 +12,7 @@ mod pool;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use busbar_model::object::{Object, Record, Snapshot};
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 use self::connection::Credentials;
 pub use self::connection::{HttpConnection, MAX_REDIRECTS};
+pub use self::double::{Double, DoubledRequest};
 pub use self::error::HttpFailure;
 pub use self::message::{HttpRequest, HttpResponse};
 use super::outgoing_config::OutgoingHttp;
@@ -32,6 +34,7 @@ use super::outgoing_config::OutgoingHttp;
 pub struct OutgoingConnections {
     component: String,
     live: Arc<ArcSwap<Connections>>,
+    double: OnceLock<Arc<dyn Double>>,
 }
 
 /// Connections by name; `None` for those which are switched off.
@@ -43,7 +46,13 @@ impl OutgoingConnections {
         Self {
             component: component.into(),
             live: Arc::default(),
+            double: OnceLock::new(),
         }
+    }
+
+    /// From now on no connection that is built opens a line: `double` answers. For tests of services; the first one counts.
+    pub fn answer_with(&self, double: Arc<dyn Double>) {
+        self.double.get_or_init(|| double);
     }
 
     /// The connection of this name, blanks around it aside. [`Kind::NotFound`] if there is none, [`Kind::Inactive`] if it is switched
@@ -89,7 +98,10 @@ impl Configure for OutgoingConnections {
                     .filter(|connection| *connection.config() == config && connection.credentials == credentials);
                 Some(match same {
                     Some(connection) => Arc::clone(connection),
-                    None => Arc::new(HttpConnection::build(name, config, credentials, &self.component)?),
+                    None => {
+                        let connection = HttpConnection::build(name, config, credentials, &self.component)?;
+                        Arc::new(connection.answered_by(self.double.get().cloned()))
+                    }
                 })
             } else {
                 None
