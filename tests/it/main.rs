@@ -18,6 +18,7 @@ mod hot_deploy;
 mod http_channels;
 mod http_protocol;
 mod imports;
+mod json_rpc;
 mod kvdb;
 mod logs;
 mod market_cap;

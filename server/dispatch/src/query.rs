@@ -45,9 +45,33 @@ fn decode(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    proptest! {
+        /// What clients encode comes out as it was, in its order.
+        #[test]
+        fn parameters_survive(expected in proptest::collection::vec(("\\PC{1,8}", "\\PC{0,8}"), 0..6)) {
+            let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+            let query: Vec<String> = expected.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+            let query = query.join("&");
+            let read: Vec<(String, String)> = pairs(&query).map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+            prop_assert_eq!(&read, &expected);
+            for (name, _) in &expected {
+                prop_assert!(has_name(&query, name));
+                prop_assert!(to_object(&query).contains_key(name));
+            }
+        }
+
+        /// Whatever comes, nothing panics.
+        #[test]
+        fn nothing_panics(query in "[a-c=&%+0-9é]{0,40}") {
+            let _ = to_object(&query);
+        }
+    }
 
     #[test]
     fn queries_are_read() {

@@ -90,6 +90,9 @@ pub enum ChannelType {
     /// A job of the scheduler.
     #[serde(rename = "scheduler")]
     Scheduler,
+    /// A JSON-RPC channel.
+    #[serde(rename = "json-rpc")]
+    JsonRpc,
 }
 
 impl ChannelType {
@@ -100,6 +103,7 @@ impl ChannelType {
             Self::Invoke => "invoke",
             Self::InvokeAsync => "invoke-async",
             Self::Scheduler => "scheduler",
+            Self::JsonRpc => "json-rpc",
         }
     }
 
@@ -114,6 +118,7 @@ impl ChannelType {
             0 => Self::HttpSoap,
             2 => Self::InvokeAsync,
             3 => Self::Scheduler,
+            4 => Self::JsonRpc,
             _ => Self::Invoke,
         }
     }
@@ -178,6 +183,7 @@ mod tests {
             ChannelType::Invoke,
             ChannelType::InvokeAsync,
             ChannelType::Scheduler,
+            ChannelType::JsonRpc,
         ] {
             assert_eq!(ChannelType::from_code(kind.code()), kind);
         }

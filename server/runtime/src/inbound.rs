@@ -143,6 +143,8 @@ pub mod builtin {
     pub const PING: &str = "pub.zato.ping";
     /// Calls the service that the path names: `/zato/api/invoke/{service_name}`.
     pub const INVOKER: &str = "pub.zato.service.service-invoker";
+    /// Calls the services that a JSON-RPC request names.
+    pub const JSON_RPC: &str = "pub.zato.channel.json-rpc.gateway";
     /// Path parameter of [`INVOKER`].
     pub const INVOKER_PARAM: &str = "service_name";
     /// Security definition that guards [`INVOKER`].

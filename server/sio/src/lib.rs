@@ -2,6 +2,7 @@
 //!
 //! * [`check_json`] and [`check_xml`] - refuse what no service could use: not JSON or XML, nested too deeply, required input missing
 //! * [`check_names`] and [`form`] - the same for forms, whose names somebody else has read
+//! * [`multipart`] - forms in several parts, with files
 //! * [`names`] - the type that an element's name implies
 //! * [`soap`] - SOAP envelopes around such requests and responses
 //! * [`xml`] - XML requests and responses of services that declare their input and output
@@ -9,6 +10,7 @@
 mod error;
 pub mod form;
 mod json;
+pub mod multipart;
 pub mod names;
 mod required;
 pub mod soap;

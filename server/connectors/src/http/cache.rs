@@ -145,6 +145,7 @@ impl ChannelCache {
         for pair in query {
             add(pair.as_bytes());
         }
+        add(head.security_name.as_bytes());
         add(head.username.as_bytes());
         for (name, value) in head.headers() {
             if matches!(name, "authorization" | "soapaction" | "accept") {

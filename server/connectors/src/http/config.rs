@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use busbar_model::object::{FieldError, Object, Placement, Reference};
 use busbar_model::rate_limit::RateLimits;
 use busbar_model::{DataFormat, SoapVersion};
+use busbar_runtime::inbound::builtin;
 
 use crate::http::cors::Cors;
 use crate::http::pattern::Pattern;
@@ -84,6 +85,9 @@ pub struct ChannelHttp {
     /// Version of the envelopes of a SOAP channel.
     #[serde(default)]
     pub soap_version: SoapVersion,
+    /// Services that a JSON-RPC channel may call. Its `service` is `pub.zato.channel.json-rpc.gateway`.
+    #[serde(default)]
+    pub service_whitelist: Vec<String>,
     /// `gzip`: answers are compressed for clients that accept it.
     #[serde(default)]
     pub content_encoding: ContentEncoding,
@@ -143,6 +147,7 @@ impl Default for ChannelHttp {
             transport: Transport::default(),
             soap_action: String::new(),
             soap_version: SoapVersion::default(),
+            service_whitelist: Vec::new(),
             content_encoding: ContentEncoding::default(),
             cache_type: CacheType::default(),
             cache_expiry: 0,
@@ -232,6 +237,11 @@ fn any_accept() -> String {
 }
 
 impl ChannelHttp {
+    /// Whether it speaks JSON-RPC.
+    pub(crate) fn is_json_rpc(&self) -> bool {
+        self.service == builtin::JSON_RPC
+    }
+
     /// The version of SOAP that it speaks, if it does.
     pub(crate) fn soap(&self) -> Option<SoapVersion> {
         (self.transport == Transport::Soap).then_some(self.soap_version)
@@ -241,7 +251,8 @@ impl ChannelHttp {
 impl Object for ChannelHttp {
     const KIND: &'static str = "channel.http";
     const PLACEMENT: Placement = Placement::Hub;
-    const ENMASSE_KEYS: &'static [&'static str] = &["channel_rest", "channel_plain_http", "channel_soap"];
+    const ENMASSE_KEYS: &'static [&'static str] =
+        &["channel_rest", "channel_plain_http", "channel_soap", "channel_json_rpc"];
 
     fn from_enmasse(key: &str, item: &mut Map<String, Value>) {
         rename(item, "service", &["service_name"]);
@@ -251,6 +262,10 @@ impl Object for ChannelHttp {
         }
         if key == "channel_soap" && item.get("transport").is_none_or(is_nothing) {
             item.insert("transport".to_owned(), Value::from("soap"));
+        }
+        if key == "channel_json_rpc" {
+            item.entry("service").or_insert_with(|| Value::from(builtin::JSON_RPC));
+            item.insert("data_format".to_owned(), Value::from("json"));
         }
         // nulls and empty texts of old exports stand for the default
         for name in [
@@ -263,6 +278,7 @@ impl Object for ChannelHttp {
             "transport",
             "soap_action",
             "soap_version",
+            "service_whitelist",
             "content_encoding",
             "cache_type",
             "cache_expiry",
@@ -346,6 +362,22 @@ impl Object for ChannelHttp {
                 "must be `json`, `xml`, `csv`, `form`, `post` or empty, not `dict`",
             ));
         }
+        if self.is_json_rpc() {
+            if self.data_format != DataFormat::Json || self.transport != Transport::PlainHttp {
+                return Err(FieldError::new(
+                    "service",
+                    "needs the data format `json` and the transport `plain_http`",
+                ));
+            }
+        } else if !self.service_whitelist.is_empty() {
+            return Err(FieldError::new(
+                "service_whitelist",
+                format!(
+                    "is for JSON-RPC channels only, whose service is `{}`",
+                    builtin::JSON_RPC
+                ),
+            ));
+        }
         match self.transport {
             Transport::Soap if self.data_format != DataFormat::Xml => {
                 return Err(FieldError::new(
@@ -390,7 +422,12 @@ impl Object for ChannelHttp {
 
     fn references(&self) -> Vec<Reference> {
         let security = self.security.iter().cloned().map(Reference::Security);
-        security.chain([Reference::Service(self.service.clone())]).collect()
+        let services = if self.is_json_rpc() {
+            self.service_whitelist.clone()
+        } else {
+            vec![self.service.clone()]
+        };
+        security.chain(services.into_iter().map(Reference::Service)).collect()
     }
 }
 
@@ -422,7 +459,7 @@ const IGNORED: &[&str] = &[
 ];
 
 /// Switches of features that channels do not have here.
-const SWITCHED: &[&str] = &["is_internal", "service_whitelist", "is_wrapper"];
+const SWITCHED: &[&str] = &["is_internal", "is_wrapper"];
 
 /// Whether a value says that a feature is not used.
 fn is_off(value: &Value) -> bool {

@@ -1,4 +1,4 @@
-//! What few channels have: a cache, an audit log, compression, callers in web pages. A channel without any of it pays one comparison.
+//! What few channels have: a cache, an audit log, compression, JSON-RPC, callers in web pages. A channel without any of it pays one comparison.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub(crate) struct Extra {
     pub(crate) cors: Option<CorsRules>,
     pub(crate) cache: Option<ChannelCache>,
     pub(crate) audit: Option<Auditor>,
+    /// The services that a JSON-RPC channel may call.
+    pub(crate) json_rpc: Option<Vec<String>>,
     gzip: bool,
 }
 
@@ -54,10 +56,15 @@ impl Extra {
             cors: channel.cors.as_ref().map(CorsRules::new),
             cache: (channel.cache_type == CacheType::Builtin)
                 .then(|| ChannelCache::new(Arc::clone(&shared.cache), &record.name, record.version, expiry)),
+            json_rpc: channel.is_json_rpc().then(|| channel.service_whitelist.clone()),
             audit: is_audited.then(|| shared.audit.auditor(&record.name, rules)),
             gzip: channel.content_encoding == ContentEncoding::Gzip,
         };
-        let has_any = extra.cors.is_some() || extra.cache.is_some() || extra.audit.is_some() || extra.gzip;
+        let has_any = extra.cors.is_some()
+            || extra.cache.is_some()
+            || extra.audit.is_some()
+            || extra.json_rpc.is_some()
+            || extra.gzip;
         has_any.then(|| Box::new(extra))
     }
 

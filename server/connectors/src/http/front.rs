@@ -27,6 +27,8 @@ use crate::http::body::{self, BodyError, BodyLimits};
 use crate::http::coding::Coding;
 use crate::http::config::METHODS;
 use crate::http::cors;
+use crate::http::extra::Extra;
+use crate::http::json_rpc::RpcRequest;
 use crate::http::respond::{self, Content, Style};
 use crate::http::routes::{Found, Route, Routes};
 use crate::http::soap;
@@ -206,13 +208,13 @@ impl Client {
             audit.received(cid, &facts, &body);
         }
         let response = match &extra.cache {
-            None => self.call(&route, cid, head, body).await,
+            None => self.perform(&route, extra, cid, head, body).await,
             Some(cache) => {
                 let key = cache.key(&facts, &body);
                 match cache.get(key) {
                     Some(response) => response.map(Content::Whole),
                     None => {
-                        let response = self.call(&route, cid, head, body).await;
+                        let response = self.perform(&route, extra, cid, head, body).await;
                         cache.put(key, &response);
                         response
                     }
@@ -220,6 +222,23 @@ impl Client {
             }
         };
         extra.finish(cid, &facts, response).await
+    }
+
+    /// Has whatever is behind a channel answer a request.
+    async fn perform(&self, route: &Route, extra: &Extra, cid: Cid, head: Bytes, body: Bytes) -> Response<Content> {
+        let Some(whitelist) = &extra.json_rpc else {
+            return self.call(route, cid, head, body).await;
+        };
+        let request = RpcRequest {
+            dispatch: &*self.front.dispatch,
+            whitelist,
+            cid,
+            channel: &route.head,
+            head,
+            body: &body,
+            timeout: route.timeout,
+        };
+        request.answer().await.map(Content::Whole)
     }
 
     /// Has a service answer a request.

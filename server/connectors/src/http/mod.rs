@@ -19,6 +19,7 @@ mod cors;
 mod extra;
 mod front;
 mod io;
+mod json_rpc;
 pub mod outgoing;
 pub mod outgoing_config;
 mod pattern;

@@ -168,7 +168,31 @@ impl Glob {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Values that stand in a path are found, and what is found makes up the path.
+        #[test]
+        fn what_stands_in_a_path_is_found(
+            literals in proptest::collection::vec("[a-c/.-]{0,3}", 3),
+            values in proptest::collection::vec("[a-cżé/ %.-]{1,4}", 2),
+            match_slash: bool,
+        ) {
+            let text = format!("/{}{{x}}{}{{y}}{}", literals[0], literals[1], literals[2]);
+            let pattern = Pattern::parse(&text, match_slash).unwrap();
+            let build = |x: &str, y: &str| format!("/{}{x}{}{y}{}", literals[0], literals[1], literals[2]);
+            let path = build(&values[0], &values[1]);
+            let mut found = Vec::new();
+            let is_match = pattern.captures(&path, &mut |value| found.push(value.to_owned()));
+            prop_assert!(is_match || !match_slash && values.concat().contains('/'), "{text} {path}");
+            if is_match {
+                prop_assert_eq!(build(&found[0], &found[1]), path);
+                prop_assert!(found.iter().all(|value| !value.is_empty() && (match_slash || !value.contains('/'))));
+            }
+        }
+    }
 
     fn captures(pattern: &str, match_slash: bool, path: &str) -> Option<Vec<String>> {
         let mut values = Vec::new();

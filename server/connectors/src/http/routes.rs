@@ -400,7 +400,11 @@ fn channel_head(name: &str, channel: &ChannelHttp, definition: Option<Definition
         username: "",
     });
     HeadBuilder::channel(&ChannelFields {
-        channel_type: Some(ChannelType::HttpSoap),
+        channel_type: Some(if channel.is_json_rpc() {
+            ChannelType::JsonRpc
+        } else {
+            ChannelType::HttpSoap
+        }),
         data_format: channel.data_format,
         merge_params: channel.merge_url_params_req,
         path_over_query: channel.url_params_pri == UrlParamsPriority::PathOverQs,
