@@ -143,6 +143,7 @@ impl Node {
         let table = ServiceTable::new();
         let definitions = Definitions::new();
         let routes = Routes::build(Arc::new(definitions.clone()), &config.http).map_err(Exit::from)?;
+        routes.set_queue(Arc::new(queue.clone()));
         let deadline = config.calls.deadline();
         let dispatcher = Dispatcher::new(table.clone(), definitions.clone(), handler.clone(), deadline);
         let message_deadline = Duration::from_secs(config.queue.deadline_secs);

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use busbar_testkit::{Request, Response};
+use busbar_testkit::{Request, Response, wait_until};
 use serde_json::{Value, json};
 
 use crate::{ECHO, OK, server};
@@ -425,4 +425,74 @@ channel_rest:
     let output = server.run("audit-log", &["not"]);
     assert_eq!(output.code, 15, "{output:?}");
     assert!(output.stderr.contains("`not` keeps no messages"), "{output:?}");
+}
+
+// --- acknowledged at once ---
+
+#[test]
+fn an_asynchronous_channel_answers_when_the_request_is_stored() {
+    let server = server()
+        .service(
+            "options.py",
+            "
+import json
+import time
+from pathlib import Path
+from zato.server.service import Service
+
+class Keep(Service):
+    input = 'path', 'go'
+    def handle(self):
+        while not Path(self.request.input.go).exists():
+            time.sleep(0.01)
+        seen = {'cid': self.cid, 'channel': self.channel.name, 'id': self.request.http.params.id, 'header': self.request.headers['x-one']}
+        part = Path(self.request.input.path + '.part')
+        part.write_text(json.dumps(seen))
+        part.rename(self.request.input.path)
+",
+        )
+        .enmasse(
+            "
+channel_rest:
+  - {name: later, url_path: '/later/{id}', service: options.keep, data_format: json, is_async: true}
+  - {name: xml, url_path: /xml, service: options.keep, data_format: xml, is_async: true}
+  - {name: none, url_path: /none, service: options.none, data_format: json, is_async: true}
+",
+        )
+        .start();
+    let (path, go) = (server.scratch().join("seen.json"), server.scratch().join("go"));
+    let body = json!({"path": path, "go": go}).to_string();
+    let response = server
+        .send(&Request::new("POST", "/later/7").header("X-One", "1").body(&body))
+        .expect(202);
+    assert_eq!(response.json(), json!({"cid": response.cid()}));
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert!(!path.exists());
+    std::fs::write(&go, "").unwrap();
+    let seen: Value = wait_until("the service has run", || {
+        serde_json::from_slice(&std::fs::read(&path).ok()?).ok()
+    });
+    assert_eq!(
+        seen,
+        json!({"cid": response.cid(), "channel": "later", "id": "7", "header": "1"})
+    );
+
+    // what the service could not use is not stored
+    assert_eq!(
+        server.post("/later/7", "{}").expect(400).json()["details"],
+        "Element missing: go"
+    );
+    server.post("/later/7", "{").expect(400);
+    server.post("/none", "{}").expect(404);
+    let response = server
+        .post(
+            "/xml",
+            format!("<r><path>{}.xml</path><go>{}</go></r>", path.display(), go.display()),
+        )
+        .expect(202);
+    let expected = format!(
+        "<response><zato_env><cid>{}</cid><result>ZATO_OK</result></zato_env></response>",
+        response.cid()
+    );
+    assert_eq!(response.text(), expected);
 }

@@ -14,6 +14,7 @@ mod deadlines;
 mod downcase;
 mod enmasse;
 mod facilities;
+mod forms;
 mod hot_deploy;
 mod http_channels;
 mod http_protocol;

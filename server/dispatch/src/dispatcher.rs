@@ -13,7 +13,7 @@ use busbar_model::{Cid, DataFormat};
 use busbar_runtime::handler::BoxFuture;
 use busbar_runtime::inbound::{Dispatch, Inbound, builtin};
 use busbar_runtime::{Call, Fault, Handler, Head, Outcome, Reply};
-use busbar_sio::{SioError, check_names, form, is_blank};
+use busbar_sio::{SioError, check_names, form, is_blank, multipart};
 
 use crate::calls::{Calls, Waiting};
 use crate::query;
@@ -123,10 +123,29 @@ impl Dispatch for Dispatcher {
             Err(outcome) => Box::pin(ready(outcome)),
         }
     }
+
+    fn check(&self, request: &Inbound) -> Result<(), Fault> {
+        let Some(head) = Head::unpack(&request.head) else {
+            return Err(Fault::new(500, "Internal server error"));
+        };
+        let Some(entry) = self.table.get(&request.service) else {
+            return Err(Fault::new(404, "Service not found"));
+        };
+        match check(&entry.info, &head, &request.body) {
+            Err(Outcome::Fault(fault)) => Err(fault),
+            // the one reply that is none of a service's: a verb that it does not take
+            Err(Outcome::Reply(reply)) => Err(Fault {
+                status: reply.status,
+                details: None,
+                headers: reply.headers,
+            }),
+            Ok(()) => Ok(()),
+        }
+    }
 }
 
 /// Refuses what the service could not use, so that it never reaches an interpreter.
-fn check(info: &ServiceInfo, head: &Head<'_>, body: &[u8]) -> Result<(), Outcome> {
+fn check(info: &ServiceInfo, head: &Head<'_>, body: &Bytes) -> Result<(), Outcome> {
     let methods = &info.http_methods;
     if !methods.is_empty() && !head.method.is_empty() && !methods.iter().any(|method| method == head.method) {
         return Err(Outcome::Reply(Reply {
@@ -150,13 +169,17 @@ fn check(info: &ServiceInfo, head: &Head<'_>, body: &[u8]) -> Result<(), Outcome
     checked.map_err(|error| Outcome::Fault(Fault::new(400, error.message)))
 }
 
-/// Whether the required input is among the names of a form. What is not url-encoded is for whoever reads the form to judge.
+/// Whether the required input is among the names of a form.
 fn check_form(
     declaration: Option<&Declaration>,
     head: &Head<'_>,
-    body: &[u8],
+    body: &Bytes,
     has_param: &dyn Fn(&str) -> bool,
 ) -> Result<(), SioError> {
+    if let Some(multipart) = content_type(head).filter(|_| form::is_multipart(content_type(head))) {
+        let parts = multipart::parse(multipart, body)?;
+        return check_names(declaration, parts.iter().map(|part| &*part.name), has_param);
+    }
     let is_encoded = head.data_format == DataFormat::Post && !form::is_multipart(content_type(head))
         || form::is_url_encoded(content_type(head));
     match std::str::from_utf8(body) {

@@ -16,6 +16,12 @@ use crate::handler::BoxFuture;
 pub trait Dispatch: Send + Sync + 'static {
     /// Runs it. Dropping the future cancels the call.
     fn dispatch(&self, request: Inbound) -> BoxFuture<'static, Outcome>;
+
+    /// Says why a request would be refused before any service saw it, without running it. Nothing is, unless the implementor says so.
+    fn check(&self, request: &Inbound) -> Result<(), Fault> {
+        let _ = request;
+        Ok(())
+    }
 }
 
 /// A request on its way from a channel to a service. Route and credentials are settled by now.

@@ -88,6 +88,9 @@ pub struct ChannelHttp {
     /// Services that a JSON-RPC channel may call. Its `service` is `pub.zato.channel.json-rpc.gateway`.
     #[serde(default)]
     pub service_whitelist: Vec<String>,
+    /// Requests are answered with 202 and their cid as soon as they are stored; the service runs afterwards, again if it fails.
+    #[serde(default)]
+    pub is_async: bool,
     /// `gzip`: answers are compressed for clients that accept it.
     #[serde(default)]
     pub content_encoding: ContentEncoding,
@@ -148,6 +151,7 @@ impl Default for ChannelHttp {
             soap_action: String::new(),
             soap_version: SoapVersion::default(),
             service_whitelist: Vec::new(),
+            is_async: false,
             content_encoding: ContentEncoding::default(),
             cache_type: CacheType::default(),
             cache_expiry: 0,
@@ -279,6 +283,7 @@ impl Object for ChannelHttp {
             "soap_action",
             "soap_version",
             "service_whitelist",
+            "is_async",
             "content_encoding",
             "cache_type",
             "cache_expiry",
@@ -367,6 +372,12 @@ impl Object for ChannelHttp {
                 return Err(FieldError::new(
                     "service",
                     "needs the data format `json` and the transport `plain_http`",
+                ));
+            }
+            if self.is_async {
+                return Err(FieldError::new(
+                    "is_async",
+                    "is not for JSON-RPC channels, whose notifications are not answered anyway",
                 ));
             }
         } else if !self.service_whitelist.is_empty() {

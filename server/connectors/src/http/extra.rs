@@ -1,6 +1,6 @@
 //! What few channels have: a cache, an audit log, compression, JSON-RPC, callers in web pages. A channel without any of it pays one comparison.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::Response;
@@ -9,6 +9,7 @@ use http::header::{self, HeaderValue};
 use busbar_model::Cid;
 use busbar_model::object::Record;
 use busbar_runtime::Head;
+use busbar_runtime::queue::Queue;
 
 use crate::http::audit::{AuditLog, AuditRules, Auditor, Mask};
 use crate::http::cache::{ChannelCache, ResponseCache};
@@ -21,6 +22,8 @@ use crate::http::respond::Content;
 pub(crate) struct Shared {
     pub(crate) cache: Arc<ResponseCache>,
     pub(crate) audit: AuditLog,
+    /// Keeps requests until their service has returned.
+    pub(crate) queue: Arc<OnceLock<Arc<dyn Queue>>>,
 }
 
 /// What one channel has.
@@ -30,6 +33,8 @@ pub(crate) struct Extra {
     pub(crate) audit: Option<Auditor>,
     /// The services that a JSON-RPC channel may call.
     pub(crate) json_rpc: Option<Vec<String>>,
+    /// Where requests are kept that are answered before their service runs.
+    pub(crate) queue: Option<Arc<OnceLock<Arc<dyn Queue>>>>,
     gzip: bool,
 }
 
@@ -57,6 +62,7 @@ impl Extra {
             cache: (channel.cache_type == CacheType::Builtin)
                 .then(|| ChannelCache::new(Arc::clone(&shared.cache), &record.name, record.version, expiry)),
             json_rpc: channel.is_json_rpc().then(|| channel.service_whitelist.clone()),
+            queue: channel.is_async.then(|| Arc::clone(&shared.queue)),
             audit: is_audited.then(|| shared.audit.auditor(&record.name, rules)),
             gzip: channel.content_encoding == ContentEncoding::Gzip,
         };
@@ -64,6 +70,7 @@ impl Extra {
             || extra.cache.is_some()
             || extra.audit.is_some()
             || extra.json_rpc.is_some()
+            || extra.queue.is_some()
             || extra.gzip;
         has_any.then(|| Box::new(extra))
     }

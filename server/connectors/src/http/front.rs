@@ -20,6 +20,7 @@ use percent_encoding::percent_decode_str;
 use busbar_model::{Cid, DataFormat, Network};
 use busbar_runtime::call::RequestFields;
 use busbar_runtime::inbound::{Asking, Certificate, Dispatch, Inbound, Looking, Verdict, Visitor};
+use busbar_runtime::queue::{Message, Queue};
 use busbar_runtime::stream::Broken;
 use busbar_runtime::{Fault, Head, HeadBuilder};
 
@@ -226,6 +227,9 @@ impl Client {
 
     /// Has whatever is behind a channel answer a request.
     async fn perform(&self, route: &Route, extra: &Extra, cid: Cid, head: Bytes, body: Bytes) -> Response<Content> {
+        if let Some(queue) = &extra.queue {
+            return self.keep(route, queue.get(), cid, head, body).await.map(Content::Whole);
+        }
         let Some(whitelist) = &extra.json_rpc else {
             return self.call(route, cid, head, body).await;
         };
@@ -239,6 +243,52 @@ impl Client {
             timeout: route.timeout,
         };
         request.answer().await.map(Content::Whole)
+    }
+
+    /// Stores a request for its service, and says so. What the service could not use is refused at once.
+    async fn keep(
+        &self,
+        route: &Route,
+        queue: Option<&Arc<dyn Queue>>,
+        cid: Cid,
+        head: Bytes,
+        body: Bytes,
+    ) -> Response<Bytes> {
+        if let Some(version) = route.style.soap
+            && let Err((status, fault)) = soap::check(version, &body, cid)
+        {
+            return respond::soap_fault(version, status, fault, &route.style);
+        }
+        let request = Inbound {
+            cid,
+            service: Arc::clone(&route.service),
+            channel: route.head.clone(),
+            head,
+            body,
+            timeout: None,
+        };
+        if let Err(fault) = self.front.dispatch.check(&request) {
+            return respond::fault(&fault, &route.style, cid);
+        }
+        let unavailable =
+            || Fault::new(503, "The request could not be stored, try again later").with_header("Retry-After", "1");
+        let Some(queue) = queue else {
+            return respond::fault(&unavailable(), &route.style, cid);
+        };
+        let message = Message {
+            cid,
+            service: route.service.to_string(),
+            head: request.head,
+            body: request.body,
+            expires: None,
+        };
+        match queue.put(message).await {
+            Ok(()) => respond::accepted(&route.style, cid),
+            Err(error) => {
+                tracing::error!(%cid, channel = %route.name, error = error.chain(), "cannot store a request of channel `{}`", route.name);
+                respond::fault(&unavailable(), &route.style, cid)
+            }
+        }
     }
 
     /// Has a service answer a request.

@@ -209,6 +209,23 @@ pub(crate) fn soap_fault(version: SoapVersion, status: StatusCode, body: String,
     response
 }
 
+/// Says that a request has been stored, and will be run.
+pub(crate) fn accepted(style: &Style, cid: Cid) -> Response<Bytes> {
+    let zato_env = || format!("<response><zato_env><cid>{cid}</cid><result>ZATO_OK</result></zato_env></response>");
+    let body = match (style.soap, style.format) {
+        (Some(version), _) => soap::enveloped(version, zato_env().into()),
+        (None, DataFormat::Xml) => zato_env().into(),
+        (None, DataFormat::None | DataFormat::Dict | DataFormat::Csv) => Bytes::copy_from_slice(cid.as_bytes()),
+        (None, DataFormat::Json | DataFormat::Form | DataFormat::Post) => format!("{{\"cid\":\"{cid}\"}}").into(),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, style.content_type.clone());
+    response
+}
+
 /// A response outside of any channel: text without a content type, as clients know it.
 pub(crate) fn bare(status: StatusCode, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));

@@ -18,6 +18,7 @@ use busbar_model::object::{Record, Snapshot};
 use busbar_model::{ChannelType, DataFormat, Error, Kind};
 use busbar_runtime::call::{ChannelFields, ChannelHead};
 use busbar_runtime::inbound::{Entrance, Gate, Guard, Guards, builtin};
+use busbar_runtime::queue::Queue;
 use busbar_runtime::{Configure, HeadBuilder, Switch};
 
 use crate::http::audit::AuditLog;
@@ -106,8 +107,15 @@ impl Routes {
             shared: Arc::new(Shared {
                 cache: ResponseCache::new(cache_max_bytes),
                 audit: AuditLog::default(),
+                queue: Arc::default(),
             }),
         })
+    }
+
+    /// Where channels keep requests that they answer before the service runs. The first one counts.
+    pub fn set_queue(&self, queue: Arc<dyn Queue>) {
+        // a second one would be a defect of whoever puts the server together, and harmless
+        let _ = self.shared.queue.set(queue);
     }
 
     /// What a channel has kept of its messages, the oldest first; `None`: it keeps none.

@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use percent_encoding::percent_decode;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use busbar_runtime::Head;
+use busbar_sio::multipart;
+
+use crate::errors::VALIDATION;
 
 /// A query string or form body as a dictionary. A repeated key is a list; values are UTF-8, bytes that are not become U+FFFD.
 pub(crate) fn parse_query<'py>(py: Python<'py>, query: &[u8]) -> PyResult<Bound<'py, PyDict>> {
@@ -22,6 +26,27 @@ pub(crate) fn parse_query<'py>(py: Python<'py>, query: &[u8]) -> PyResult<Bound<
             Some(known) => match known.cast::<PyList>() {
                 Ok(list) => list.append(value)?,
                 Err(_) => parsed.set_item(name, PyList::new(py, [known, value.into_pyobject(py)?.into_any()])?)?,
+            },
+        }
+    }
+    Ok(parsed)
+}
+
+/// A form in several parts as a dictionary: files as bytes, other fields as text. A repeated name is a list.
+pub(crate) fn parse_multipart<'py>(py: Python<'py>, content_type: &[u8], body: &Bytes) -> PyResult<Bound<'py, PyDict>> {
+    let parts =
+        multipart::parse(content_type, body).map_err(|error| VALIDATION.error(py, (py.None(), error.message)))?;
+    let parsed = PyDict::new(py);
+    for part in parts {
+        let value = match std::str::from_utf8(&part.data) {
+            Ok(text) if part.file_name.is_none() => PyString::new(py, text).into_any(),
+            _ => PyBytes::new(py, &part.data).into_any(),
+        };
+        match parsed.get_item(&part.name)? {
+            None => parsed.set_item(part.name, value)?,
+            Some(known) => match known.cast::<PyList>() {
+                Ok(list) => list.append(value)?,
+                Err(_) => parsed.set_item(part.name, PyList::new(py, [known, value])?)?,
             },
         }
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pyo3::exceptions::{PyImportError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString};
 
 use busbar_model::DataFormat;
+use busbar_runtime::Head;
 use busbar_sio::{form, is_blank};
 
 use crate::errors::{VALIDATION, ZATO_EXCEPTION};
@@ -17,7 +19,7 @@ use crate::headers::Headers;
 use crate::json;
 use crate::service::instance::Service;
 use crate::service::invocation::{Invocation, Source};
-use crate::service::params::{channel_params, parse_query, path_params};
+use crate::service::params::{channel_params, parse_multipart, parse_query, path_params};
 use crate::service::slot::Slot;
 use crate::service::wsgi;
 use crate::sio::convert::bunchify;
@@ -109,11 +111,13 @@ impl Request {
     }
 
     /// The form in the body; `None` if it is none.
-    fn form<'py>(&self, py: Python<'py>, body: &[u8]) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let headers = Headers::new(self.invocation.head().headers());
-        let content_type = headers.value("content-type").map(str::as_bytes);
-        let is_form = form::is_url_encoded(content_type)
-            || self.invocation.data_format == DataFormat::Post && !form::is_multipart(content_type);
+    fn form<'py>(&self, py: Python<'py>, body: &Bytes) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let head = self.invocation.head();
+        let content_type = content_type(&head);
+        if let Some(multipart) = content_type.filter(|_| form::is_multipart(content_type)) {
+            return parse_multipart(py, multipart, body).map(Some);
+        }
+        let is_form = form::is_url_encoded(content_type) || self.invocation.data_format == DataFormat::Post;
         is_form.then(|| parse_query(py, body)).transpose()
     }
 
@@ -467,13 +471,18 @@ impl HttpRequest {
     fn post<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.post.get_or_try_init(py, || {
             let head = self.invocation.head();
-            let is_form = head.headers().any(|(name, value)| {
-                name == "content-type"
-                    && value
-                        .to_ascii_lowercase()
-                        .starts_with(b"application/x-www-form-urlencoded")
-            });
+            let content_type = content_type(&head);
+            let is_form = content_type.is_some() && form::is_url_encoded(content_type);
             match &self.invocation.source {
+                Source::Channel(body)
+                    if form::is_multipart(content_type)
+                        && matches!(
+                            self.invocation.data_format,
+                            DataFormat::None | DataFormat::Form | DataFormat::Post
+                        ) =>
+                {
+                    parse_multipart(py, content_type.unwrap_or_default(), body).map(Bound::into_any)
+                }
                 Source::Channel(body)
                     if is_form
                         && matches!(
@@ -515,6 +524,13 @@ impl HttpRequest {
             bunchify(params.as_any())
         })
     }
+}
+
+/// What a request says that its body is.
+fn content_type<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    head.headers()
+        .find(|(name, _)| *name == "content-type")
+        .map(|(_, value)| value)
 }
 
 /// The first element in the body of a SOAP envelope; an empty text if there is none.
