@@ -1169,6 +1169,227 @@ class Redis:
     def zunionstore(
         self, dest: _Key, keys: Iterable[_Key] | Mapping[str, float], aggregate: str | None = ...
     ) -> int: ...
+    def bitop(self, operation: str, dest: _Key, *keys: _Key) -> int: ...
+    def blmpop(
+        self, timeout: float, numkeys: int, *args: _Key, direction: str, count: int | None = ...
+    ) -> list[Any] | None: ...
+    def bzmpop(
+        self,
+        timeout: float,
+        numkeys: int,
+        keys: Iterable[_Key],
+        min: bool = ...,
+        max: bool = ...,
+        count: int | None = ...,
+    ) -> list[Any] | None: ...
+    def client_getname(self) -> str | None: ...
+    def client_id(self) -> int: ...
+    def dump(self, name: _Key) -> bytes | None: ...
+    def geoadd(
+        self, name: _Key, values: Iterable[_Value], nx: bool = ..., xx: bool = ..., ch: bool = ...
+    ) -> int: ...
+    def geodist(self, name: _Key, place1: _Value, place2: _Value, unit: str | None = ...) -> float | None: ...
+    def geohash(self, name: _Key, *values: _Value) -> list[str | None]: ...
+    def geopos(self, name: _Key, *values: _Value) -> list[tuple[float, float] | None]: ...
+    def georadius(
+        self,
+        name: _Key,
+        longitude: float,
+        latitude: float,
+        radius: float,
+        unit: str | None = ...,
+        withdist: bool = ...,
+        withcoord: bool = ...,
+        withhash: bool = ...,
+        count: int | None = ...,
+        sort: str | None = ...,
+        store: _Key | None = ...,
+        store_dist: _Key | None = ...,
+        any: bool = ...,
+    ) -> Any: ...
+    def georadiusbymember(
+        self,
+        name: _Key,
+        member: _Value,
+        radius: float,
+        unit: str | None = ...,
+        withdist: bool = ...,
+        withcoord: bool = ...,
+        withhash: bool = ...,
+        count: int | None = ...,
+        sort: str | None = ...,
+        store: _Key | None = ...,
+        store_dist: _Key | None = ...,
+        any: bool = ...,
+    ) -> Any: ...
+    def geosearch(
+        self,
+        name: _Key,
+        member: _Value | None = ...,
+        longitude: float | None = ...,
+        latitude: float | None = ...,
+        unit: str = ...,
+        radius: float | None = ...,
+        width: float | None = ...,
+        height: float | None = ...,
+        sort: str | None = ...,
+        count: int | None = ...,
+        any: bool = ...,
+        withcoord: bool = ...,
+        withdist: bool = ...,
+        withhash: bool = ...,
+    ) -> list[Any]: ...
+    def geosearchstore(
+        self,
+        dest: _Key,
+        name: _Key,
+        member: _Value | None = ...,
+        longitude: float | None = ...,
+        latitude: float | None = ...,
+        unit: str = ...,
+        radius: float | None = ...,
+        width: float | None = ...,
+        height: float | None = ...,
+        sort: str | None = ...,
+        count: int | None = ...,
+        any: bool = ...,
+        storedist: bool = ...,
+    ) -> int: ...
+    def lcs(
+        self,
+        key1: _Key,
+        key2: _Key,
+        len: bool = ...,
+        idx: bool = ...,
+        minmatchlen: int | None = ...,
+        withmatchlen: bool = ...,
+    ) -> Any: ...
+    def lmpop(self, num_keys: int, *args: _Key, direction: str, count: int | None = ...) -> list[Any] | None: ...
+    def memory_usage(self, key: _Key, samples: int | None = ...) -> int | None: ...
+    def restore(
+        self,
+        name: _Key,
+        ttl: float,
+        value: _Value,
+        replace: bool = ...,
+        absttl: bool = ...,
+        idletime: int | None = ...,
+        frequency: int | None = ...,
+    ) -> str: ...
+    def sintercard(self, numkeys: int, keys: Iterable[_Key], limit: int = ...) -> int: ...
+    def xack(self, name: _Key, groupname: _Key, *ids: _Key) -> int: ...
+    def xadd(
+        self,
+        name: _Key,
+        fields: Mapping[Any, Any],
+        id: _Key = ...,
+        maxlen: int | None = ...,
+        approximate: bool = ...,
+        nomkstream: bool = ...,
+        minid: _Key | None = ...,
+        limit: int | None = ...,
+    ) -> str: ...
+    def xautoclaim(
+        self,
+        name: _Key,
+        groupname: _Key,
+        consumername: _Key,
+        min_idle_time: int,
+        start_id: _Key = ...,
+        count: int | None = ...,
+        justid: bool = ...,
+    ) -> list[Any]: ...
+    def xclaim(
+        self,
+        name: _Key,
+        groupname: _Key,
+        consumername: _Key,
+        min_idle_time: int,
+        message_ids: Iterable[_Key],
+        idle: int | None = ...,
+        time: int | None = ...,
+        retrycount: int | None = ...,
+        force: bool = ...,
+        justid: bool = ...,
+    ) -> list[Any]: ...
+    def xdel(self, name: _Key, *ids: _Key) -> int: ...
+    def xgroup_create(
+        self, name: _Key, groupname: _Key, id: _Key = ..., mkstream: bool = ..., entries_read: int | None = ...
+    ) -> bool: ...
+    def xgroup_createconsumer(self, name: _Key, groupname: _Key, consumername: _Key) -> int: ...
+    def xgroup_delconsumer(self, name: _Key, groupname: _Key, consumername: _Key) -> int: ...
+    def xgroup_destroy(self, name: _Key, groupname: _Key) -> bool: ...
+    def xgroup_setid(self, name: _Key, groupname: _Key, id: _Key, entries_read: int | None = ...) -> bool: ...
+    def xinfo_consumers(self, name: _Key, groupname: _Key) -> list[dict[str, Any]]: ...
+    def xinfo_groups(self, name: _Key) -> list[dict[str, Any]]: ...
+    def xinfo_stream(self, name: _Key, full: bool = ...) -> dict[str, Any]: ...
+    def xlen(self, name: _Key) -> int: ...
+    def xpending(self, name: _Key, groupname: _Key) -> dict[str, Any]: ...
+    def xpending_range(
+        self,
+        name: _Key,
+        groupname: _Key,
+        min: _Key,
+        max: _Key,
+        count: int,
+        consumername: _Key | None = ...,
+        idle: int | None = ...,
+    ) -> list[dict[str, Any]]: ...
+    def xrange(self, name: _Key, min: _Key = ..., max: _Key = ..., count: int | None = ...) -> list[Any]: ...
+    def xread(
+        self, streams: Mapping[Any, Any], count: int | None = ..., block: int | None = ...
+    ) -> list[Any]: ...
+    def xreadgroup(
+        self,
+        groupname: _Key,
+        consumername: _Key,
+        streams: Mapping[Any, Any],
+        count: int | None = ...,
+        block: int | None = ...,
+        noack: bool = ...,
+    ) -> list[Any]: ...
+    def xrevrange(self, name: _Key, max: _Key = ..., min: _Key = ..., count: int | None = ...) -> list[Any]: ...
+    def xtrim(
+        self,
+        name: _Key,
+        maxlen: int | None = ...,
+        approximate: bool = ...,
+        minid: _Key | None = ...,
+        limit: int | None = ...,
+    ) -> int: ...
+    def zdiff(self, keys: Iterable[_Key], withscores: bool = ...) -> list[Any]: ...
+    def zdiffstore(self, dest: _Key, keys: Iterable[_Key]) -> int: ...
+    def zinter(
+        self,
+        keys: Iterable[_Key] | Mapping[str, float],
+        aggregate: str | None = ...,
+        withscores: bool = ...,
+        score_cast_func: Any = ...,
+    ) -> list[Any]: ...
+    def zintercard(self, numkeys: int, keys: Iterable[_Key], limit: int = ...) -> int: ...
+    def zmpop(
+        self, num_keys: int, keys: Iterable[_Key], min: bool = ..., max: bool = ..., count: int | None = ...
+    ) -> list[Any] | None: ...
+    def zrandmember(self, key: _Key, count: int | None = ..., withscores: bool = ...) -> Any: ...
+    def zrangestore(
+        self,
+        dest: _Key,
+        name: _Key,
+        start: _Value,
+        end: _Value,
+        byscore: bool = ...,
+        bylex: bool = ...,
+        desc: bool = ...,
+        offset: int | None = ...,
+        num: int | None = ...,
+    ) -> int: ...
+    def zunion(
+        self,
+        keys: Iterable[_Key] | Mapping[str, float],
+        aggregate: str | None = ...,
+        withscores: bool = ...,
+        score_cast_func: Any = ...,
+    ) -> list[Any]: ...
 
 class Kvdb(Redis):
     """The key/value database: `.conn` is its client, and attributes that it has not itself are the client's."""
@@ -1481,6 +1702,227 @@ class Pipeline:
     def zscore(self, name: _Key, value: _Value) -> Any: ...
     def zunionstore(
         self, dest: _Key, keys: Iterable[_Key] | Mapping[str, float], aggregate: str | None = ...
+    ) -> Any: ...
+    def bitop(self, operation: str, dest: _Key, *keys: _Key) -> Any: ...
+    def blmpop(
+        self, timeout: float, numkeys: int, *args: _Key, direction: str, count: int | None = ...
+    ) -> Any: ...
+    def bzmpop(
+        self,
+        timeout: float,
+        numkeys: int,
+        keys: Iterable[_Key],
+        min: bool = ...,
+        max: bool = ...,
+        count: int | None = ...,
+    ) -> Any: ...
+    def client_getname(self) -> Any: ...
+    def client_id(self) -> Any: ...
+    def dump(self, name: _Key) -> Any: ...
+    def geoadd(
+        self, name: _Key, values: Iterable[_Value], nx: bool = ..., xx: bool = ..., ch: bool = ...
+    ) -> Any: ...
+    def geodist(self, name: _Key, place1: _Value, place2: _Value, unit: str | None = ...) -> Any: ...
+    def geohash(self, name: _Key, *values: _Value) -> Any: ...
+    def geopos(self, name: _Key, *values: _Value) -> Any: ...
+    def georadius(
+        self,
+        name: _Key,
+        longitude: float,
+        latitude: float,
+        radius: float,
+        unit: str | None = ...,
+        withdist: bool = ...,
+        withcoord: bool = ...,
+        withhash: bool = ...,
+        count: int | None = ...,
+        sort: str | None = ...,
+        store: _Key | None = ...,
+        store_dist: _Key | None = ...,
+        any: bool = ...,
+    ) -> Any: ...
+    def georadiusbymember(
+        self,
+        name: _Key,
+        member: _Value,
+        radius: float,
+        unit: str | None = ...,
+        withdist: bool = ...,
+        withcoord: bool = ...,
+        withhash: bool = ...,
+        count: int | None = ...,
+        sort: str | None = ...,
+        store: _Key | None = ...,
+        store_dist: _Key | None = ...,
+        any: bool = ...,
+    ) -> Any: ...
+    def geosearch(
+        self,
+        name: _Key,
+        member: _Value | None = ...,
+        longitude: float | None = ...,
+        latitude: float | None = ...,
+        unit: str = ...,
+        radius: float | None = ...,
+        width: float | None = ...,
+        height: float | None = ...,
+        sort: str | None = ...,
+        count: int | None = ...,
+        any: bool = ...,
+        withcoord: bool = ...,
+        withdist: bool = ...,
+        withhash: bool = ...,
+    ) -> Any: ...
+    def geosearchstore(
+        self,
+        dest: _Key,
+        name: _Key,
+        member: _Value | None = ...,
+        longitude: float | None = ...,
+        latitude: float | None = ...,
+        unit: str = ...,
+        radius: float | None = ...,
+        width: float | None = ...,
+        height: float | None = ...,
+        sort: str | None = ...,
+        count: int | None = ...,
+        any: bool = ...,
+        storedist: bool = ...,
+    ) -> Any: ...
+    def lcs(
+        self,
+        key1: _Key,
+        key2: _Key,
+        len: bool = ...,
+        idx: bool = ...,
+        minmatchlen: int | None = ...,
+        withmatchlen: bool = ...,
+    ) -> Any: ...
+    def lmpop(self, num_keys: int, *args: _Key, direction: str, count: int | None = ...) -> Any: ...
+    def memory_usage(self, key: _Key, samples: int | None = ...) -> Any: ...
+    def restore(
+        self,
+        name: _Key,
+        ttl: float,
+        value: _Value,
+        replace: bool = ...,
+        absttl: bool = ...,
+        idletime: int | None = ...,
+        frequency: int | None = ...,
+    ) -> Any: ...
+    def sintercard(self, numkeys: int, keys: Iterable[_Key], limit: int = ...) -> Any: ...
+    def xack(self, name: _Key, groupname: _Key, *ids: _Key) -> Any: ...
+    def xadd(
+        self,
+        name: _Key,
+        fields: Mapping[Any, Any],
+        id: _Key = ...,
+        maxlen: int | None = ...,
+        approximate: bool = ...,
+        nomkstream: bool = ...,
+        minid: _Key | None = ...,
+        limit: int | None = ...,
+    ) -> Any: ...
+    def xautoclaim(
+        self,
+        name: _Key,
+        groupname: _Key,
+        consumername: _Key,
+        min_idle_time: int,
+        start_id: _Key = ...,
+        count: int | None = ...,
+        justid: bool = ...,
+    ) -> Any: ...
+    def xclaim(
+        self,
+        name: _Key,
+        groupname: _Key,
+        consumername: _Key,
+        min_idle_time: int,
+        message_ids: Iterable[_Key],
+        idle: int | None = ...,
+        time: int | None = ...,
+        retrycount: int | None = ...,
+        force: bool = ...,
+        justid: bool = ...,
+    ) -> Any: ...
+    def xdel(self, name: _Key, *ids: _Key) -> Any: ...
+    def xgroup_create(
+        self, name: _Key, groupname: _Key, id: _Key = ..., mkstream: bool = ..., entries_read: int | None = ...
+    ) -> Any: ...
+    def xgroup_createconsumer(self, name: _Key, groupname: _Key, consumername: _Key) -> Any: ...
+    def xgroup_delconsumer(self, name: _Key, groupname: _Key, consumername: _Key) -> Any: ...
+    def xgroup_destroy(self, name: _Key, groupname: _Key) -> Any: ...
+    def xgroup_setid(self, name: _Key, groupname: _Key, id: _Key, entries_read: int | None = ...) -> Any: ...
+    def xinfo_consumers(self, name: _Key, groupname: _Key) -> Any: ...
+    def xinfo_groups(self, name: _Key) -> Any: ...
+    def xinfo_stream(self, name: _Key, full: bool = ...) -> Any: ...
+    def xlen(self, name: _Key) -> Any: ...
+    def xpending(self, name: _Key, groupname: _Key) -> Any: ...
+    def xpending_range(
+        self,
+        name: _Key,
+        groupname: _Key,
+        min: _Key,
+        max: _Key,
+        count: int,
+        consumername: _Key | None = ...,
+        idle: int | None = ...,
+    ) -> Any: ...
+    def xrange(self, name: _Key, min: _Key = ..., max: _Key = ..., count: int | None = ...) -> Any: ...
+    def xread(
+        self, streams: Mapping[Any, Any], count: int | None = ..., block: int | None = ...
+    ) -> Any: ...
+    def xreadgroup(
+        self,
+        groupname: _Key,
+        consumername: _Key,
+        streams: Mapping[Any, Any],
+        count: int | None = ...,
+        block: int | None = ...,
+        noack: bool = ...,
+    ) -> Any: ...
+    def xrevrange(self, name: _Key, max: _Key = ..., min: _Key = ..., count: int | None = ...) -> Any: ...
+    def xtrim(
+        self,
+        name: _Key,
+        maxlen: int | None = ...,
+        approximate: bool = ...,
+        minid: _Key | None = ...,
+        limit: int | None = ...,
+    ) -> Any: ...
+    def zdiff(self, keys: Iterable[_Key], withscores: bool = ...) -> Any: ...
+    def zdiffstore(self, dest: _Key, keys: Iterable[_Key]) -> Any: ...
+    def zinter(
+        self,
+        keys: Iterable[_Key] | Mapping[str, float],
+        aggregate: str | None = ...,
+        withscores: bool = ...,
+        score_cast_func: Any = ...,
+    ) -> Any: ...
+    def zintercard(self, numkeys: int, keys: Iterable[_Key], limit: int = ...) -> Any: ...
+    def zmpop(
+        self, num_keys: int, keys: Iterable[_Key], min: bool = ..., max: bool = ..., count: int | None = ...
+    ) -> Any: ...
+    def zrandmember(self, key: _Key, count: int | None = ..., withscores: bool = ...) -> Any: ...
+    def zrangestore(
+        self,
+        dest: _Key,
+        name: _Key,
+        start: _Value,
+        end: _Value,
+        byscore: bool = ...,
+        bylex: bool = ...,
+        desc: bool = ...,
+        offset: int | None = ...,
+        num: int | None = ...,
+    ) -> Any: ...
+    def zunion(
+        self,
+        keys: Iterable[_Key] | Mapping[str, float],
+        aggregate: str | None = ...,
+        withscores: bool = ...,
+        score_cast_func: Any = ...,
     ) -> Any: ...
 
 class ScanIterator:

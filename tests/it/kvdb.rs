@@ -293,3 +293,87 @@ fn many_calls_at_once_count_right() {
     }
     assert_eq!(command(&server, &json!(["get", ["n"]])), "'800'");
 }
+
+/// Runs the same commands with redis-py on the same database, and tells what came out differently.
+const BESIDE_REDIS_PY: &str = "
+import redis
+from zato.server.service import Service
+
+ENTRY = {'a': 1, 'b': 'x'}
+PLACES = [13.361389, 38.115556, 'Palermo', 15.087269, 37.502669, 'Catania']
+
+def commands():
+    yield from (
+        # streams
+        ('xadd', ('s', ENTRY), {'id': '1-1'}), ('xadd', ('s', ENTRY, '2-1'), {'maxlen': 100}), ('xlen', ('s',), {}),
+        ('xadd', ('t', {'c': 2}), {'id': '5-0'}), ('xadd', ('no', ENTRY), {'nomkstream': True}), ('xrange', ('s',), {}),
+        ('xrange', ('s', '-', '+', 1), {}), ('xrevrange', ('s',), {'count': 1}), ('xrange', ('no',), {}),
+        ('xread', ({'s': 0, 't': 0},), {}), ('xread', ({'s': '9-9'},), {}), ('xread', ({'s': '9-9'},), {'block': 5}),
+        ('xgroup_create', ('s', 'g', '0'), {}), ('xgroup_create', ('new', 'g'), {'mkstream': True}),
+        ('xgroup_createconsumer', ('s', 'g', 'idle'), {}), ('xreadgroup', ('g', 'me', {'s': '>'}), {'count': 1}),
+        ('xreadgroup', ('g', 'you', {'s': '>'}), {'noack': False}), ('xreadgroup', ('g', 'me', {'s': '>'}), {}),
+        ('xpending', ('s', 'g'), {}), ('xpending', ('new', 'g'), {}),
+        ('xclaim', ('s', 'g', 'you', 0, ['1-1']), {}), ('xclaim', ('s', 'g', 'me', 0, ('1-1',)), {'justid': True}),
+        ('xautoclaim', ('s', 'g', 'you', 0), {}), ('xautoclaim', ('s', 'g', 'me', 0), {'justid': True, 'count': 1}),
+        ('xinfo_groups', ('s',), {}), ('xinfo_stream', ('s',), {}),
+        ('xack', ('s', 'g', '1-1', '7-7'), {}), ('xgroup_setid', ('s', 'g', '0'), {}), ('xgroup_delconsumer', ('s', 'g', 'me'), {}),
+        ('xdel', ('s', '1-1'), {}), ('xtrim', ('s',), {'maxlen': 0, 'approximate': False}), ('xgroup_destroy', ('s', 'g'), {}),
+        ('xadd', ('s', {}), {}), ('xtrim', ('s',), {'maxlen': 1, 'minid': 2}),
+        # places
+        ('geoadd', ('geo', PLACES), {}), ('geoadd', ('geo', [1, 2]), {}), ('geodist', ('geo', 'Palermo', 'Catania'), {}),
+        ('geodist', ('geo', 'Palermo', 'Catania', 'km'), {}), ('geodist', ('geo', 'Palermo', 'x'), {}),
+        ('geohash', ('geo', 'Palermo', 'x'), {}), ('geopos', ('geo', 'Palermo', 'x'), {}),
+        ('geosearch', ('geo',), {'longitude': 15, 'latitude': 37, 'radius': 200, 'unit': 'km', 'sort': 'ASC'}),
+        ('geosearch', ('geo',), {'member': 'Palermo', 'width': 400, 'height': 400, 'unit': 'km', 'withdist': True, 'sort': 'DESC'}),
+        ('geosearch', ('geo',), {'member': 'Palermo', 'radius': 1, 'withdist': True, 'withcoord': True, 'withhash': True}),
+        ('geosearch', ('geo',), {'radius': 1}), ('georadius', ('geo', 15, 37, 200, 'km'), {'sort': 'ASC', 'count': 1}),
+        ('georadiusbymember', ('geo', 'Palermo', 1), {'withdist': True}),
+        ('geosearchstore', ('near', 'geo'), {'member': 'Palermo', 'radius': 1}),
+        # sets and sorted sets
+        ('zadd', ('z1', {'a': 1, 'b': 2}), {}), ('zadd', ('z2', {'b': 3, 'c': 4}), {}), ('zunion', (['z1', 'z2'],), {}),
+        ('zunion', ({'z1': 2, 'z2': 1},), {'withscores': True}), ('zinter', (['z1', 'z2'],), {'withscores': True, 'aggregate': 'MAX'}),
+        ('zdiff', (['z1', 'z2'],), {}), ('zdiff', (['z1', 'z2'],), {'withscores': True}), ('zdiffstore', ('z3', ['z1', 'z2']), {}),
+        ('zintercard', (2, ['z1', 'z2']), {}), ('zrangestore', ('z4', 'z1', 0, -1), {}), ('zrandmember', ('none',), {}),
+        ('zmpop', (2, ['none', 'z1']), {'min': True}), ('zmpop', (1, ['none']), {'max': True}), ('zmpop', (1, ['z1']), {}),
+        ('bzmpop', (1, 1, ['z2']), {'max': True, 'count': 2}), ('zunionstore', ('z5', {'z1': 2, 'z2': 3}), {'aggregate': 'MIN'}),
+        ('sadd', ('s1', 'a', 'b'), {}), ('sadd', ('s2', 'b'), {}), ('sintercard', (2, ['s1', 's2']), {}),
+        # lists and strings
+        ('rpush', ('l', 'a', 'b', 'c'), {}), ('lmpop', (2, 'none', 'l'), {'direction': 'LEFT'}),
+        ('blmpop', (1, 1, 'l'), {'direction': 'RIGHT', 'count': 2}), ('lmpop', (1, 'l'), {'direction': 'LEFT'}),
+        ('set', ('k1', 'ohmytext'), {}), ('set', ('k2', 'mynewtext'), {}), ('lcs', ('k1', 'k2'), {}), ('lcs', ('k1', 'k2'), {'len': True}),
+        ('bitop', ('AND', 'k3', 'k1', 'k2'), {}), ('dump', ('k1',), {}), ('memory_usage', ('none',), {}), ('client_getname', (), {}),
+    )
+
+def run(conn):
+    conn.flushdb()
+    for name, args, kwargs in commands():
+        try:
+            result = getattr(conn, name)(*args, **kwargs)
+        except redis.RedisError as error:
+            result = type(error).__name__
+        yield name, args, kwargs, repr(result)
+    conn.xadd('r', ENTRY, id='1-1')
+    conn.xgroup_create('r', 'g', 0)
+    conn.xreadgroup('g', 'me', {'r': '>'})
+    # how long ago is different every time
+    pending = [record for record in conn.xpending_range('r', 'g', '-', '+', 10, 'me') if record.pop('time_since_delivered') >= 0]
+    yield 'xpending_range', (), {}, repr(pending)
+
+class Beside(Service):
+    def handle(self):
+        ours = self.kvdb.conn
+        path = ours.config_get('unixsocket')['unixsocket']
+        theirs = redis.Redis(unix_socket_path=path, decode_responses=True, protocol=2)
+        both = list(zip(list(run(ours)), list(run(theirs))))
+        self.response.payload = {
+            'count': len(both), 'different': [[repr(our[:3]), our[3], their[3]] for our, their in both if our[3] != their[3]],
+        }
+";
+
+#[test]
+fn streams_places_and_sets_are_what_redis_py_makes_of_them() {
+    let server = server().service("beside.py", BESIDE_REDIS_PY).start();
+    let got = server.invoke("beside.beside", "").expect(200).json();
+    assert!(got["count"].as_u64().unwrap() > 70, "{got}");
+    assert_eq!(got["different"], json!([]));
+}

@@ -76,8 +76,8 @@ impl Kvdb {
     }
 }
 
-/// The client of the key/value database. Its methods are those of redis-py for strings, keys, hashes, lists, sets, sorted sets, scripts
-/// and pipelines; `execute_command` is for the rest.
+/// The client of the key/value database. Its methods are those of redis-py for strings, keys, hashes, lists, sets, sorted sets, streams,
+/// places, scripts and pipelines; `execute_command` is for the rest.
 #[pyclass(frozen, module = "_busbar")]
 pub(crate) struct Redis(Arc<Environment>);
 

@@ -3,20 +3,24 @@
 //! * [`values`] - how values are sent
 //! * [`shape`] - what replies become
 //! * [`table`] - commands whose arguments need no thought
-//! * [`special`] - commands whose arguments do
+//! * [`special`], [`streams`], [`geo`] - commands whose arguments do
+//! * [`call`] - arguments by the names of their parameters
 //! * [`client`] - `self.kvdb.conn`
 //! * [`pipeline`] - commands that go together
 //! * [`scan`] - iterators
 //! * [`script`] - `register_script`
 //! * [`errors`] - what services catch
 
+mod call;
 mod client;
 mod errors;
+mod geo;
 mod pipeline;
 mod scan;
 mod script;
 mod shape;
 mod special;
+mod streams;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,28 @@ pub(crate) enum Shape {
     Time,
     /// The sections of `INFO` as one dictionary.
     Info,
+    /// Bytes that are no text.
+    Bytes,
+    /// A list of dictionaries.
+    Dicts,
+    /// A list of dictionaries with these keys.
+    Records(&'static [&'static str]),
+    /// A list of a stream's entries: pairs of an id and a dictionary.
+    Entries,
+    /// Lists of a stream's name and its entries.
+    Streams,
+    /// Where to go on, entries, and ids of entries that are gone.
+    Claimed,
+    /// Ids of entries out of the same reply.
+    ClaimedIds,
+    /// What nobody has acknowledged yet, in sum.
+    Pending,
+    /// What a stream is like.
+    StreamInfo,
+    /// A list of pairs of coordinates, or `None`.
+    Points,
+    /// A list of places: each the name, and what was asked for besides.
+    Places,
 }
 
 impl Shape {
@@ -127,6 +149,33 @@ impl Shape {
                 });
                 PyTuple::new(py, numbers)?.into_any()
             }
+            (Self::Bytes, Reply::Bulk(bytes)) => PyBytes::new(py, &bytes).into_any(),
+            (Self::Dicts, Reply::Array(items)) => list(py, items, |item| match item {
+                Reply::Array(items) => Ok(dict(py, items)?.into_any()),
+                other => plain(py, other),
+            })?,
+            (Self::Records(names), Reply::Array(items)) => list(py, items, |item| record(py, names, item))?,
+            (Self::Entries, Reply::Array(items)) => entries(py, items)?,
+            (Self::Streams, Reply::Nil) => PyList::empty(py).into_any(),
+            (Self::Streams, Reply::Array(items)) => list(py, items, |item| stream(py, item))?,
+            (Self::Claimed, Reply::Array(items)) => {
+                let claimed = PyList::empty(py);
+                for (index, item) in items.into_iter().enumerate() {
+                    claimed.append(match item {
+                        Reply::Array(found) if index == 1 => entries(py, found)?,
+                        other => plain(py, other)?,
+                    })?;
+                }
+                claimed.into_any()
+            }
+            (Self::ClaimedIds, Reply::Array(mut items)) if items.len() > 1 => plain(py, items.swap_remove(1))?,
+            (Self::Pending, Reply::Array(items)) => pending(py, items)?.into_any(),
+            (Self::StreamInfo, Reply::Array(items)) => stream_info(py, items)?.into_any(),
+            (Self::Points, Reply::Array(items)) => list(py, items, |item| match item {
+                Reply::Array(point) => Ok(floats(py, point)?.into_any()),
+                other => plain(py, other),
+            })?,
+            (Self::Places, Reply::Array(items)) => list(py, items, |item| place(py, item))?,
             (Self::Info, Reply::Bulk(text)) => info(py, &String::from_utf8_lossy(&text))?.into_any(),
             (_, reply) => plain(py, reply)?,
         })
@@ -218,4 +267,115 @@ fn info<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyDict>> {
         }
     }
     Ok(info)
+}
+
+/// A list of what each of the items becomes.
+fn list<'py>(
+    py: Python<'py>,
+    items: Vec<Reply>,
+    convert: impl Fn(Reply) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let items = items.into_iter().map(convert).collect::<PyResult<Vec<_>>>()?;
+    Ok(PyList::new(py, items)?.into_any())
+}
+
+fn record<'py>(py: Python<'py>, names: &[&str], item: Reply) -> PyResult<Bound<'py, PyAny>> {
+    let Reply::Array(values) = item else {
+        return plain(py, item);
+    };
+    let record = PyDict::new(py);
+    for (name, value) in names.iter().zip(values) {
+        record.set_item(name, plain(py, value)?)?;
+    }
+    Ok(record.into_any())
+}
+
+fn entries(py: Python<'_>, items: Vec<Reply>) -> PyResult<Bound<'_, PyAny>> {
+    list(py, items, |item| entry(py, item))
+}
+
+/// Id and fields. What was deleted meanwhile has none.
+fn entry(py: Python<'_>, item: Reply) -> PyResult<Bound<'_, PyAny>> {
+    let Reply::Array(pair) = item else {
+        return Ok((py.None(), py.None()).into_pyobject(py)?.into_any());
+    };
+    let mut pair = pair.into_iter();
+    let id = plain(py, pair.next().unwrap_or(Reply::Nil))?;
+    let fields = match pair.next() {
+        Some(Reply::Array(fields)) => dict(py, fields)?.into_any(),
+        _ => py.None().into_bound(py),
+    };
+    Ok((id, fields).into_pyobject(py)?.into_any())
+}
+
+fn stream(py: Python<'_>, item: Reply) -> PyResult<Bound<'_, PyAny>> {
+    let Reply::Array(pair) = item else {
+        return plain(py, item);
+    };
+    let mut pair = pair.into_iter();
+    let stream = PyList::empty(py);
+    stream.append(plain(py, pair.next().unwrap_or(Reply::Nil))?)?;
+    stream.append(match pair.next() {
+        Some(Reply::Array(found)) => entries(py, found)?,
+        other => plain(py, other.unwrap_or(Reply::Nil))?,
+    })?;
+    Ok(stream.into_any())
+}
+
+fn pending(py: Python<'_>, items: Vec<Reply>) -> PyResult<Bound<'_, PyDict>> {
+    let sum = PyDict::new(py);
+    for (name, item) in ["pending", "min", "max", "consumers"].into_iter().zip(items) {
+        let value = match item {
+            // a list of pairs of text, the number too
+            Reply::Array(consumers) => list(py, consumers, |consumer| {
+                let consumer = record(py, &["name", "pending"], consumer)?;
+                let count = consumer.get_item("pending")?;
+                consumer.set_item("pending", py.get_type::<pyo3::types::PyInt>().call1((count,))?)?;
+                Ok(consumer)
+            })?,
+            Reply::Nil if name == "consumers" => PyList::empty(py).into_any(),
+            other => plain(py, other)?,
+        };
+        sum.set_item(name, value)?;
+    }
+    Ok(sum)
+}
+
+fn stream_info(py: Python<'_>, items: Vec<Reply>) -> PyResult<Bound<'_, PyDict>> {
+    let info = PyDict::new(py);
+    let mut items = items.into_iter();
+    while let (Some(name), Some(value)) = (items.next(), items.next()) {
+        let is = |wanted: &[u8]| name.as_bytes().is_some_and(|name| name == wanted);
+        let value = match value {
+            value @ Reply::Array(_) if is(b"first-entry") || is(b"last-entry") => entry(py, value)?,
+            Reply::Array(found) if is(b"entries") => entries(py, found)?,
+            value => plain(py, value)?,
+        };
+        info.set_item(plain(py, name)?, value)?;
+    }
+    Ok(info)
+}
+
+fn floats(py: Python<'_>, items: Vec<Reply>) -> PyResult<Bound<'_, PyTuple>> {
+    let items = items
+        .into_iter()
+        .map(|item| Shape::Float.convert(py, item))
+        .collect::<PyResult<Vec<_>>>()?;
+    PyTuple::new(py, items)
+}
+
+/// Name, and in this order as far as they were asked for: distance, hash, coordinates.
+fn place(py: Python<'_>, item: Reply) -> PyResult<Bound<'_, PyAny>> {
+    let Reply::Array(parts) = item else {
+        return plain(py, item);
+    };
+    let place = PyList::empty(py);
+    for (index, part) in parts.into_iter().enumerate() {
+        place.append(match part {
+            Reply::Array(point) => floats(py, point)?.into_any(),
+            part @ Reply::Bulk(_) if index > 0 => Shape::Float.convert(py, part)?,
+            part => plain(py, part)?,
+        })?;
+    }
+    Ok(place.into_any())
 }

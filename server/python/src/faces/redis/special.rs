@@ -5,16 +5,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::faces::redis::Command;
+use crate::faces::redis::call::{Call, Special, command, special, word};
 use crate::faces::redis::errors::data_error;
 use crate::faces::redis::shape::Shape;
-use crate::faces::redis::values::{encode, encode_all, encode_mapping, encode_span, encode_time, is_collection};
-
-/// A method with code of its own.
-pub(super) struct Special {
-    /// Its name in Python.
-    pub(super) name: &'static str,
-    pub(super) build: fn(&Bound<'_, PyTuple>, Option<&Bound<'_, PyDict>>) -> PyResult<Command>,
-}
+use crate::faces::redis::values::{encode, encode_all, encode_mapping, is_collection};
 
 /// What the replies of these commands become, where they are written out by hand.
 pub(super) static SHAPES: &[(&str, Shape)] = &[
@@ -31,121 +25,6 @@ pub(super) static SHAPES: &[(&str, Shape)] = &[
     ("BZPOPMIN", Shape::PoppedScore),
     ("BZPOPMAX", Shape::PoppedScore),
 ];
-
-/// Arguments of a call by the names of their parameters.
-struct Call<'py> {
-    method: &'static str,
-    values: Vec<(&'static str, Bound<'py, PyAny>)>,
-    py: Python<'py>,
-}
-
-impl<'py> Call<'py> {
-    fn bind(
-        method: &'static str,
-        names: &[&'static str],
-        args: &Bound<'py, PyTuple>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Self> {
-        if args.len() > names.len() {
-            return Err(PyTypeError::new_err(format!("{method}() was given too many arguments")));
-        }
-        let mut values: Vec<_> = names.iter().copied().zip(args.iter()).collect();
-        for (name, value) in kwargs.into_iter().flatten() {
-            let name: String = name.extract()?;
-            let Some(known) = names.iter().find(|known| **known == name) else {
-                return Err(PyTypeError::new_err(format!(
-                    "{method}() was given an unexpected keyword argument `{name}`"
-                )));
-            };
-            if values.iter().any(|(given, _)| given == known) {
-                return Err(PyTypeError::new_err(format!("{method}() was given `{name}` twice")));
-            }
-            values.push((*known, value));
-        }
-        Ok(Self {
-            method,
-            values,
-            py: args.py(),
-        })
-    }
-
-    fn optional(&self, name: &str) -> Option<&Bound<'py, PyAny>> {
-        self.values
-            .iter()
-            .find(|(given, value)| *given == name && !value.is_none())
-            .map(|(_, value)| value)
-    }
-
-    fn required(&self, name: &str) -> PyResult<&Bound<'py, PyAny>> {
-        // `None` is given too: the error that it is no value comes from there
-        let value = self
-            .values
-            .iter()
-            .find(|(given, _)| *given == name)
-            .map(|(_, value)| value);
-        value.ok_or_else(|| PyTypeError::new_err(format!("{}() needs the argument `{name}`", self.method)))
-    }
-
-    fn flag(&self, name: &str) -> PyResult<bool> {
-        self.optional(name).map_or(Ok(false), |value| value.is_truthy())
-    }
-
-    /// A word for a flag that is true.
-    fn push_flag(&self, words: &mut Vec<Vec<u8>>, name: &str, word: &str) -> PyResult<()> {
-        if self.flag(name)? {
-            words.push(word.as_bytes().to_vec());
-        }
-        Ok(())
-    }
-
-    /// A word and a value, if it is given.
-    fn push_option(&self, words: &mut Vec<Vec<u8>>, name: &str, word: &str) -> PyResult<()> {
-        if let Some(value) = self.optional(name) {
-            words.push(word.as_bytes().to_vec());
-            words.push(encode(value)?);
-        }
-        Ok(())
-    }
-
-    /// `EX`, `PX`, `EXAT` and `PXAT`.
-    fn push_expiry(&self, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
-        for (name, word, is_millis, is_point) in [
-            ("ex", "EX", false, false),
-            ("px", "PX", true, false),
-            ("exat", "EXAT", false, true),
-            ("pxat", "PXAT", true, true),
-        ] {
-            if let Some(value) = self.optional(name) {
-                words.push(word.as_bytes().to_vec());
-                words.push(if is_point {
-                    encode_time(value, is_millis)?
-                } else {
-                    encode_span(value, is_millis)?
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn wrong(&self, message: &str) -> PyErr {
-        data_error(self.py, &format!("{}: {message}", self.method))
-    }
-}
-
-fn word(text: &str) -> Vec<u8> {
-    text.as_bytes().to_vec()
-}
-
-fn command(words: Vec<Vec<u8>>, shape: Shape) -> PyResult<Command> {
-    Ok(Command { words, shape })
-}
-
-const fn special(
-    name: &'static str,
-    build: fn(&Bound<'_, PyTuple>, Option<&Bound<'_, PyDict>>) -> PyResult<Command>,
-) -> Special {
-    Special { name, build }
-}
 
 pub(super) static SPECIAL: &[Special] = &[
     special("set", |args, kwargs| {
@@ -331,12 +210,7 @@ pub(super) static SPECIAL: &[Special] = &[
             encode(call.required("start")?)?,
             encode(call.required("end")?)?,
         ];
-        call.push_flag(&mut words, "byscore", "BYSCORE")?;
-        call.push_flag(&mut words, "bylex", "BYLEX")?;
-        call.push_flag(&mut words, "desc", "REV")?;
-        if let (Some(offset), Some(num)) = (call.optional("offset"), call.optional("num")) {
-            words.extend([word("LIMIT"), encode(offset)?, encode(num)?]);
-        }
+        push_range_options(&call, &mut words)?;
         with_scores(&call, words)
     }),
     special("zrevrange", |args, kwargs| {
@@ -365,6 +239,58 @@ pub(super) static SPECIAL: &[Special] = &[
     }),
     special("zrevrangebylex", |args, kwargs| {
         by_lex("ZREVRANGEBYLEX", ["max", "min"], args, kwargs)
+    }),
+    special("zunion", |args, kwargs| combined("ZUNION", args, kwargs)),
+    special("zinter", |args, kwargs| combined("ZINTER", args, kwargs)),
+    special("zdiff", |args, kwargs| {
+        let call = Call::bind("zdiff", &["keys", "withscores"], args, kwargs)?;
+        let mut words = vec![word("ZDIFF")];
+        push_counted(&call, "keys", &mut words)?;
+        call.push_flag(&mut words, "withscores", "WITHSCORES")?;
+        // redis-py makes no pairs of this one
+        command(words, Shape::Plain)
+    }),
+    special("zintercard", |args, kwargs| intercard("ZINTERCARD", args, kwargs)),
+    special("sintercard", |args, kwargs| intercard("SINTERCARD", args, kwargs)),
+    special("zmpop", |args, kwargs| {
+        let call = Call::bind("zmpop", &["num_keys", "keys", "min", "max", "count"], args, kwargs)?;
+        multi_pop(&call, vec![word("ZMPOP")])
+    }),
+    special("bzmpop", |args, kwargs| {
+        let names = ["timeout", "numkeys", "keys", "min", "max", "count"];
+        let call = Call::bind("bzmpop", &names, args, kwargs)?;
+        let words = vec![word("BZMPOP"), encode(call.required("timeout")?)?];
+        multi_pop(&call, words)
+    }),
+    special("lmpop", |args, kwargs| list_pop("LMPOP", args, kwargs)),
+    special("blmpop", |args, kwargs| list_pop("BLMPOP", args, kwargs)),
+    special("lcs", |args, kwargs| {
+        let names = ["key1", "key2", "len", "idx", "minmatchlen", "withmatchlen"];
+        let call = Call::bind("lcs", &names, args, kwargs)?;
+        let mut words = vec![
+            word("LCS"),
+            encode(call.required("key1")?)?,
+            encode(call.required("key2")?)?,
+        ];
+        call.push_flag(&mut words, "len", "LEN")?;
+        call.push_flag(&mut words, "idx", "IDX")?;
+        if call.flag("minmatchlen")? {
+            call.push_option(&mut words, "minmatchlen", "MINMATCHLEN")?;
+        }
+        call.push_flag(&mut words, "withmatchlen", "WITHMATCHLEN")?;
+        command(words, Shape::Plain)
+    }),
+    special("zrangestore", |args, kwargs| {
+        let names = [
+            "dest", "name", "start", "end", "byscore", "bylex", "desc", "offset", "num",
+        ];
+        let call = Call::bind("zrangestore", &names, args, kwargs)?;
+        let mut words = vec![word("ZRANGESTORE")];
+        for name in ["dest", "name", "start", "end"] {
+            words.push(encode(call.required(name)?)?);
+        }
+        push_range_options(&call, &mut words)?;
+        command(words, Shape::Plain)
     }),
     special("zunionstore", |args, kwargs| store("ZUNIONSTORE", args, kwargs)),
     special("zinterstore", |args, kwargs| store("ZINTERSTORE", args, kwargs)),
@@ -470,33 +396,96 @@ fn by_lex(
     command(words, Shape::Plain)
 }
 
+/// What selects and orders the members of a range.
+fn push_range_options(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
+    call.push_flag(words, "byscore", "BYSCORE")?;
+    call.push_flag(words, "bylex", "BYLEX")?;
+    call.push_flag(words, "desc", "REV")?;
+    if let (Some(offset), Some(num)) = (call.optional("offset"), call.optional("num")) {
+        words.extend([word("LIMIT"), encode(offset)?, encode(num)?]);
+    }
+    Ok(())
+}
+
+/// Keys, with how many they are in front.
+fn push_counted(call: &Call<'_>, name: &str, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
+    let mut keys = Vec::new();
+    encode_all(call.required(name)?, &mut keys)?;
+    words.push(word(&keys.len().to_string()));
+    words.append(&mut keys);
+    Ok(())
+}
+
+fn combined(name: &'static str, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Command> {
+    let call = Call::bind(
+        name,
+        &["keys", "aggregate", "withscores", "score_cast_func"],
+        args,
+        kwargs,
+    )?;
+    let mut words = vec![word(name)];
+    push_weighted(&call, &mut words)?;
+    call.push_option(&mut words, "aggregate", "AGGREGATE")?;
+    with_scores(&call, words)
+}
+
+fn intercard(name: &'static str, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Command> {
+    let call = Call::bind(name, &["numkeys", "keys", "limit"], args, kwargs)?;
+    let mut words = vec![word(name), encode(call.required("numkeys")?)?];
+    encode_all(call.required("keys")?, &mut words)?;
+    call.push_option(&mut words, "limit", "LIMIT")?;
+    command(words, Shape::Plain)
+}
+
+/// Pops from the first sorted set that has members.
+fn multi_pop(call: &Call<'_>, mut words: Vec<Vec<u8>>) -> PyResult<Command> {
+    push_counted(call, "keys", &mut words)?;
+    words.push(match (call.flag("min")?, call.flag("max")?) {
+        (true, false) => word("MIN"),
+        (false, true) => word("MAX"),
+        _ => return Err(call.wrong("Either min or max, but not both must be set")),
+    });
+    if let Some(count) = call.optional("count").filter(|count| !count.eq(1).unwrap_or(false)) {
+        words.extend([word("COUNT"), encode(count)?]);
+    }
+    command(words, Shape::Plain)
+}
+
+/// Pops from the first list that has values: keys are positional arguments here.
+fn list_pop(name: &'static str, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Command> {
+    let mut words = vec![word(name)];
+    for value in args {
+        words.push(encode(&value)?);
+    }
+    let call = Call::bind(name, &["direction", "count"], &PyTuple::empty(args.py()), kwargs)?;
+    words.push(encode(call.required("direction")?)?);
+    if let Some(count) = call.optional("count").filter(|count| !count.eq(1).unwrap_or(false)) {
+        words.extend([word("COUNT"), encode(count)?]);
+    }
+    command(words, Shape::Plain)
+}
+
 fn store(name: &'static str, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Command> {
     let call = Call::bind(name, &["dest", "keys", "aggregate"], args, kwargs)?;
-    let keys = call.required("keys")?;
-    let mut names = Vec::new();
-    let mut weights = Vec::new();
-    if keys.is_instance_of::<PyDict>() {
-        let mut pairs = Vec::new();
-        encode_mapping(keys, &mut pairs)?;
-        for pair in pairs.chunks_exact(2) {
-            names.push(pair[0].clone());
-            weights.push(pair[1].clone());
-        }
-    } else {
-        encode_all(keys, &mut names)?;
-    }
-    let mut words = vec![
-        word(name),
-        encode(call.required("dest")?)?,
-        word(&names.len().to_string()),
-    ];
-    words.extend(names);
-    if !weights.is_empty() {
-        words.push(word("WEIGHTS"));
-        words.extend(weights);
-    }
+    let mut words = vec![word(name), encode(call.required("dest")?)?];
+    push_weighted(&call, &mut words)?;
     call.push_option(&mut words, "aggregate", "AGGREGATE")?;
     command(words, Shape::Plain)
+}
+
+/// Keys with how many they are in front, and their weights if it is a dictionary.
+fn push_weighted(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
+    let keys = call.required("keys")?;
+    if !keys.is_instance_of::<PyDict>() {
+        return push_counted(call, "keys", words);
+    }
+    let mut pairs = Vec::new();
+    encode_mapping(keys, &mut pairs)?;
+    words.push(word(&(pairs.len() / 2).to_string()));
+    words.extend(pairs.iter().step_by(2).cloned());
+    words.push(word("WEIGHTS"));
+    words.extend(pairs.into_iter().skip(1).step_by(2));
+    Ok(())
 }
 
 fn scan_of(

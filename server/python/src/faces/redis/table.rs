@@ -4,11 +4,12 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::faces::redis::call::Special;
 use crate::faces::redis::shape::Shape;
 use crate::faces::redis::values::{encode, encode_all, encode_span, encode_time};
-use crate::faces::redis::{Command, special};
+use crate::faces::redis::{Command, geo, special, streams};
 
-use self::Param::{All, Arg, Default, Flag, Maybe, Prefixed, Rest, Span, Time};
+use self::Param::{All, Arg, Counted, Default, Flag, Maybe, Prefixed, Rest, Span, Time};
 
 /// A method of the face.
 pub(super) struct Spec {
@@ -41,23 +42,24 @@ pub(super) enum Param {
     Rest,
     /// A list or a value, and all further positional arguments.
     All(&'static str),
+    /// A list or a value, with how many there are in front.
+    Counted(&'static str),
 }
 
 /// How a method makes its command.
 #[derive(Clone, Copy)]
 pub(super) enum Method {
     Simple(&'static Spec),
-    Special(&'static special::Special),
+    Special(&'static Special),
 }
 
 impl Method {
     /// The method of that name.
     pub(super) fn find(name: &str) -> Option<Self> {
-        let special = special::SPECIAL
-            .iter()
-            .find(|special| special.name == name)
-            .map(Self::Special);
-        special.or_else(|| TABLE.iter().find(|spec| spec.name == name).map(Self::Simple))
+        let special = specials().find(|special| special.name == name);
+        special
+            .map(Self::Special)
+            .or_else(|| TABLE.iter().find(|spec| spec.name == name).map(Self::Simple))
     }
 
     /// Names of all methods.
@@ -65,7 +67,7 @@ impl Method {
         TABLE
             .iter()
             .map(|spec| spec.name)
-            .chain(special::SPECIAL.iter().map(|special| special.name))
+            .chain(specials().map(|special| special.name))
     }
 
     /// Makes the command.
@@ -75,6 +77,10 @@ impl Method {
             Self::Special(special) => (special.build)(args, kwargs),
         }
     }
+}
+
+fn specials() -> impl Iterator<Item = &'static Special> {
+    special::SPECIAL.iter().chain(streams::METHODS).chain(geo::METHODS)
 }
 
 /// What the reply of a command becomes that was written out by hand.
@@ -96,6 +102,7 @@ pub(super) fn shape_of(words: &[Vec<u8>]) -> Shape {
         .or_else(|| {
             special::SHAPES
                 .iter()
+                .chain(streams::SHAPES)
                 .find(|(command, _)| is_it(command))
                 .map(|(_, shape)| *shape)
         })
@@ -155,6 +162,16 @@ impl Spec {
                     for value in positional.by_ref() {
                         words.push(encode(&value)?);
                     }
+                }
+                Counted(name) => {
+                    let value = positional
+                        .next()
+                        .map_or_else(|| by_name(name), |value| Ok(Some(value)))?
+                        .ok_or_else(|| self.missing(name))?;
+                    let mut values = Vec::new();
+                    encode_all(&value, &mut values)?;
+                    words.push(values.len().to_string().into_bytes());
+                    words.append(&mut values);
                 }
                 All(name) => {
                     let first = positional
@@ -254,6 +271,7 @@ static TABLE: &[Spec] = &[
         &[NAME, Arg("start"), Default("end", "-1")],
         Shape::Plain,
     ),
+    spec("bitop", "BITOP", &[Arg("operation"), Arg("dest"), Rest], Shape::Plain),
     // keys
     spec("delete", "DEL", &[Rest], Shape::Plain),
     spec("exists", "EXISTS", &[Rest], Shape::Plain),
@@ -295,6 +313,27 @@ static TABLE: &[Spec] = &[
     spec("ttl", "TTL", &[NAME], Shape::Plain),
     spec("type", "TYPE", &[NAME], Shape::Plain),
     spec("unlink", "UNLINK", &[Rest], Shape::Plain),
+    spec("dump", "DUMP", &[NAME], Shape::Bytes),
+    spec(
+        "memory_usage",
+        "MEMORY USAGE",
+        &[Arg("key"), Prefixed("samples", "SAMPLES")],
+        Shape::Plain,
+    ),
+    spec(
+        "restore",
+        "RESTORE",
+        &[
+            NAME,
+            Arg("ttl"),
+            VALUE,
+            Flag("replace", "REPLACE"),
+            Flag("absttl", "ABSTTL"),
+            Prefixed("idletime", "IDLETIME"),
+            Prefixed("frequency", "FREQ"),
+        ],
+        Shape::Plain,
+    ),
     // hashes
     spec("hdel", "HDEL", &[NAME, Rest], Shape::Plain),
     spec("hexists", "HEXISTS", &[NAME, Arg("key")], Shape::Bool),
@@ -397,6 +436,18 @@ static TABLE: &[Spec] = &[
     spec("zmscore", "ZMSCORE", &[Arg("key"), All("members")], Shape::Floats),
     spec("zpopmax", "ZPOPMAX", &[NAME, Maybe("count")], Shape::Scored),
     spec("zpopmin", "ZPOPMIN", &[NAME, Maybe("count")], Shape::Scored),
+    spec(
+        "zdiffstore",
+        "ZDIFFSTORE",
+        &[Arg("dest"), Counted("keys")],
+        Shape::Plain,
+    ),
+    spec(
+        "zrandmember",
+        "ZRANDMEMBER",
+        &[Arg("key"), Maybe("count"), Flag("withscores", "WITHSCORES")],
+        Shape::Plain,
+    ),
     spec("zrank", "ZRANK", &[NAME, VALUE], Shape::Plain),
     spec("zrem", "ZREM", &[NAME, Rest], Shape::Plain),
     spec(
@@ -423,7 +474,99 @@ static TABLE: &[Spec] = &[
     spec("pfadd", "PFADD", &[NAME, Rest], Shape::Bool),
     spec("pfcount", "PFCOUNT", &[Rest], Shape::Plain),
     spec("pfmerge", "PFMERGE", &[Arg("dest"), Rest], Shape::Ok),
+    // streams
+    spec("xack", "XACK", &[NAME, Arg("groupname"), Rest], Shape::Plain),
+    spec("xdel", "XDEL", &[NAME, Rest], Shape::Plain),
+    spec(
+        "xgroup_create",
+        "XGROUP CREATE",
+        &[
+            NAME,
+            Arg("groupname"),
+            Default("id", "$"),
+            Flag("mkstream", "MKSTREAM"),
+            Prefixed("entries_read", "ENTRIESREAD"),
+        ],
+        Shape::Ok,
+    ),
+    spec(
+        "xgroup_createconsumer",
+        "XGROUP CREATECONSUMER",
+        &[NAME, Arg("groupname"), Arg("consumername")],
+        Shape::Plain,
+    ),
+    spec(
+        "xgroup_delconsumer",
+        "XGROUP DELCONSUMER",
+        &[NAME, Arg("groupname"), Arg("consumername")],
+        Shape::Plain,
+    ),
+    spec(
+        "xgroup_destroy",
+        "XGROUP DESTROY",
+        &[NAME, Arg("groupname")],
+        Shape::Bool,
+    ),
+    spec(
+        "xgroup_setid",
+        "XGROUP SETID",
+        &[
+            NAME,
+            Arg("groupname"),
+            Arg("id"),
+            Prefixed("entries_read", "ENTRIESREAD"),
+        ],
+        Shape::Ok,
+    ),
+    spec(
+        "xinfo_consumers",
+        "XINFO CONSUMERS",
+        &[NAME, Arg("groupname")],
+        Shape::Dicts,
+    ),
+    spec("xinfo_groups", "XINFO GROUPS", &[NAME], Shape::Dicts),
+    spec(
+        "xinfo_stream",
+        "XINFO STREAM",
+        &[NAME, Flag("full", "FULL")],
+        Shape::StreamInfo,
+    ),
+    spec("xlen", "XLEN", &[NAME], Shape::Plain),
+    spec("xpending", "XPENDING", &[NAME, Arg("groupname")], Shape::Pending),
+    spec(
+        "xrange",
+        "XRANGE",
+        &[
+            NAME,
+            Default("min", "-"),
+            Default("max", "+"),
+            Prefixed("count", "COUNT"),
+        ],
+        Shape::Entries,
+    ),
+    spec(
+        "xrevrange",
+        "XREVRANGE",
+        &[
+            NAME,
+            Default("max", "+"),
+            Default("min", "-"),
+            Prefixed("count", "COUNT"),
+        ],
+        Shape::Entries,
+    ),
+    // places
+    spec(
+        "geodist",
+        "GEODIST",
+        &[NAME, Arg("place1"), Arg("place2"), Maybe("unit")],
+        Shape::Float,
+    ),
+    spec("geohash", "GEOHASH", &[NAME, Rest], Shape::Plain),
+    spec("geopos", "GEOPOS", &[NAME, Rest], Shape::Points),
     // scripts, messages, the server
+    spec("client_getname", "CLIENT GETNAME", &[], Shape::Plain),
+    spec("client_id", "CLIENT ID", &[], Shape::Plain),
     spec("config_get", "CONFIG GET", &[Default("pattern", "*")], Shape::Dict),
     spec("config_set", "CONFIG SET", &[NAME, VALUE], Shape::Ok),
     spec("dbsize", "DBSIZE", &[], Shape::Plain),
