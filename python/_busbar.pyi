@@ -18,6 +18,7 @@ from busbar.facilities.lock import LockManager
 from busbar.facilities.patterns import Patterns
 from busbar.facilities.rest import RESTFacade
 from busbar.facilities.server import ServiceStore
+from busbar.facilities.soap import SOAPClient
 from busbar.facilities.time import TimeUtil
 from busbar.facilities.translate import Translate
 
@@ -630,6 +631,9 @@ class Outgoing:
     def rest(self) -> PlainHttp:
         """Connections over HTTP; the same as `plain_http`."""
     @property
+    def soap(self) -> PlainHttp:
+        """Connections over HTTP whose bodies go in SOAP envelopes."""
+    @property
     def zmq(self) -> Zmq:
         """Connections over ZeroMQ."""
     @property
@@ -726,6 +730,8 @@ class HttpConn:
     @overload
     def upload(self, path: str, field_name: str = ..., mime_type: str = ...) -> HttpResponse:
         """Sends a file as a form does."""
+    def client(self) -> SOAPClient:
+        """A client made from the WSDL at the address of a SOAP connection."""
     def rest_call(self, **kwargs: Unpack[_RestCall]) -> Any:
         """The response's data, as `model` and `callback` make it; `None` if the other side cannot be reached. A status of 400 or more
         raises."""

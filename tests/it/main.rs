@@ -24,6 +24,7 @@ mod kvdb;
 mod logs;
 mod market_cap;
 mod outgoing_http;
+mod outgoing_soap;
 mod patterns;
 mod queue;
 mod quickstart;

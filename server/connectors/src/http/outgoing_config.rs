@@ -1,9 +1,12 @@
 //! The object type of an outgoing HTTP connection.
 
+use busbar_model::SoapVersion;
 use busbar_model::object::{FieldError, Object, Placement, Reference};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::http::config::Transport;
 
 /// How bodies of an outgoing connection are written and read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -77,6 +80,15 @@ pub struct OutgoingHttp {
     /// Method of a ping.
     #[serde(default = "ping_method")]
     pub ping_method: String,
+    /// `soap`: bodies go in envelopes, and services find the connection as `self.outgoing.soap['name']`.
+    #[serde(default)]
+    pub transport: Transport,
+    /// `SOAPAction` of SOAP requests.
+    #[serde(default)]
+    pub soap_action: String,
+    /// Version of SOAP envelopes.
+    #[serde(default)]
+    pub soap_version: SoapVersion,
     /// Content type of request bodies; empty: what the data format says.
     #[serde(default)]
     pub content_type: String,
@@ -123,12 +135,9 @@ fn max_response_size() -> u64 {
 const IGNORED: &[&str] = &[
     "id",
     "connection",
-    "transport",
     "is_internal",
     "service",
     "service_name",
-    "soap_action",
-    "soap_version",
     "serialization_type",
     "merge_url_params_req",
     "url_params_pri",
@@ -154,11 +163,20 @@ const IGNORED: &[&str] = &[
 impl Object for OutgoingHttp {
     const KIND: &'static str = "outgoing.http";
     const PLACEMENT: Placement = Placement::Worker;
-    const ENMASSE_KEYS: &'static [&'static str] = &["outgoing_rest", "outconn_plain_http"];
+    const ENMASSE_KEYS: &'static [&'static str] =
+        &["outgoing_rest", "outconn_plain_http", "outgoing_soap", "outconn_soap"];
 
-    fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
+    fn from_enmasse(key: &str, item: &mut Map<String, Value>) {
         for field in IGNORED {
             item.remove(*field);
+        }
+        for field in ["transport", "soap_version"] {
+            if item.get(field).is_some_and(|value| value.as_str() == Some("")) {
+                item.remove(field);
+            }
+        }
+        if key.ends_with("_soap") {
+            item.insert("transport".to_owned(), Value::from("soap"));
         }
         rename(item, &["security_name", "sec_def"], "security");
         rename(item, &["validate_tls", "sec_tls_verify"], "tls_verify");
@@ -205,6 +223,9 @@ impl Object for OutgoingHttp {
             if !is_empty && http::Method::from_bytes(method.as_bytes()).is_err() {
                 return Err(FieldError::new(field, format!("`{method}` is not an HTTP method")));
             }
+        }
+        if http::HeaderValue::from_str(&self.soap_action).is_err() {
+            return Err(FieldError::new("soap_action", "holds characters that a header cannot"));
         }
         if http::HeaderValue::from_str(&self.content_type).is_err() {
             return Err(FieldError::new("content_type", "holds characters that a header cannot"));

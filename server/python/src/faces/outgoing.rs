@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use busbar_connectors::http::Transport;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 
@@ -19,13 +20,19 @@ impl Outgoing {
     /// Connections over HTTP.
     #[getter]
     fn plain_http(&self) -> PlainHttp {
-        PlainHttp(self.0.clone())
+        PlainHttp(self.0.clone(), Transport::PlainHttp)
     }
 
     /// Connections over HTTP; the same as `plain_http`.
     #[getter]
     fn rest(&self) -> PlainHttp {
-        PlainHttp(self.0.clone())
+        PlainHttp(self.0.clone(), Transport::PlainHttp)
+    }
+
+    /// Connections over HTTP whose bodies go in SOAP envelopes.
+    #[getter]
+    fn soap(&self) -> PlainHttp {
+        PlainHttp(self.0.clone(), Transport::Soap)
     }
 
     /// Connections over ZeroMQ.
@@ -51,7 +58,6 @@ impl Outgoing {
 
 /// Types that later versions have.
 const LATER: &[&str] = &[
-    "soap",
     "sql",
     "amqp",
     "ibm_mq",

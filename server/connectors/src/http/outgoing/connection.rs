@@ -150,6 +150,14 @@ impl HttpConnection {
         &self.config
     }
 
+    /// User name and password that it sends, if that is how it says who calls.
+    pub fn basic_auth(&self) -> Option<(&str, &str)> {
+        match &self.credentials {
+            Credentials::Basic { username, password } => Some((username, password)),
+            _ => None,
+        }
+    }
+
     /// Its whole address, names in braces as they are.
     pub fn address(&self) -> &str {
         self.address.as_str()

@@ -25,6 +25,7 @@ pub use self::connection::{HttpConnection, MAX_REDIRECTS};
 pub use self::double::{Double, DoubledRequest};
 pub use self::error::HttpFailure;
 pub use self::message::{HttpRequest, HttpResponse};
+use super::config::Transport;
 use super::outgoing_config::OutgoingHttp;
 
 /// All outgoing HTTP connections of a worker.
@@ -72,9 +73,17 @@ impl OutgoingConnections {
         }
     }
 
-    /// Names of all connections, inactive ones included, sorted.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.live.load().keys().cloned().collect();
+    /// Names of all connections of a transport, sorted; inactive ones included, whatever theirs is.
+    pub fn names(&self, transport: Transport) -> Vec<String> {
+        let live = self.live.load();
+        let of_transport = |connection: &Option<Arc<HttpConnection>>| {
+            connection.as_ref().is_none_or(|it| it.config().transport == transport)
+        };
+        let mut names: Vec<String> = live
+            .iter()
+            .filter(|(_, connection)| of_transport(connection))
+            .map(|(name, _)| name.clone())
+            .collect();
         names.sort();
         names
     }

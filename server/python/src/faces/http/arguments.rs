@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use busbar_connectors::http::Transport;
 use busbar_connectors::http::outgoing::HttpRequest;
 use busbar_connectors::http::outgoing_config::{OutgoingFormat, OutgoingHttp};
+use busbar_model::SoapVersion;
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -121,13 +123,36 @@ pub(crate) fn read(
     }
     let written = match json {
         Some(json) => Some((json::write(&json)?.into(), Some(JSON_TYPE))),
+        None if config.transport == Transport::Soap => data.map(|data| soap_body(config, &data)).transpose()?,
         None => data.map(|data| body(config.data_format, &data)).transpose()?,
     };
     if let Some((bytes, content_type)) = written {
         request.body = bytes;
         request.content_type = content_type.map(str::to_owned);
     }
+    let names_action = |(name, _): &(String, String)| name.eq_ignore_ascii_case("soapaction");
+    if config.transport == Transport::Soap
+        && !config.soap_action.is_empty()
+        && !request.headers.iter().any(names_action)
+    {
+        let action = config.soap_action.trim_matches('"');
+        request.headers.push(("SOAPAction".to_owned(), format!("\"{action}\"")));
+    }
     Ok(request)
+}
+
+/// What is sent for `data` over a SOAP connection: its envelope, or one around it.
+fn soap_body(config: &OutgoingHttp, data: &Bound<'_, PyAny>) -> PyResult<(Bytes, Option<&'static str>)> {
+    let py = data.py();
+    let (version, content_type) = match config.soap_version {
+        SoapVersion::V11 => ("1.1", "text/xml; charset=utf-8"),
+        SoapVersion::V12 => ("1.2", "application/soap+xml; charset=utf-8"),
+    };
+    let written = py
+        .import(intern!(py, "busbar.facilities.soap"))?
+        .call_method1(intern!(py, "envelope"), (data, version))?;
+    let (bytes, _) = body(OutgoingFormat::None, &written)?;
+    Ok((bytes, config.content_type.is_empty().then_some(content_type)))
 }
 
 /// Whether an argument is a correlation id: the current one, or text of its shape in any version.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use busbar_connectors::http::Transport;
 use busbar_connectors::http::outgoing::{HttpConnection, HttpRequest};
 use busbar_model::Kind;
 use pyo3::exceptions::{PyAttributeError, PyKeyError};
@@ -20,11 +21,12 @@ use crate::turn;
 
 /// Connections over HTTP, by name.
 #[pyclass(frozen, module = "_busbar")]
-pub(crate) struct PlainHttp(pub(crate) Arc<Environment>);
+pub(crate) struct PlainHttp(pub(crate) Arc<Environment>, pub(crate) Transport);
 
 impl PlainHttp {
     fn find(&self, py: Python<'_>, name: &str) -> PyResult<Option<HttpItem>> {
         match self.0.outgoing_http.get(name) {
+            Ok(connection) if connection.config().transport != self.1 => Ok(None),
             Ok(connection) => Ok(Some(HttpItem {
                 environment: self.0.clone(),
                 name: connection.name().to_owned(),
@@ -56,15 +58,15 @@ impl PlainHttp {
     }
 
     fn __contains__(&self, name: &str) -> bool {
-        self.0
-            .outgoing_http
-            .get(name)
-            .map_or_else(|error| error.kind() != Kind::NotFound, |_| true)
+        self.0.outgoing_http.get(name).map_or_else(
+            |error| error.kind() != Kind::NotFound,
+            |connection| connection.config().transport == self.1,
+        )
     }
 
     /// Names of all connections.
     fn keys(&self) -> Vec<String> {
-        self.0.outgoing_http.names()
+        self.0.outgoing_http.names(self.1)
     }
 }
 
@@ -156,10 +158,11 @@ impl HttpConn {
         request: HttpRequest,
     ) -> PyResult<Bound<'py, HttpResponse>> {
         let format = connection.config().data_format;
+        let is_soap = connection.config().transport == Transport::Soap;
         let body = request.body.clone();
         let response = turn::block_on(py, &self.environment, async move { connection.send(request).await })
             .map_err(|error| to_exception(py, &error, &self.name))?;
-        Bound::new(py, HttpResponse::new(response, format, body))
+        Bound::new(py, HttpResponse::new(response, format, body).of_soap(is_soap))
     }
 }
 
@@ -306,6 +309,21 @@ impl HttpConn {
         let py = slf.py();
         py.import(intern!(py, "busbar.facilities.rest"))?
             .call_method(intern!(py, "rest_call"), (slf,), kwargs)
+    }
+
+    /// A client made from the WSDL at the address of a SOAP connection: `with conn.client() as client: client.service.Op(...)`.
+    fn client<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        let connection = this.connection(py)?;
+        if connection.config().transport != Transport::Soap {
+            return Err(PyAttributeError::new_err(format!(
+                "outgoing.http `{}` is no SOAP connection: it has no client",
+                this.name
+            )));
+        }
+        py.import(intern!(py, "busbar.facilities.soap"))?
+            .call_method1(intern!(py, "client_of"), (slf, &this.name, connection.basic_auth()))
     }
 
     /// Asks whether the other side is there, with the method that is configured for it. A text report, or the response.

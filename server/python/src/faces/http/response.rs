@@ -19,6 +19,7 @@ use crate::service::Slot;
 pub(crate) struct HttpResponse {
     response: busbar_connectors::http::outgoing::HttpResponse,
     format: OutgoingFormat,
+    is_soap: bool,
     sent: Bytes,
     headers: PyOnceLock<Py<Headers>>,
     content: PyOnceLock<Py<PyBytes>>,
@@ -36,6 +37,7 @@ impl HttpResponse {
         Self {
             response,
             format,
+            is_soap: false,
             sent,
             headers: PyOnceLock::new(),
             content: PyOnceLock::new(),
@@ -43,6 +45,11 @@ impl HttpResponse {
             data: Slot::default(),
             encoding: Slot::default(),
         }
+    }
+
+    /// Whether `.data` is what the envelope's body holds.
+    pub(crate) fn of_soap(self, is_soap: bool) -> Self {
+        Self { is_soap, ..self }
     }
 
     fn content_type(&self) -> &str {
@@ -85,7 +92,13 @@ impl HttpResponse {
             && !busbar_sio::is_blank(&this.response.body)
             && let Ok(objectify) = py.import(intern!(py, "lxml.objectify"))
         {
-            return objectify.call_method1(intern!(py, "fromstring"), (PyBytes::new(py, &this.response.body),));
+            let root = objectify.call_method1(intern!(py, "fromstring"), (PyBytes::new(py, &this.response.body),))?;
+            if !this.is_soap {
+                return Ok(root);
+            }
+            return py
+                .import(intern!(py, "busbar.facilities.soap"))?
+                .call_method1(intern!(py, "body_of"), (root,));
         }
         Self::text(slf)
     }

@@ -38,7 +38,7 @@ async fn a_change_keeps_the_pools_of_connections_that_it_leaves_alone() {
     b.send(get()).await.unwrap();
     assert_eq!(all.get("c").unwrap_err().kind(), Kind::Inactive);
     assert_eq!(all.get("d").unwrap_err().kind(), Kind::NotFound);
-    assert_eq!(all.names(), ["a", "b", "c"]);
+    assert_eq!(all.names(crate::http::Transport::PlainHttp), ["a", "b", "c"]);
 }
 
 #[tokio::test]
