@@ -282,7 +282,7 @@ impl Deployer {
                     let Some(position) = sources.iter().position(|source| source.module == error.module) else {
                         // a module that imports one of these, or nobody's fault in particular: nothing of the batch can be deployed together
                         if sources.len() > 1 {
-                            return self.one_by_one(current, sources, failed).await;
+                            return self.one_by_one(current, sources, failed, fallback).await;
                         }
                         failed.push(error);
                         break;
@@ -309,16 +309,56 @@ impl Deployer {
         current: &mut BTreeMap<String, StoredSource>,
         sources: Vec<Source>,
         mut failed: Vec<DeployError>,
+        fallback: &(dyn Fn(&str) -> Option<Source> + Sync),
     ) -> Result<Report, Error> {
         let mut report = Report::default();
-        for source in sources {
-            let one = Box::pin(self.deploy_batch(current, vec![source], &|_| None)).await?;
-            report.generation = one.generation.or(report.generation);
-            report.deployed.extend(one.deployed);
-            failed.extend(one.failed);
+        // a file may import another one of these: what fails is tried again as long as others come in
+        let mut waiting = sources;
+        let errors = loop {
+            let (tried, mut left, mut errors) = (waiting.len(), Vec::new(), Vec::new());
+            for source in waiting {
+                let one = self.deploy_one(current, source.clone(), &mut report).await?;
+                if !one.is_empty() {
+                    errors.extend(one);
+                    left.push(source);
+                }
+            }
+            waiting = left;
+            if waiting.is_empty() || waiting.len() == tried {
+                break errors;
+            }
+        };
+        failed.extend(errors);
+        for broken in waiting {
+            let Some(good) = fallback(&broken.module).filter(|good| good.text != broken.text) else {
+                continue;
+            };
+            // deployed, the good text would make it forgotten, and the file that lies there still cannot be deployed
+            let failure = self.failures().get(&broken.module).cloned();
+            let errors = self.deploy_one(current, good, &mut report).await?;
+            if errors.is_empty() {
+                tracing::warn!("`{}` keeps running the code that was deployed last", broken.module);
+                if let Some(failure) = failure {
+                    self.failures().insert(broken.module, failure);
+                }
+            }
+            failed.extend(errors);
         }
         report.failed = failed;
         Ok(report)
+    }
+
+    /// Deploys a file by itself and adds it to a report; what was wrong with it is given back.
+    async fn deploy_one(
+        &self,
+        current: &mut BTreeMap<String, StoredSource>,
+        source: Source,
+        report: &mut Report,
+    ) -> Result<Vec<DeployError>, Error> {
+        let one = Box::pin(self.deploy_batch(current, vec![source], &|_| None)).await?;
+        report.generation = one.generation.or(report.generation);
+        report.deployed.extend(one.deployed);
+        Ok(one.failed)
     }
 
     /// Stores a prepared deployment and makes it current.
@@ -346,7 +386,9 @@ impl Deployer {
             self.handler.abort(generation).await;
             return Err(error);
         }
-        let report = self.switch(generation, infos, &[]).await?;
+        // a file that has no services any more takes those that it had along
+        let modules: Vec<String> = sources.iter().map(|source| source.module.clone()).collect();
+        let report = self.switch(generation, infos, &modules).await?;
         for module in report.deployed.keys() {
             self.failures().remove(module);
         }
@@ -363,8 +405,8 @@ impl Deployer {
         Ok(report)
     }
 
-    /// Hands out handles, commits, and swaps the table.
-    async fn switch(&self, generation: u64, infos: Vec<ServiceInfo>, removed: &[String]) -> Result<Report, Error> {
+    /// Hands out handles, commits, and swaps the table. What `replaced` modules had is served no longer unless `infos` has it.
+    async fn switch(&self, generation: u64, infos: Vec<ServiceInfo>, replaced: &[String]) -> Result<Report, Error> {
         let before = self.table.load().as_ref().clone();
         let is_builtin = generation == BUILTIN;
         let is_free = |info: &ServiceInfo| {
@@ -413,7 +455,7 @@ impl Deployer {
         let modules: HashSet<&str> = entries
             .iter()
             .map(|entry| &*entry.info.module)
-            .chain(removed.iter().map(|module| &**module))
+            .chain(replaced.iter().map(|module| &**module))
             .collect();
         let mut table: Services = before;
         table.retain(|_, entry| !modules.contains(&*entry.info.module));

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use busbar_dispatch::{Deployer, ServiceTable};
@@ -32,9 +32,14 @@ impl Handler for Importer {
             let mut infos = Vec::new();
             for source in &deployment.sources {
                 let text = String::from_utf8(source.text.clone()).unwrap();
-                if text.starts_with("broken") {
+                if text.starts_with("broken") || text.starts_with("deadly") {
                     return Err(DeployError {
-                        module: source.module.clone(),
+                        // a file that kills whoever imports it does not say its name
+                        module: if text.starts_with("deadly") {
+                            String::new()
+                        } else {
+                            source.module.clone()
+                        },
                         message: text,
                         traceback: "line 1".into(),
                     });
@@ -188,6 +193,50 @@ async fn a_start_takes_what_changed_and_falls_back_to_what_was_good() {
         ["four", "two"],
         "the file of `three` is gone, and so it is"
     );
+}
+
+#[tokio::test]
+async fn a_start_falls_back_file_by_file_when_a_file_kills_its_importer() {
+    let Setup { deployer, store, .. } = setup(Store::in_memory().await.unwrap());
+    deployer
+        .deploy(vec![source("a", "One"), source("b", "Two"), source("c", "Three")])
+        .await
+        .unwrap();
+    let restarted = setup(store);
+    let files = vec![
+        source("a", "Four"),
+        source("b", "deadly"),
+        source("c", "broken"),
+        source("new", "deadly"),
+    ];
+    let report = restarted.deployer.start(files, false).await.unwrap();
+    assert_eq!(names(&restarted.deployer), ["four", "three", "two"]);
+    let failed = |modules: Vec<&str>| modules.into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
+    let expected = failed(vec!["b", "c", "new"]);
+    assert_eq!(
+        report
+            .failed
+            .iter()
+            .map(|error| error.module.clone())
+            .collect::<BTreeSet<_>>(),
+        expected
+    );
+    let shown = restarted.deployer.last_failures();
+    assert_eq!(
+        failed(shown.iter().map(|failure| &*failure.module).collect()),
+        expected
+    );
+}
+
+#[tokio::test]
+async fn a_file_without_services_any_more_takes_those_that_it_had_along() {
+    let Setup { deployer, .. } = setup(Store::in_memory().await.unwrap());
+    deployer
+        .deploy(vec![source("a", "One"), source("b", "Two")])
+        .await
+        .unwrap();
+    deployer.deploy(vec![source("a", " ")]).await.unwrap();
+    assert_eq!(names(&deployer), ["two"]);
 }
 
 #[tokio::test]
