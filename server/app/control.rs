@@ -20,14 +20,19 @@ const MAX_REQUEST: u64 = 64 << 20;
 /// Who made a change, in the history of objects.
 const CALLER: &str = "cli";
 
-/// Serves the socket until the process ends.
-pub fn spawn(path: &Path, control: Arc<Control>) -> anyhow::Result<()> {
+/// Opens the socket. Commands that connect wait until it is served.
+pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
     // a socket that a crash left behind; the pid file says that no server runs
     std::fs::remove_file(path).ok();
-    let (directory, short) = short_socket_path(path)?;
-    let listener = UnixListener::bind(&short).with_context(|| format!("cannot open `{}`", path.display()))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    drop(directory);
+    let cannot_open = || format!("cannot open `{}`", path.display());
+    let (_directory, short) = short_socket_path(path).with_context(cannot_open)?;
+    let listener = UnixListener::bind(&short).with_context(cannot_open)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).with_context(cannot_open)?;
+    Ok(listener)
+}
+
+/// Serves the socket until the process ends.
+pub fn spawn(listener: UnixListener, control: Arc<Control>) {
     task::spawn("control", TaskKind::Forever, async move {
         loop {
             match listener.accept().await {
@@ -47,7 +52,6 @@ pub fn spawn(path: &Path, control: Arc<Control>) -> anyhow::Result<()> {
             }
         }
     });
-    Ok(())
 }
 
 async fn serve(stream: UnixStream, control: &Control) -> std::io::Result<()> {

@@ -102,6 +102,8 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
         deploy_batches(building.deployer.clone(), batches, remove),
     );
 
+    // before HTTP answers: whoever got an answer may use the command line
+    let socket = control::bind(&directory.control_socket())?;
     let node = building.listen();
     let running = Running::new(node.deployer.clone(), node.dispatcher.clone(), directory.pickup());
     let parts = Parts {
@@ -111,7 +113,7 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
         queue: Arc::new(node.queue.clone()),
     };
     let control = Control::new(node.changes.clone(), parts);
-    control::spawn(&directory.control_socket(), Arc::new(control))?;
+    control::spawn(socket, Arc::new(control));
     let duration_ms = started.elapsed().as_millis() as u64;
     tracing::info!(
         duration_ms,
