@@ -144,7 +144,7 @@ async fn sweep(calls: Weak<Calls>) {
 }
 
 impl ReplySink for Calls {
-    fn reply(&self, id: u64, outcome: Outcome) {
+    fn reply(&self, id: u64, outcome: Outcome) -> bool {
         let place = Place::unpack(id);
         let mut slab = self.lock(place.shard);
         // an answer that comes after the deadline, or after the caller has left, finds somebody else's slot or an empty one
@@ -153,7 +153,7 @@ impl ReplySink for Calls {
             .get_mut(place.index as usize)
             .filter(|slot| slot.turn == place.turn)
         else {
-            return;
+            return false;
         };
         if let State::Waiting(waker) = &mut slot.state {
             let waker = waker.take();
@@ -163,7 +163,11 @@ impl ReplySink for Calls {
                 waker.wake();
             }
         }
+        false
     }
+
+    /// Nothing is kept back.
+    fn flush(&self) {}
 }
 
 #[derive(Clone, Copy)]

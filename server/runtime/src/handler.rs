@@ -81,23 +81,28 @@ impl ReplyTo {
         (Self::Task(sender), receiver)
     }
 
-    /// Answers.
+    /// Answers. May wait for whoever reads the answers, so no lock must be held that others need meanwhile.
     pub fn send(self, outcome: Outcome) {
         match self {
             // an error here says that the caller has left
             Self::Task(sender) => drop(sender.send(outcome)),
-            Self::Sink { sink, id } => sink.reply(id, outcome),
+            Self::Sink { sink, id } => {
+                if sink.reply(id, outcome) {
+                    sink.flush();
+                }
+            }
         }
     }
 }
 
 /// Takes the outcomes of many calls.
 pub trait ReplySink: Send + Sync {
-    /// Takes one. May keep it back until [`ReplySink::flush`].
-    fn reply(&self, id: u64, outcome: Outcome);
+    /// Takes one without waiting. May keep it back until [`ReplySink::flush`]; true if that is due because much is kept back.
+    fn reply(&self, id: u64, outcome: Outcome) -> bool;
 
-    /// Sends what was kept back. Handler threads call it when they are about to do something else than the next call.
-    fn flush(&self) {}
+    /// Sends what was kept back, and waits until it has left. Handler threads call it, detached from the interpreter, when they are
+    /// about to do something else than the next call.
+    fn flush(&self);
 }
 
 /// Source files to import together.

@@ -170,9 +170,12 @@ impl Slot {
 
     /// Flushes what was kept back. Must not be called attached: it may wait for a socket.
     pub fn flush(&self) {
-        if self.has_unflushed.swap(false, Ordering::Acquire)
-            && let Some(sink) = lock(&self.unflushed).take()
-        {
+        if !self.has_unflushed.swap(false, Ordering::Acquire) {
+            return;
+        }
+        // the lock is let go first: the slot's own thread takes it attached, and must not wait for the socket there
+        let sink = lock(&self.unflushed).take();
+        if let Some(sink) = sink {
             sink.flush();
         }
     }

@@ -49,7 +49,11 @@ fn handle(turns: &Arc<Turns>) {
         loop {
             match turns.next(&slot) {
                 Next::Run(job) => {
-                    kept_back += u32::from(run(py, &slot, job));
+                    match run(py, &slot, job) {
+                        Answered::Sent => {}
+                        Answered::KeptBack => kept_back += 1,
+                        Answered::FlushDue => kept_back = FLUSH_EVERY,
+                    }
                     if kept_back >= FLUSH_EVERY {
                         kept_back = 0;
                         py.detach(|| slot.flush());
@@ -76,8 +80,16 @@ fn idle(turns: &Arc<Turns>, slot: &Arc<Slot>, wake: Wake) -> bool {
     turns.park_idle(slot)
 }
 
-/// Runs one call and answers it. True if the answer may have been kept back.
-fn run(py: Python<'_>, slot: &Slot, job: Job) -> bool {
+/// What became of an answer.
+enum Answered {
+    Sent,
+    KeptBack,
+    /// As much was kept back as should be.
+    FlushDue,
+}
+
+/// Runs one call and answers it.
+fn run(py: Python<'_>, slot: &Slot, job: Job) -> Answered {
     let Job { call, work, reply } = job;
     FOLLOW_UP.set(None);
     let outcome = if call.deadline <= Instant::now() {
@@ -100,7 +112,7 @@ fn run(py: Python<'_>, slot: &Slot, job: Job) -> bool {
         let result = match (result, FOLLOW_UP.take()) {
             (Ok(outcome), Some(follow_up)) if !is_cancelled(slot) => {
                 go_on(py, slot, &call, &*work, (reply, outcome), follow_up);
-                return false;
+                return Answered::Sent;
             }
             (result, _) => result,
         };
@@ -118,13 +130,17 @@ fn run(py: Python<'_>, slot: &Slot, job: Job) -> bool {
     };
     match reply {
         ReplyTo::Sink { sink, id } => {
-            sink.reply(id, outcome);
+            let flush_due = sink.reply(id, outcome);
             slot.keep_back(sink);
-            true
+            if flush_due {
+                Answered::FlushDue
+            } else {
+                Answered::KeptBack
+            }
         }
         reply => {
             reply.send(outcome);
-            false
+            Answered::Sent
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::hub_port::{HubPort, HubRequest};
 use crate::link::frame::{Control, Controlled, Health, Hello, ToHub, ToWorker, next_for_worker, pack_outcome};
 use crate::stream::{ReplyStream, WINDOW};
 
-/// Outcomes are kept back at most until this many bytes wait.
+/// Outcomes should be kept back no longer than until this many bytes wait.
 const FLUSH_AT: usize = 64 << 10;
 /// How much is read at once.
 const READ_SIZE: usize = 64 << 10;
@@ -176,20 +176,18 @@ fn read_some(mut stream: &UnixStream, scratch: &mut [u8], buffer: &mut BytesMut)
 }
 
 impl ReplySink for HubLink {
-    fn reply(&self, id: u64, outcome: Outcome) {
+    fn reply(&self, id: u64, outcome: Outcome) -> bool {
         let mut out = lock(&self.out);
         pack_outcome(&mut out, id, &outcome);
-        let is_full = out.len() >= FLUSH_AT;
+        let flush_due = out.len() >= FLUSH_AT;
         drop(out);
-        if is_full {
-            self.flush();
-        }
         if let Outcome::Reply(Reply {
             stream: Some(stream), ..
         }) = outcome
         {
             self.pass_on(id, stream);
         }
+        flush_due
     }
 
     fn flush(&self) {

@@ -1,6 +1,6 @@
 use std::ffi::CString;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use busbar_model::{Cid, Error, Kind};
@@ -505,8 +505,9 @@ fn replies_are_flushed_when_nothing_waits_and_when_the_next_call_is_long() {
         flushed: AtomicU32,
     }
     impl ReplySink for Sink {
-        fn reply(&self, _id: u64, _outcome: Outcome) {
+        fn reply(&self, _id: u64, _outcome: Outcome) -> bool {
             self.replies.fetch_add(1, Ordering::SeqCst);
+            false
         }
 
         fn flush(&self) {
@@ -533,6 +534,39 @@ fn replies_are_flushed_when_nothing_waits_and_when_the_next_call_is_long() {
     until("two are flushed", || sink.flushed.load(Ordering::SeqCst) == 2);
     assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
     until("three are flushed", || sink.flushed.load(Ordering::SeqCst) == 3);
+}
+
+#[test]
+fn a_reader_that_is_late_holds_up_nobody_else() {
+    /// Much is always kept back, and nothing leaves until it is let go.
+    #[derive(Default)]
+    struct Stuck {
+        flushing: AtomicU32,
+        let_go: AtomicBool,
+    }
+    impl ReplySink for Stuck {
+        fn reply(&self, _id: u64, _outcome: Outcome) -> bool {
+            true
+        }
+
+        fn flush(&self) {
+            self.flushing.fetch_add(1, Ordering::SeqCst);
+            until("the reader goes on", || self.let_go.load(Ordering::SeqCst));
+        }
+    }
+    let turns = turns(limits());
+    let sink = Arc::new(Stuck::default());
+    turns.submit(Job {
+        call: call(),
+        work: code("answer = 1"),
+        reply: ReplyTo::Sink {
+            sink: sink.clone(),
+            id: 1,
+        },
+    });
+    until("an answer is on its way", || sink.flushing.load(Ordering::SeqCst) > 0);
+    assert_eq!(status(&answer(submit(&turns, &code("answer = 1")))), 200);
+    sink.let_go.store(true, Ordering::SeqCst);
 }
 
 #[test]
