@@ -143,8 +143,9 @@ impl Directory {
             .mode(0o600)
             .open(&path)
             .with_context(|| format!("cannot open `{}`", path.display()))?;
-        // SAFETY: flock takes no pointers and the descriptor is open
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
+        let mut lock = whole_file_lock();
+        // SAFETY: the descriptor is open and the pointer is to a live value
+        if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut lock) } != 0 {
             let pid = fs::read_to_string(&path).unwrap_or_default();
             return Err(
                 Exit::new(9, format!("server `{}` runs already (pid {})", self.name(), pid.trim()))
@@ -161,8 +162,11 @@ impl Directory {
     pub fn running(&self) -> Option<i32> {
         let path = self.pid_file();
         let file = File::open(&path).ok()?;
+        // asks without taking: a server that starts at this moment must not find its file locked
+        let mut lock = whole_file_lock();
         // SAFETY: as above
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB) } == 0 {
+        let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
+        if asked != 0 || i32::from(lock.l_type) == libc::F_UNLCK {
             return None;
         }
         fs::read_to_string(&path).ok()?.trim().parse().ok()
@@ -185,6 +189,15 @@ impl Drop for PidFile {
         // nothing to be done about a file that is gone already
         drop(fs::remove_file(&self.path));
     }
+}
+
+/// A lock of all of a file. It belongs to the open file, not to the process, and is gone when that is closed.
+fn whole_file_lock() -> libc::flock {
+    // SAFETY: a structure of numbers, for which zero is a value
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock
 }
 
 /// A path through which a socket in `directory` can be bound and connected however long the directory's name is: the address of a Unix
@@ -237,5 +250,27 @@ mod tests {
         let error = Directory::open(home.path()).unwrap_err();
         let hint = error.downcast_ref::<Exit>().and_then(Exit::hint).unwrap_or_default();
         assert!(hint.contains("did you mean"), "{error:?}");
+    }
+
+    #[test]
+    fn asking_whether_a_server_runs_does_not_keep_it_from_starting() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = Directory::create(home.path()).unwrap();
+        assert_eq!(directory.running(), None);
+        let held = directory.lock_pid_file().unwrap();
+        assert_eq!(directory.running(), Some(std::process::id().cast_signed()));
+        assert!(directory.lock_pid_file().is_err());
+        drop(held);
+        assert_eq!(directory.running(), None);
+
+        // as `busbar start` does, many times while its server starts
+        let asking = std::thread::spawn({
+            let directory = directory.clone();
+            move || (0..20_000).filter(|_| directory.running().is_some()).count()
+        });
+        while !asking.is_finished() {
+            drop(directory.lock_pid_file().unwrap());
+        }
+        asking.join().unwrap();
     }
 }
