@@ -237,6 +237,24 @@ fn check_says_where_the_mistake_is() {
 }
 
 #[test]
+fn check_shows_the_other_files_when_one_is_broken() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("one.py"), "def broken(").unwrap();
+    fs::write(home.path().join("ok.py"), OK).unwrap();
+    fs::write(home.path().join("two.py"), "import nothing_of_the_kind").unwrap();
+    let output = run(busbar("check", home.path()).args(["one.py", "ok.py", "two.py"])).expect_code(15);
+    assert!(output.stdout.contains("ok.ok"), "{}", output.stdout);
+    for text in [
+        "`one` cannot be deployed",
+        "SyntaxError",
+        "`two` cannot be deployed",
+        "nothing_of_the_kind",
+    ] {
+        assert!(output.stderr.contains(text), "no {text} in:\n{}", output.stderr);
+    }
+}
+
+#[test]
 fn the_sample_services_check_out() {
     let home = tempfile::tempdir().unwrap();
     for file in [

@@ -1,6 +1,6 @@
 //! `busbar check`: what is in a service file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -8,7 +8,7 @@ use busbar_model::service::ServiceInfo;
 use busbar_model::sio::{Declaration, Element};
 use busbar_model::{Error, Kind};
 use busbar_python::{Host, HostConfig};
-use busbar_runtime::handler::{BoxFuture, DeployError, Deployment};
+use busbar_runtime::handler::{BoxFuture, DeployError, Deployment, Source};
 use busbar_runtime::{Handler, HubPort, HubRequest};
 use bytes::Bytes;
 use clap::Args;
@@ -17,6 +17,9 @@ use crate::cli::Exit;
 use crate::cli::run::{absolute, import_beside, venv};
 use crate::hub::read_sources;
 use crate::{logging, package};
+
+/// Exit code when a file cannot be deployed.
+const CANNOT_BE_DEPLOYED: i32 = 15;
 
 /// Checks service files.
 #[derive(Debug, Args)]
@@ -27,7 +30,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Runs the command: exit code 15 if a file cannot be deployed.
+    /// Runs the command: exit code [`CANNOT_BE_DEPLOYED`] if a file is broken.
     pub fn run(self) -> anyhow::Result<u8> {
         let files = absolute(&self.files)?;
         import_beside(&files);
@@ -43,34 +46,15 @@ impl Check {
             .build()
             .context("cannot start")?;
         let host = Host::start(config, Arc::new(Nothing)).map_err(Exit::from)?;
-        let deployment = Deployment {
-            generation: 1,
-            sources: read_sources(&files),
-            builtin: Vec::new(),
-            removed: Vec::new(),
-        };
-        let infos = match runtime.block_on(host.prepare(Arc::new(deployment))) {
-            Ok(infos) => infos,
-            Err(DeployError {
-                module,
-                message,
-                traceback,
-            }) => {
-                // what is old in the files may well be why
-                for file in &files {
-                    if let Ok(text) = std::fs::read(file) {
-                        print_findings(&host, file, &text);
-                    }
-                }
-                let text = format!("`{module}` cannot be deployed: {message}\n{}", traceback.trim_end());
-                return Err(Exit::new(15, text.trim_end().to_owned()).into());
-            }
-        };
+        let (infos, failed) = runtime.block_on(import(&host, read_sources(&files)));
         for file in &files {
             let module = file.file_stem().unwrap_or_default().to_string_lossy();
             println!("{}", file.display());
             let mut services = infos.iter().filter(|info| info.module == module).peekable();
-            if services.peek().is_none() {
+            if failed.iter().any(|error| error.module == module) {
+                // what is old in the file, listed below, may well be why
+                println!("  cannot be deployed: see the error at the end");
+            } else if services.peek().is_none() {
                 println!("  no services; a module that others can import");
             }
             for info in services {
@@ -81,19 +65,44 @@ impl Check {
                 println!("  line {line}: {problem}");
             }
         }
+        for DeployError {
+            module,
+            message,
+            traceback,
+        } in &failed
+        {
+            let text = format!("`{module}` cannot be deployed: {message}\n{}", traceback.trim_end());
+            eprintln!("error: {}", text.trim_end());
+        }
         // the interpreter is not finalised: what the files started may still run
-        std::process::exit(0)
+        std::process::exit(if failed.is_empty() { 0 } else { CANNOT_BE_DEPLOYED })
     }
 }
 
-fn print_findings(host: &Host, file: &Path, text: &[u8]) {
-    let findings = host.findings(text);
-    if !findings.is_empty() {
-        println!("{}", file.display());
+/// Imports the files together; those that cannot be imported are left out, so that the others are seen as well.
+async fn import(host: &Host, mut sources: Vec<Source>) -> (Vec<ServiceInfo>, Vec<DeployError>) {
+    let mut failed = Vec::new();
+    for generation in 1.. {
+        let deployment = Deployment {
+            generation,
+            sources: sources.clone(),
+            builtin: Vec::new(),
+            removed: Vec::new(),
+        };
+        match host.prepare(Arc::new(deployment)).await {
+            Ok(infos) => return (infos, failed),
+            Err(error) => {
+                let broken = sources.iter().position(|source| source.module == error.module);
+                failed.push(error);
+                match broken {
+                    Some(position) => drop(sources.remove(position)),
+                    // not about one of them: without it there is nothing to show
+                    None => break,
+                }
+            }
+        }
     }
-    for (line, problem) in findings {
-        println!("  line {line}: {problem}");
-    }
+    (Vec::new(), failed)
 }
 
 fn print_service(info: &ServiceInfo) {
