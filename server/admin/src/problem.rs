@@ -91,6 +91,11 @@ impl Problem {
         }
     }
 
+    /// An object names a security definition that there is not.
+    pub fn no_security(definition: &str) -> Self {
+        Self::new(Code::W04, format!("there is no security definition `{definition}`"))
+    }
+
     /// Says in which file.
     #[must_use]
     pub fn in_file(mut self, file: impl Into<String>) -> Self {

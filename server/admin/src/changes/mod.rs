@@ -414,8 +414,7 @@ impl Changes {
                 match reference {
                     Reference::Security(definition) if after.contains(&definition) => {}
                     Reference::Security(definition) if is_put => {
-                        let message = format!("there is no security definition `{definition}`");
-                        problems.push(Problem::new(Code::W04, message).with_object(name));
+                        problems.push(Problem::no_security(&definition).with_object(name));
                     }
                     Reference::Security(definition) if before.contains(&definition) => {
                         users.entry(definition).or_default().push(name.to_string());

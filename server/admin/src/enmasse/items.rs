@@ -1,14 +1,14 @@
 //! Items to records: which type, which object, which fields, under all the names they had.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use busbar_model::object::{ObjectType, Record, Snapshot};
+use busbar_model::object::{ObjectType, Record, Reference, Snapshot};
 use serde_json::{Map, Value};
 
 use crate::changes::check_name;
 use crate::enmasse::read::{Document, Item};
 use crate::problem::{Code, Problem, Problems};
-use crate::registry::{Fields, Registry};
+use crate::registry::{Fields, Registry, SECURITY};
 
 /// What exports of Zato say of an object and what says nothing here: keys of its database, names of its cluster, and what it made out
 /// of other fields.
@@ -109,6 +109,7 @@ pub fn resolve(registry: Registry, document: &Document, current: &Snapshot) -> R
             .collect(),
         seen: HashMap::new(),
         unknown_keys: BTreeMap::new(),
+        references: Vec::new(),
         problems: Problems::default(),
     };
     let mut resolved: Vec<Resolved> = Vec::with_capacity(document.items.len());
@@ -121,6 +122,9 @@ pub fn resolve(registry: Registry, document: &Document, current: &Snapshot) -> R
         }
     }
     resolver.report_unknown_keys();
+    if !resolver.problems.0.is_empty() {
+        resolver.report_dangling(document);
+    }
     resolver.problems.or(resolved)
 }
 
@@ -132,6 +136,8 @@ struct Resolver<'a> {
     seen: HashMap<(&'static str, String), &'a str>,
     /// Items under keys that there are not, by file and key: one message for each.
     unknown_keys: BTreeMap<(&'a str, &'a str), Vec<String>>,
+    /// Security definitions that items name.
+    references: Vec<(&'a Item, String)>,
     problems: Problems,
 }
 
@@ -176,6 +182,11 @@ impl<'a> Resolver<'a> {
             return None;
         }
         let body = self.body(item, object_type, &name, fields);
+        for reference in body.as_ref().map(object_type.references).unwrap_or_default() {
+            if let Reference::Security(definition) = reference {
+                self.references.push((item, definition));
+            }
+        }
         if self.problems.0.len() > before {
             return None;
         }
@@ -354,6 +365,32 @@ impl<'a> Resolver<'a> {
                     }
                     return None;
                 }
+            }
+        }
+    }
+
+    /// References are checked when everything else is right with a change; here nothing becomes of it, and what is wrong with them must
+    /// not come to light only after the rest was mended.
+    fn report_dangling(&mut self, document: &Document) {
+        // an item that could not be made out may be the definition
+        let mentioned: BTreeSet<&str> = document
+            .items
+            .iter()
+            .filter_map(|item| item.fields.get("name").and_then(Value::as_str))
+            .chain(
+                self.stored
+                    .keys()
+                    .filter(|(kind, _)| kind.starts_with(SECURITY))
+                    .map(|(_, name)| *name),
+            )
+            .collect();
+        for (item, definition) in std::mem::take(&mut self.references) {
+            if !mentioned.contains(definition.as_str()) {
+                self.problems.push(
+                    Problem::no_security(&definition)
+                        .in_file(&item.file)
+                        .with_object(item.describe()),
+                );
             }
         }
     }

@@ -219,6 +219,32 @@ async fn a_plan_of_an_import_that_would_fail_fails() {
 }
 
 #[tokio::test]
+async fn dangling_names_are_told_together_with_wrong_fields() {
+    let bench = Bench::new().await;
+    let text = "
+security:
+  - {name: broken, type: basic_auth, username: a, password: s3, colour: red}
+channel_rest:
+  - {name: one, service: a.b, url_path: /one, security_name: nobody}
+  - {name: two, service: a.b, url_path: /two, security_name: broken}
+  - {name: three, service: a.b, url_path: /three, security_name: nobody, colour: red}
+";
+    let error = import_text(&bench, text, false).await.unwrap_err().to_string();
+    for (object, code) in [
+        ("`broken`", "E22"),
+        ("`one`", "W04"),
+        ("`three`", "W04"),
+        ("`three`", "E22"),
+    ] {
+        assert!(
+            error.lines().any(|line| line.contains(object) && line.contains(code)),
+            "no {code} of {object} in:\n{error}"
+        );
+    }
+    assert!(!error.contains("`two`"), "its definition is there, if broken:\n{error}");
+}
+
+#[tokio::test]
 async fn an_export_imports_as_no_difference_and_secrets_stay_in() {
     let bench = Bench::new().await;
     import_text(&bench, FULL, false).await.unwrap();
