@@ -330,7 +330,7 @@ impl Service {
 
 type Get = for<'a, 'py> fn(&'a Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>>;
 
-/// An attribute of services.
+// An attribute of services. Not a doc comment: Python would show it instead of what `__doc__` of the object says.
 #[pyclass(frozen, module = "_busbar")]
 pub(crate) struct Attribute {
     name: &'static str,

@@ -353,6 +353,22 @@ class Exits(Service):
 }
 
 #[test]
+fn attributes_say_what_they_are() {
+    with(
+        "
+class S(Service):
+    def handle(self): self.response.payload = [Service.request.__doc__, Service.kvdb.__doc__ != Service.request.__doc__]
+",
+        |py, deployed| {
+            assert_eq!(
+                deployed.json(py, "s", ""),
+                json!(["What the service was called with.", true])
+            );
+        },
+    );
+}
+
+#[test]
 fn verbs_have_methods_of_their_own() {
     with(
         "
