@@ -1,6 +1,7 @@
 //! Deployments: source files become services, all of a file or nothing of it.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::Read;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -30,6 +31,9 @@ pub struct Deployer {
     /// The last failure of each module that has not been deployed since.
     failures: Mutex<BTreeMap<String, StoredFailure>>,
 }
+
+/// Largest source file, in bytes.
+pub const SOURCE_MAX: usize = 5 << 20;
 
 /// The generation of built-in services; those of users begin with 1.
 const BUILTIN: u64 = 0;
@@ -560,8 +564,20 @@ pub fn read_source(path: &std::path::Path) -> Result<Source, Error> {
             format!("`{shown}` has no name that a module can have"),
         )
     })?;
-    let text = std::fs::read(path)
-        .map_err(|error| Error::new(Kind::NotFound, format!("cannot read `{shown}`")).with_source(error))?;
+    let read = || {
+        let mut text = Vec::new();
+        // one byte more tells a file that is too large from one that just fits
+        let file = std::fs::File::open(path)?;
+        file.take(SOURCE_MAX as u64 + 1).read_to_end(&mut text)?;
+        Ok(text)
+    };
+    let text = read().map_err(|error: std::io::Error| {
+        Error::new(Kind::NotFound, format!("cannot read `{shown}`")).with_source(error)
+    })?;
+    if text.len() > SOURCE_MAX {
+        let message = format!("cannot deploy `{shown}`: it is larger than {} MB", SOURCE_MAX >> 20);
+        return Err(Error::new(Kind::TooLarge, message).with_hint("data belongs into files that the service reads"));
+    }
     Ok(Source {
         module: module.to_owned(),
         path: path.to_string_lossy().into_owned(),

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use busbar_dispatch::deploy::read_source;
 use busbar_dispatch::{Deployer, ServiceTable};
 use busbar_model::object::Snapshot;
 use busbar_model::service::ServiceInfo;
@@ -222,10 +223,7 @@ async fn a_start_falls_back_file_by_file_when_a_file_kills_its_importer() {
         expected
     );
     let shown = restarted.deployer.last_failures();
-    assert_eq!(
-        failed(shown.iter().map(|failure| &*failure.module).collect()),
-        expected
-    );
+    assert_eq!(failed(shown.iter().map(|failure| &*failure.module).collect()), expected);
 }
 
 #[tokio::test]
@@ -252,4 +250,15 @@ async fn removed_modules_are_forgotten() {
         .unwrap();
     assert_eq!(names(&deployer), ["two"]);
     assert_eq!(store.current_sources().await.unwrap().len(), 1);
+}
+
+#[test]
+fn a_file_that_is_no_source_is_refused_before_it_is_read_as_a_whole() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("large.py");
+    std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    let error = read_source(&path).unwrap_err();
+    assert!(error.to_string().contains("larger than 5 MB"), "{error}");
+    std::fs::write(&path, "a = 1").unwrap();
+    assert_eq!(read_source(&path).unwrap().text, b"a = 1");
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use busbar_dispatch::deploy::SOURCE_MAX;
+use busbar_model::object::{Change, ChangeSet, Object, Record, Snapshot};
+use busbar_model::service::{self, ServiceSettings};
 use busbar_model::{Error, Kind};
 use tracing::error;
 
 use crate::changes::{ChangeError, Changes};
 use crate::control::{Failure, Invoke, Parts, Payload, Request, Response, Status};
 use crate::enmasse;
-
-/// Largest source file, as in the ODB of Zato.
-const SOURCE_MAX: usize = 5 * 1024 * 1024;
 
 /// Answers what the command line asks.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ mod user_files;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use busbar_model::{Error, Kind};
@@ -23,6 +23,8 @@ pub use user_files::{UserDirectories, UserFilesWatcher};
 const QUIET: Duration = Duration::from_millis(15);
 /// How long a batch stays open at most.
 const MAX_BATCH: Duration = Duration::from_millis(250);
+/// Events that wait while a batch does; sweeps see what became of those beyond.
+const MAX_EVENTS: usize = 10_000;
 /// How often the directory is looked through for what the kernel did not report.
 const SWEEP: Duration = Duration::from_secs(2);
 
@@ -66,10 +68,10 @@ impl Watcher {
             .with_source(error)
         };
         std::fs::create_dir_all(directory).map_err(|error| failed(error.into()))?;
-        let (sender, events) = channel();
+        let (sender, events) = sync_channel(MAX_EVENTS);
         let watch = notify::recommended_watcher(move |event| {
-            // an error says that the watcher is being dropped
-            drop(sender.send(event));
+            // an error says that the watcher is being dropped, or that much has happened while a batch waits: a sweep will see it
+            drop(sender.try_send(event));
         })
         .map_err(|error| failed(error.into()))?;
         let mut watcher = Self {
