@@ -109,15 +109,28 @@ impl Calls {
 }
 
 /// Hot deployment.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HotDeploy {
+    /// Seconds that importing the files of one deployment may take.
+    pub import_secs: u64,
     /// Services of a file that is removed from the pickup directory are served no longer.
     pub remove_with_file: bool,
     /// Patterns of the names of services that are served, with `*` and `?`; empty: all are.
     pub allow: Vec<String>,
     /// Patterns of those that are not.
     pub deny: Vec<String>,
+}
+
+impl Default for HotDeploy {
+    fn default() -> Self {
+        Self {
+            import_secs: 30,
+            remove_with_file: false,
+            allow: Vec::new(),
+            deny: Vec::new(),
+        }
+    }
 }
 
 /// Redis, for the key-value database.

@@ -120,6 +120,7 @@ impl Node {
             venv: setup.venv.clone(),
             max_threads: config.workers.max_threads,
             max_queue: config.calls.max_queue,
+            import_secs: config.hot_deploy.import_secs,
             return_tracebacks: config.calls.return_tracebacks,
             hide_messages: config.calls.hide_messages,
             default_error_message: config.calls.default_error_message.clone(),
@@ -424,6 +425,7 @@ async fn start_handler(
         memory_limit: (limit > 0).then_some(limit),
         deaf_after: Duration::from_secs(config.workers.deaf_after_secs.max(1)),
     };
+        import_limit: Duration::from_secs(config.hot_deploy.import_secs),
     let pool = WorkerPool::spawn(pool_config, command, port);
     pool.wait_ready(WORKERS_LIMIT).await.map_err(Exit::from)?;
     Ok((pool.clone(), Some(pool)))

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::hub;
 
-/// How long a server may take until it answers: it may have many services to import.
+/// How long a server may take until it answers, beyond the import of its services.
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long a server may take to stop beyond what its calls in flight are given.
 const STOP_SLACK: Duration = Duration::from_secs(15);
@@ -66,7 +66,8 @@ impl Start {
             });
         }
         let mut child = command.spawn().context("cannot start the server's process")?;
-        let deadline = Instant::now() + START_LIMIT;
+        let limit = START_LIMIT + Duration::from_secs(config.hot_deploy.import_secs);
+        let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = child.try_wait()? {
                 let lines = tail(&directory, log_start);
@@ -83,11 +84,7 @@ impl Start {
                 return Ok(0);
             }
             if Instant::now() > deadline {
-                let message = format!(
-                    "server `{}` is not ready after {} s",
-                    directory.name(),
-                    START_LIMIT.as_secs()
-                );
+                let message = format!("server `{}` is not ready after {} s", directory.name(), limit.as_secs());
                 return Err(Exit::new(18, message)
                     .with_hint(format!("see {}", directory.log().display()))
                     .into());

@@ -21,8 +21,8 @@ use crate::task::{self, TaskKind};
 use crate::workers::process::WorkerCommand;
 use crate::workers::slot::Slot;
 
-/// How long a worker may take over a rare request. Imports have a shorter limit of their own inside the worker.
-pub(super) const CONTROL_LIMIT: Duration = Duration::from_secs(60);
+/// How long a worker may take over a rare request, beyond what it imports.
+const CONTROL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a deployment waits for a worker when there is none at the moment.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 /// A worker that has not taken this many bytes yet gets no further calls.
@@ -39,6 +39,8 @@ pub struct PoolConfig {
     pub max_queue: usize,
     /// Resident bytes beyond which a worker is killed and replaced; `None`: no limit.
     pub memory_limit: Option<u64>,
+    /// How long the import of a deployment may take. Workers keep it by themselves: one that does not answer a while later is given up.
+    pub import_limit: Duration,
     /// How long a worker may leave heartbeats unanswered, or its interpreter be out of reach, before it is killed and replaced.
     pub deaf_after: Duration,
 }
@@ -149,6 +151,11 @@ impl WorkerPool {
         self.slots.iter().map(Slot::status).collect()
     }
 
+    /// How long a worker may take over a rare request.
+    fn control_limit(&self) -> Duration {
+        self.config.import_limit + CONTROL_LIMIT
+    }
+
     /// Calls that wait in the hub.
     pub fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
@@ -159,7 +166,7 @@ impl WorkerPool {
         let state = self.state.lock().await;
         if let Some(snapshot) = &state.snapshot {
             done(
-                link.control(Control::Configure(Snapshot::clone(snapshot)), CONTROL_LIMIT)
+                link.control(Control::Configure(Snapshot::clone(snapshot)), self.control_limit())
                     .await?,
             )?;
         }
@@ -176,7 +183,7 @@ impl WorkerPool {
                 builtin: state.builtin.clone(),
                 removed: Vec::new(),
             };
-            match link.control(Control::Prepare(deployment), CONTROL_LIMIT).await? {
+            match link.control(Control::Prepare(deployment), self.control_limit()).await? {
                 Controlled::Prepared(_) => {}
                 Controlled::Refused(error) => {
                     let traceback = error.traceback.clone();
@@ -193,7 +200,7 @@ impl WorkerPool {
                 generation: state.generation,
                 services,
             };
-            done(link.control(Control::Commit(commit), CONTROL_LIMIT).await?)?;
+            done(link.control(Control::Commit(commit), self.control_limit()).await?)?;
         }
         self.change_ready(|ready| ready.push(link.clone()));
         drop(state);
@@ -267,9 +274,10 @@ impl WorkerPool {
     /// that this leads to.
     async fn on_all(&self, control: impl Fn() -> Control) -> Vec<Controlled> {
         let workers = Vec::clone(&self.ready.load());
+        let limit = self.control_limit();
         let requests = workers.into_iter().map(|link| {
             let control = control();
-            tokio::spawn(async move { link.control(control, CONTROL_LIMIT).await })
+            tokio::spawn(async move { link.control(control, limit).await })
         });
         let mut answers = Vec::new();
         for request in requests.collect::<Vec<_>>() {
@@ -308,7 +316,7 @@ impl WorkerPool {
             let Some(canary) = self.ready.load().first().cloned() else {
                 return Err(nobodys("the worker that was to import it died".to_owned()));
             };
-            match canary.control(prepare(), CONTROL_LIMIT).await {
+            match canary.control(prepare(), self.control_limit()).await {
                 Ok(Controlled::Prepared(services)) => found = Some(services),
                 Ok(Controlled::Refused(error)) => return Err(error),
                 Ok(other) => return Err(nobodys(format!("the worker answered {other:?}"))),
