@@ -154,7 +154,7 @@ impl Node {
             allow: config.hot_deploy.allow.clone(),
             deny: config.hot_deploy.deny.clone(),
         });
-        let mut configurables: Vec<Arc<dyn Configure>> = vec![Arc::new(definitions), routes.clone()];
+        let mut configurables: Vec<Arc<dyn Configure>> = vec![Arc::new(definitions), table.clone(), routes.clone()];
         if setup.doubles.is_none() {
             configurables.push(zmq.clone());
         }
@@ -424,8 +424,8 @@ async fn start_handler(
         max_queue: config.calls.max_queue,
         memory_limit: (limit > 0).then_some(limit),
         deaf_after: Duration::from_secs(config.workers.deaf_after_secs.max(1)),
-    };
         import_limit: Duration::from_secs(config.hot_deploy.import_secs),
+    };
     let pool = WorkerPool::spawn(pool_config, command, port);
     pool.wait_ready(WORKERS_LIMIT).await.map_err(Exit::from)?;
     Ok((pool.clone(), Some(pool)))

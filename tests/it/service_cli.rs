@@ -1,5 +1,6 @@
 //! `busbar service list` and `invoke`.
 
+use busbar_testkit::TestServer;
 use serde_json::json;
 
 use crate::{ECHO, server};
@@ -16,6 +17,10 @@ class Show(Service):
         self.response.payload = {
             'payload': self.request.payload, 'header': self.request.headers.get('X-Mine'), 'cid': self.cid,
         }
+
+class Silent(Service):
+    def handle(self):
+        pass
 
 class Fails(Service):
     def handle(self):
@@ -98,6 +103,7 @@ fn a_service_is_invoked_and_its_answer_printed() {
         (&json!({"a": [1, "é"]}), &json!("1"))
     );
     invoke(&["show.show"]).expect_code(0);
+    assert_eq!(invoke(&["show.silent"]).expect_code(0).stdout, "(None)\n");
 
     let failed = invoke(&["show.fails"]).expect_code(16);
     assert!(failed.stderr.contains("500"), "{}", failed.stderr);
@@ -112,6 +118,71 @@ fn a_service_is_invoked_and_its_answer_printed() {
     assert!(unknown.code == 15 || unknown.code == 16, "{}", unknown.code);
     assert!(unknown.stderr.contains("no.such"), "{}", unknown.stderr);
     invoke(&["show.show", "--payload", "{"]).expect_code(16);
+}
+
+#[test]
+fn a_service_is_switched_off_and_on_again() {
+    const CALLER: &str = "
+from zato.common.exception import Inactive
+from zato.server.service import Service
+
+class Caller(Service):
+    def handle(self):
+        try:
+            self.response.payload = {'echo': self.invoke('echo.echo', {'a': 1})}
+        except Inactive as e:
+            self.response.payload = {'inactive': str(e)}
+";
+    const CHANNELS: &str = "
+channel_rest:
+  - {name: echo, service: echo.echo, url_path: /echo, data_format: json}
+  - {name: caller, service: caller.caller, url_path: /caller, data_format: json}
+";
+    let mut server = server()
+        .service("echo.py", ECHO)
+        .service("caller.py", CALLER)
+        .enmasse(CHANNELS)
+        .start();
+    let service = |server: &TestServer, arguments: &[&str]| {
+        let mut command = server.command("service");
+        command.arg(arguments[0]).arg(server.directory()).args(&arguments[1..]);
+        busbar_testkit::run(&mut command)
+    };
+    server.post("/echo", r#"{"a":1}"#).expect(200);
+
+    let output = service(&server, &["disable", "echo.echo"]).expect_code(0);
+    assert!(output.stdout.contains("`echo.echo` is inactive"), "{}", output.stdout);
+    let is_off = |server: &TestServer| {
+        let refused = server.post("/echo", r#"{"a":1}"#).expect(404).json();
+        assert_eq!(refused["details"], "Service inactive");
+        let caught = server.post("/caller", "{}").expect(200).text();
+        assert!(caught.contains("inactive") && caught.contains("echo.echo"), "{caught}");
+        let list = service(server, &["list"]).expect_code(0).stdout;
+        let line = list.lines().find(|line| line.starts_with("echo.echo")).unwrap();
+        assert!(line.contains("(inactive)"), "{list}");
+        let failed = service(server, &["invoke", "echo.echo"]).expect_code(16);
+        assert!(failed.stdout.contains("Service inactive"), "{}", failed.stdout);
+    };
+    is_off(&server);
+    let output = service(&server, &["disable", "echo.echo"]).expect_code(0);
+    assert!(output.stdout.contains("already"), "{}", output.stdout);
+
+    // it is of the service, not of its code or of the process
+    server.deploy("echo.py", &format!("{ECHO}\n# changed\n"));
+    server.stop();
+    server.start();
+    is_off(&server);
+
+    service(&server, &["enable", "echo.echo"]).expect_code(0);
+    server.post("/echo", r#"{"a":1}"#).expect(200);
+    assert!(server.post("/caller", "{}").expect(200).text().contains("echo"));
+
+    let unknown = service(&server, &["disable", "no.such"]).expect_code(15);
+    assert!(
+        unknown.stderr.contains("no.such") && unknown.stderr.contains("service list"),
+        "{}",
+        unknown.stderr
+    );
 }
 
 #[test]

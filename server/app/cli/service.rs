@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use busbar_admin::control::{Invoke, Invoked, Payload, Request, Response};
+use busbar_admin::control::{Invoke, Invoked, Payload, Request, Response, ServiceEntry};
 use busbar_model::DataFormat;
 use clap::{Args, Subcommand};
 
@@ -23,6 +23,21 @@ pub enum Service {
         after_help = "Example:\n  busbar service invoke ~/env/server1 my-service.get-client-details --payload '{\"cust_id\": 123}'"
     )]
     Invoke(InvokeArguments),
+    /// Switches a service on again.
+    #[command(after_help = "Example:\n  busbar service enable ~/env/server1 my-service.get-client-details")]
+    Enable(SwitchArguments),
+    /// Switches a service off: callers get 404, self.invoke raises Inactive. It stays so until it is enabled.
+    #[command(after_help = "Example:\n  busbar service disable ~/env/server1 my-service.get-client-details")]
+    Disable(SwitchArguments),
+}
+
+/// Arguments of `service enable` and `service disable`.
+#[derive(Debug, Args)]
+pub struct SwitchArguments {
+    #[command(flatten)]
+    server: ServerArgument,
+    /// Name of the service.
+    name: String,
 }
 
 /// Arguments of `service list`.
@@ -78,6 +93,8 @@ impl Service {
         match self {
             Self::List(arguments) => list(&arguments),
             Self::Invoke(arguments) => invoke(arguments),
+            Self::Enable(arguments) => switch(arguments, true),
+            Self::Disable(arguments) => switch(arguments, false),
         }
     }
 }
@@ -97,20 +114,7 @@ fn list(arguments: &List) -> anyhow::Result<u8> {
         println!("{}", serde_json::to_string_pretty(&services)?);
         return Ok(0);
     }
-    let width = services
-        .iter()
-        .map(|service| service.name.len())
-        .max()
-        .unwrap_or(0)
-        .max(4);
-    println!("{:<width$}  {:>10}  {:<24}  summary", "name", "generation", "file");
-    for service in services {
-        let file = format!("{}.py", service.module);
-        println!(
-            "{:<width$}  {:>10}  {file:<24}  {}",
-            service.name, service.generation, service.summary
-        );
-    }
+    print!("{}", ServiceEntry::table(&services));
     Ok(0)
 }
 
@@ -139,7 +143,8 @@ fn invoke(arguments: InvokeArguments) -> anyhow::Result<u8> {
         other => return Err(unexpected(&other)),
     };
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(&body.0)?;
+    // what scripts know as the sign of an empty answer
+    stdout.write_all(if body.0.is_empty() { b"(None)" } else { &body.0 })?;
     if !body.0.ends_with(b"\n") {
         stdout.write_all(b"\n")?;
     }
@@ -147,6 +152,21 @@ fn invoke(arguments: InvokeArguments) -> anyhow::Result<u8> {
         return Err(Exit::new(16, format!("the service answered with status {status}"))
             .with_hint(format!("look for {cid} in {}", directory.log().display()))
             .into());
+    }
+    Ok(0)
+}
+
+fn switch(SwitchArguments { server, name }: SwitchArguments, is_active: bool) -> anyhow::Result<u8> {
+    let directory = Directory::open(&server.path)?;
+    let request = Request::ServiceSwitch {
+        name: name.clone(),
+        is_active,
+    };
+    let state = if is_active { "active" } else { "inactive" };
+    match ask(&directory, &request)? {
+        Response::Switched { changed: true } => println!("service `{name}` is {state}"),
+        Response::Switched { changed: false } => println!("service `{name}` is {state} already"),
+        other => return Err(unexpected(&other)),
     }
     Ok(0)
 }

@@ -62,6 +62,8 @@ pub struct ServiceRow {
     pub path: String,
     /// The deployment that brought it.
     pub generation: u64,
+    /// Whether it may be called.
+    pub is_active: bool,
     /// Whether it declares input or output.
     pub has_sio: bool,
     /// Verbs it has methods for; empty: `handle()` takes them all.
@@ -237,6 +239,7 @@ impl Deployer {
                 impl_name: entry.info.impl_name.clone(),
                 path: format!("{}.py", entry.info.module),
                 generation: entry.generation,
+                is_active: self.table.is_active(&entry.info.name),
                 has_sio: entry.info.sio.is_some(),
                 http_methods: entry.info.http_methods.clone(),
                 summary: entry.info.summary.clone(),

@@ -71,6 +71,7 @@ impl Dispatcher {
                         format!("No such service `{}`", target.name),
                     )));
                 };
+                self.refuse_inactive(target.name)?;
                 self.limit(target.name, &head)?;
                 let head = Head::unpack(&target.head).expect("a head that was packed just now");
                 check(&entry.info, &head, &target.body)?;
@@ -80,6 +81,7 @@ impl Dispatcher {
                 let Some(entry) = self.table.get(name) else {
                     return Err(Outcome::Fault(Fault::new(404, "Service not found")));
                 };
+                self.refuse_inactive(name)?;
                 self.limit(name, &head)?;
                 check(&entry.info, &head, &request.body)?;
                 Ok(self.call(&entry, request.cid, request.timeout, request.head, request.body))
@@ -92,6 +94,14 @@ impl Dispatcher {
         self.definitions
             .limit_service(service, || remote_ip(head.remote))
             .map_err(Outcome::Fault)
+    }
+
+    fn refuse_inactive(&self, name: &str) -> Result<(), Outcome> {
+        if self.table.is_active(name) {
+            Ok(())
+        } else {
+            Err(Outcome::Fault(Fault::new(404, "Service inactive")))
+        }
     }
 
     fn call(&self, entry: &Entry, cid: Cid, timeout: Option<Duration>, head: Bytes, body: Bytes) -> Waiting {

@@ -1,11 +1,13 @@
 //! The table of services that can be called now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use busbar_model::service::ServiceInfo;
-use busbar_runtime::ServiceHandle;
+use busbar_model::Error;
+use busbar_model::object::Snapshot;
+use busbar_model::service::{self, ServiceInfo};
+use busbar_runtime::{Configure, ServiceHandle, Switch};
 
 /// One service of one generation.
 #[derive(Debug, Clone)]
@@ -25,7 +27,11 @@ pub type Services = HashMap<Arc<str>, Arc<Entry>>;
 
 /// The current table. Reading it takes no lock; a deployment swaps it as a whole.
 #[derive(Debug, Default)]
-pub struct ServiceTable(ArcSwap<Services>);
+pub struct ServiceTable {
+    services: ArcSwap<Services>,
+    /// Names of services that are switched off, deployed or not.
+    inactive: Arc<ArcSwap<HashSet<String>>>,
+}
 
 impl ServiceTable {
     /// An empty table.
@@ -35,16 +41,28 @@ impl ServiceTable {
 
     /// The service of this name.
     pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
-        self.0.load().get(name).cloned()
+        self.services.load().get(name).cloned()
+    }
+
+    /// Whether the service of this name may be called, if there is one.
+    pub fn is_active(&self, name: &str) -> bool {
+        !self.inactive.load().contains(name)
     }
 
     /// The table as it is now. Not to be kept: it holds the slot that it was read through.
     pub fn load(&self) -> Guard<Arc<Services>> {
-        self.0.load()
+        self.services.load()
     }
 
     /// Makes another table the current one.
     pub(crate) fn swap(&self, services: Services) {
-        self.0.store(Arc::new(services));
+        self.services.store(Arc::new(services));
+    }
+}
+
+impl Configure for ServiceTable {
+    fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
+        let (current, inactive) = (self.inactive.clone(), Arc::new(service::inactive(snapshot)));
+        Ok(Switch::new(move || current.store(inactive)))
     }
 }

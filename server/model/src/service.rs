@@ -1,7 +1,11 @@
-//! What the hub knows of a deployed service.
+//! What the hub knows of a deployed service, and what is set for one.
 
+use std::collections::HashSet;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::object::{Object, Placement, Snapshot};
 use crate::sio::Declaration;
 
 /// One service class, as a worker reports it after importing its file.
@@ -23,4 +27,26 @@ pub struct ServiceInfo {
     /// Seconds a call of it may take; `None`: the server's default. Class attribute `timeout`.
     #[serde(default)]
     pub deadline_secs: Option<u32>,
+}
+
+/// What is set for a service, under its name, whatever file it comes from: so far only whether it is active. A service of which nothing
+/// is set is active.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSettings {}
+
+impl Object for ServiceSettings {
+    const KIND: &'static str = "service";
+    const PLACEMENT: Placement = Placement::Hub;
+    const ENMASSE_KEYS: &'static [&'static str] = &["service"];
+}
+
+/// Names of the services that are switched off.
+pub fn inactive(snapshot: &Snapshot) -> HashSet<String> {
+    snapshot
+        .records
+        .iter()
+        .filter(|record| record.kind == ServiceSettings::KIND && !record.is_active)
+        .map(|record| record.name.clone())
+        .collect()
 }

@@ -1,6 +1,6 @@
 //! What all calls of one process share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,10 +9,12 @@ use busbar_connectors::http::outgoing::OutgoingConnections;
 use busbar_connectors::redis::{RedisClient, RedisConfig};
 use busbar_connectors::smtp::SmtpConnections;
 use busbar_model::object::Snapshot;
+use busbar_model::service;
 use busbar_model::{Error, Kind};
 use busbar_runtime::crypto::ServerKey;
 use busbar_runtime::{Configure, HubPort, Switch};
 
+use crate::errors::Shown;
 use crate::faces;
 use crate::host::HostConfig;
 use crate::service::ServiceClass;
@@ -34,6 +36,8 @@ pub struct Environment {
     pub hub: Arc<dyn HubPort>,
     /// The runtime on which connectors of this process do their I/O.
     pub runtime: tokio::runtime::Handle,
+    /// Names of services that are switched off.
+    pub inactive: ArcSwap<HashSet<String>>,
     /// All configured objects.
     pub snapshot: ArcSwap<Snapshot>,
     /// Files that users keep for their services.
@@ -72,6 +76,7 @@ impl Environment {
                 .transpose()?,
             hub,
             runtime,
+            inactive: ArcSwap::default(),
             snapshot: ArcSwap::default(),
             files: ArcSwap::default(),
             key: match &config.secret_key_file {
@@ -104,6 +109,7 @@ impl Environment {
         let _runtime = self.runtime.enter();
         let switches = [self.outgoing_http.prepare(&snapshot)?, self.smtp.prepare(&snapshot)?];
         switches.into_iter().for_each(Switch::commit);
+        self.inactive.store(Arc::new(service::inactive(&snapshot)));
         self.snapshot.store(snapshot);
         Ok(())
     }

@@ -6,6 +6,7 @@ use busbar_dispatch::deploy::SOURCE_MAX;
 use busbar_model::object::{Change, ChangeSet, Object, Record, Snapshot};
 use busbar_model::service::{self, ServiceSettings};
 use busbar_model::{Error, Kind};
+use serde_json::Map;
 use tracing::error;
 
 use crate::changes::{ChangeError, Changes};
@@ -48,6 +49,7 @@ impl Control {
                     ),
                 )),
             },
+            Request::ServiceSwitch { name, is_active } => self.switch_service(name, is_active, caller).await,
             Request::HotDeploy { file_name, text } => self.deploy(file_name, text).await,
             Request::EnmasseImport { document, options, who } => {
                 let who = if who.is_empty() { caller } else { &who };
@@ -98,6 +100,38 @@ impl Control {
             .await
             .map(Response::Invoked)
             .map_err(|error| failed(&error))
+    }
+
+    async fn switch_service(&self, name: String, is_active: bool, who: &str) -> Result<Response, Failure> {
+        let services = self.parts.services.list();
+        // one that is switched off and whose file is gone can be switched on again
+        let known = services.iter().any(|service| service.name == name)
+            || service::inactive(&self.changes.snapshot()).contains(&name);
+        if !known {
+            let error = Error::new(Kind::NotFound, format!("there is no service `{name}`"))
+                .with_hint("see which there are with `busbar service list`");
+            return Err(failed(&error));
+        }
+        let make = move |current: &Snapshot| {
+            let inactive = service::inactive(current).contains(&name);
+            if inactive != is_active {
+                return Ok(ChangeSet::default());
+            }
+            let record = Record {
+                kind: ServiceSettings::KIND.to_owned(),
+                name,
+                is_active,
+                body: Map::new(),
+                version: 0,
+            };
+            Ok(ChangeSet {
+                changes: vec![Change::Put(record)],
+            })
+        };
+        let applied = self.changes.transact(who, make).await.map_err(refused)?;
+        Ok(Response::Switched {
+            changed: !(applied.created.is_empty() && applied.changed.is_empty()),
+        })
     }
 
     async fn deploy(&self, file_name: String, text: Payload) -> Result<Response, Failure> {

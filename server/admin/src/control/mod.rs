@@ -45,6 +45,13 @@ pub enum Request {
         /// Name of the channel.
         channel: String,
     },
+    /// Switch a service on or off.
+    ServiceSwitch {
+        /// Its name.
+        name: String,
+        /// Whether it is to be called.
+        is_active: bool,
+    },
     /// Deploy a file, as if it had been copied into the pickup directory.
     HotDeploy {
         /// Its name, without directories.
@@ -105,6 +112,11 @@ pub enum Response {
     Invoked(Invoked),
     /// To [`Request::AuditLog`], the oldest first.
     AuditLog(Vec<AuditEntry>),
+    /// To [`Request::ServiceSwitch`].
+    Switched {
+        /// Whether it was otherwise before.
+        changed: bool,
+    },
     /// To [`Request::HotDeploy`].
     Deployed(Deployed),
     /// To [`Request::EnmasseImport`].

@@ -181,7 +181,7 @@ impl Services for Running {
             name: row.name,
             impl_name: row.impl_name,
             generation: row.generation,
-            is_active: true,
+            is_active: row.is_active,
             is_internal: row.is_builtin,
             summary: row.summary,
         };

@@ -194,9 +194,9 @@ async fn services_are_listed_by_name_and_invoked() {
     assert_eq!(
         ServiceEntry::table(&services),
         "\
-SERVICE  CLASS   GENERATION  SUMMARY
-shop.a   shop.a           7  Gets it.
-shop.b   shop.b           7  Gets it.
+name    generation  file                      summary
+shop.a           7  shop.py                   Gets it.
+shop.b           7  shop.py                   Gets it.
 "
     );
     let invoke = |name: &str, payload: Payload| {

@@ -74,28 +74,19 @@ fn duration(secs: u64) -> String {
 impl ServiceEntry {
     /// A table of services, a line each under a headline.
     pub fn table(services: &[Self]) -> String {
-        let width = |of: fn(&Self) -> &str, head: &str| {
-            services
-                .iter()
-                .map(|it| of(it).chars().count())
-                .chain([head.len()])
-                .max()
-                .unwrap_or_default()
-        };
-        let (name, class) = (width(|it| &it.name, "SERVICE"), width(|it| &it.impl_name, "CLASS"));
-        let mut table = format!(
-            "{:name$}  {:class$}  {:>10}  SUMMARY\n",
-            "SERVICE", "CLASS", "GENERATION"
-        );
+        let name = services
+            .iter()
+            .map(|it| it.name.chars().count())
+            .chain(["name".len()])
+            .max()
+            .unwrap_or_default();
+        let mut table = format!("{:name$}  {:>10}  {:<24}  summary\n", "name", "generation", "file");
         for it in services {
-            let summary = if it.is_active {
-                it.summary.clone()
-            } else {
-                format!("(inactive) {}", it.summary)
-            };
+            let file = format!("{}.py", it.module);
+            let state = if it.is_active { "" } else { "(inactive) " };
             let line = format!(
-                "{:name$}  {:class$}  {:>10}  {summary}",
-                it.name, it.impl_name, it.generation
+                "{:name$}  {:>10}  {file:<24}  {state}{}",
+                it.name, it.generation, it.summary
             );
             table.push_str(line.trim_end());
             table.push('\n');

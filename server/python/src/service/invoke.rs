@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use busbar_model::{Cid, DataFormat};
 
 use crate::environment::ServiceNames;
-use crate::errors::ZATO_EXCEPTION;
+use crate::errors::{INACTIVE, ZATO_EXCEPTION};
 use crate::json;
 use crate::service::class::{ServiceClass, known_name};
 use crate::service::instance::{self, Service};
@@ -216,6 +216,9 @@ fn call<'py>(
     let py = caller.py();
     let outer = caller.get().invocation()?;
     let name = &class.info().name;
+    if outer.environment.inactive.load().contains(name) {
+        return Err(INACTIVE.error(py, (name.clone(),)));
+    }
     if *name == outer.class.info().name {
         let message = format!("service `{name}` cannot invoke itself");
         return Err(ZATO_EXCEPTION.error(py, (outer.cid.as_str(), message)));
