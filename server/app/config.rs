@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use busbar_connectors::http::HttpConfig;
 use busbar_dispatch::cache::CacheConfig;
-use busbar_python::NamingRules;
+use busbar_python::{NamingRules, UntypedOutput};
 use busbar_runtime::queue::QueueConfig;
 use serde::{Deserialize, Serialize};
 
@@ -163,6 +163,8 @@ pub struct SimpleIo {
     pub int_suffixes: Vec<String>,
     /// Names whose values are secret.
     pub secret_names: Vec<String>,
+    /// How values of names that imply no type are written.
+    pub untyped_output: UntypedOutput,
     /// Secrets reach services encrypted with the server's key, for `self.crypto.decrypt` to read.
     pub encrypt_secrets: bool,
 }
@@ -174,12 +176,14 @@ impl Default for SimpleIo {
             int_names,
             int_suffixes,
             secret_names,
+            untyped_output,
         } = NamingRules::default();
         Self {
             bool_prefixes,
             int_names,
             int_suffixes,
             secret_names,
+            untyped_output,
             encrypt_secrets: true,
         }
     }
@@ -193,6 +197,7 @@ impl SimpleIo {
             int_names: self.int_names.clone(),
             int_suffixes: self.int_suffixes.clone(),
             secret_names: self.secret_names.clone(),
+            untyped_output: self.untyped_output,
         }
     }
 }

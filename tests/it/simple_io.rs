@@ -344,3 +344,27 @@ fn the_examples_of_the_documentation() {
         "Element missing: /address/city"
     );
 }
+
+#[test]
+fn output_without_a_type_stays_what_it_is_where_the_settings_say_so() {
+    let service = "
+from datetime import datetime
+from zato.server.service import Service, Text
+class Show(Service):
+    class SimpleIO:
+        output = 'number', 'flag', 'when', 'rows', 'user_id', Text('text')
+    def handle(self):
+        self.response.payload = {'number': 2.5, 'flag': True, 'when': datetime(2021, 2, 3, 4, 5, 6), 'rows': [{'a': 1}], 'user_id': '7', 'text': 1}
+";
+    let server = server()
+        .config("[simple_io]\nuntyped_output = 'as-is'\n")
+        .service("shop.py", service)
+        .channel("/show", "shop.show")
+        .start();
+    assert_eq!(
+        server.post("/show", "").expect(200).json(),
+        json!({"response": {
+            "number": 2.5, "flag": true, "when": "2021-02-03T04:05:06", "rows": [{"a": 1}], "user_id": 7, "text": "1",
+        }})
+    );
+}

@@ -14,7 +14,6 @@ use busbar_model::{Error, Kind};
 use busbar_runtime::crypto::ServerKey;
 use busbar_runtime::{Configure, HubPort, Switch};
 
-use crate::errors::Shown;
 use crate::faces;
 use crate::host::HostConfig;
 use crate::service::ServiceClass;

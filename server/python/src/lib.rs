@@ -26,6 +26,6 @@ mod sync;
 mod testing;
 pub mod turn;
 
-pub use busbar_sio::names::NamingRules;
+pub use busbar_sio::names::{NamingRules, UntypedOutput};
 pub use environment::Environment;
 pub use host::{Host, HostConfig};

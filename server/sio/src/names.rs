@@ -1,4 +1,4 @@
-//! Naming rules: the type that a plain name implies (sio.md 2).
+//! Naming rules: the type that a plain name implies (sio.md 2), and what happens to those that imply none (5.3).
 
 use busbar_model::sio::ElementKind;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,19 @@ pub struct NamingRules {
     pub int_suffixes: Vec<String>,
     /// Names whose values are secret.
     pub secret_names: Vec<String>,
+    /// How values of names that imply nothing are written.
+    pub untyped_output: UntypedOutput,
+}
+
+/// How values of plain names that imply no type are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UntypedOutput {
+    /// Numbers and truth values become text.
+    #[default]
+    Text,
+    /// They stay what they are, as services of older servers expect.
+    AsIs,
 }
 
 impl Default for NamingRules {
@@ -37,6 +50,7 @@ impl Default for NamingRules {
                 "apiKey",
                 "xApiKey",
             ]),
+            untyped_output: UntypedOutput::default(),
         }
     }
 }

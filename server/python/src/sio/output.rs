@@ -142,7 +142,7 @@ fn unwrapped<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
 /// Converts one value. Errors are a `ValueError` that names the element.
 fn write_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = value.py();
-    if value.is_none() {
+    if value.is_none() || field.writes_as_is {
         return Ok(value);
     }
     let is_empty_text = value

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
 use busbar_model::sio::{Element, ElementKind};
-use busbar_sio::names::NamingRules;
+use busbar_sio::names::{NamingRules, UntypedOutput};
 
 use super::is_given;
 
@@ -29,6 +29,8 @@ pub(crate) struct Field {
     pub(crate) element: Option<Py<PyAny>>,
     /// Leave it out when it is optional and empty.
     pub(crate) skip_empty: bool,
+    /// Its name implies no type, and such output is not made text of.
+    pub(crate) writes_as_is: bool,
 }
 
 impl Field {
@@ -50,15 +52,17 @@ impl Field {
             if text.is_empty() {
                 return Err(PyValueError::new_err("an element of SimpleIO has an empty name"));
             }
+            let kind = rules.kind_of(text);
             return Ok(Self {
                 name: PyString::intern(py, text).unbind(),
                 text: text.to_owned(),
                 required: required && !name.starts_with('-'),
-                kind: rules.kind_of(text),
+                kind,
                 default: None,
                 nested: Vec::new(),
                 element: None,
                 skip_empty: false,
+                writes_as_is: kind == ElementKind::Text && rules.untyped_output == UntypedOutput::AsIs,
             });
         }
         let kind = item
@@ -103,6 +107,7 @@ impl Field {
             nested,
             element: (kind == ElementKind::Custom).then(|| item.clone().unbind()),
             skip_empty: false,
+            writes_as_is: false,
         })
     }
 }
