@@ -1,6 +1,7 @@
 //! Places: members of a sorted set with longitude and latitude.
 
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::faces::redis::Command;
 use crate::faces::redis::call::{Call, Special, command, special, word};
@@ -132,8 +133,8 @@ fn located(call: &Call<'_>, mut words: Vec<Vec<u8>>) -> PyResult<Command> {
 fn radius(
     name: &'static str,
     center: &[&'static str],
-    args: &Bound<'_, pyo3::types::PyTuple>,
-    kwargs: Option<&Bound<'_, pyo3::types::PyDict>>,
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Command> {
     let mut names = vec!["name"];
     names.extend(center);
@@ -158,7 +159,7 @@ fn radius(
     words.push(call.optional("unit").map_or_else(|| Ok(word("m")), encode)?);
     push_order(&call, &mut words)?;
     match (call.optional("store"), call.optional("store_dist")) {
-        (Some(_), Some(_)) => return Err(call.wrong("GEORADIUS store and store_dist cant be set together")),
+        (Some(_), Some(_)) => Err(call.wrong("GEORADIUS store and store_dist cant be set together")),
         (None, None) => located(&call, words),
         _ => {
             call.push_option(&mut words, "store", "STORE")?;
