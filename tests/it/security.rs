@@ -59,7 +59,10 @@ channel_rest:
     // a token of somebody else, none, and what only looks like one
     let bob = log_in(&server, "bob", "other").expect(200).json();
     let bob = bob["response"]["token"].as_str().unwrap();
-    let flipped = format!("{}A", &token[..token.len() - 1]);
+    // in the middle: not all bits of the last character count
+    let middle = token.len() / 2;
+    let other = if &token[middle..=middle] == "A" { "B" } else { "A" };
+    let flipped = format!("{}{other}{}", &token[..middle], &token[middle + 1..]);
     for request in [
         with_token(bob),
         with_token(&flipped),

@@ -163,6 +163,7 @@ impl Client {
         Ok(response.map(|content| Answer {
             content,
             cid,
+            is_broken: false,
             _in_flight: in_flight,
         }))
     }
@@ -534,6 +535,8 @@ fn log_start(parts: &Parts, admitted: &Result<Admitted, Box<Response<Bytes>>>, c
 /// A response's body. Lives until hyper has taken the last of it.
 pub(crate) struct Answer {
     content: Content,
+    /// The stream broke off; hyper has been given time to send what came before.
+    is_broken: bool,
     cid: Cid,
     _in_flight: InFlight,
 }
@@ -544,14 +547,19 @@ impl Body for Answer {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = &mut *self;
+        if this.is_broken {
+            return Poll::Ready(Some(Err(Broken)));
+        }
         Poll::Ready(match &mut this.content {
             Content::Whole(data) if data.is_empty() => None,
             Content::Whole(data) => Some(Ok(Frame::data(std::mem::take(data)))),
             Content::Stream(stream) => match ready!(stream.poll_next(cx)) {
-                Some(Err(error)) => {
-                    // the one way left to tell the client
+                Some(Err(Broken)) => {
+                    // the one way left to tell the client; what it has not been sent yet is sent first, which hyper does when it must wait
                     tracing::warn!(cid = %this.cid, "an answer broke off, its connection is closed");
-                    Some(Err(error))
+                    this.is_broken = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 piece => piece.map(|piece| piece.map(Frame::data)),
             },

@@ -231,7 +231,7 @@ e = raised('Slow', known.ReadTimeout)
 assert isinstance(e, known.Timeout) and isinstance(e, TimeoutException) and isinstance(e, known.RequestException), e
 assert '`Slow`' in str(e) and e.cid is not None
 assert self.out.rest.get('Nothing') is None and 'Nothing' not in self.out.rest and 'CRM' in self.out.rest
-for ask in (lambda: self.out.rest['Nothing'], lambda: self.out.rest['CRM'].nonsense, lambda: self.out.rest['Off'], lambda: self.out.soap):
+for ask in (lambda: self.out.rest['Nothing'], lambda: self.out.rest['CRM'].nonsense, lambda: self.out.rest['Off'], lambda: self.out.ftp):
     try: ask()
     except (KeyError, AttributeError, Inactive): pass
     else: assert False
