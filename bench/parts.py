@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -204,6 +205,21 @@ def sio(options: Options) -> list[Row]:
     return rows
 
 
+def invoke(options: Options) -> list[Row]:
+    """What `self.invoke` of a service that does next to nothing takes, all in all."""
+    ours = Busbar(options.busbar, 2)
+    with running(ours):
+        times = []
+        for _ in range(options.rounds):
+            status, text = servers.ask(ours.address, '/invoker', timeout=30)
+            if status != 200:
+                message = f'/invoker: busbar answers {status}: {text!r}'
+                raise Failure(message)
+            times.append(json.loads(text)['microseconds'])
+    detail = ', '.join(f'{value:.2f}' for value in times)
+    return [Row('invoke', 'self.invoke of another service', ours.name, median(times), 'microseconds', '<= 5', detail)]
+
+
 def tutorial(options: Options) -> list[Row]:
     """Two outgoing calls to a local back-end."""
     rows = []
@@ -326,6 +342,7 @@ ALL: dict[str, Callable[[Options], list[Row]]] = {
     'bare': bare,
     'refused': refused,
     'sio': sio,
+    'invoke': invoke,
     'tutorial': tutorial,
     'mixed': mixed,
     'start': start,

@@ -1,6 +1,6 @@
 """What `make bench` deploys. The peers do the same work in bench/peers/."""
 
-from time import sleep, thread_time
+from time import perf_counter_ns, sleep, thread_time
 
 from zato.server.service import Bool, DictList, Float, Int, Service
 
@@ -30,6 +30,26 @@ class Tutorial(Service):
             'last_payment_date': last_payment['DATE'],
             'last_payment_amount': last_payment['AMOUNT'],
         }
+
+
+class Callee(Service):
+    """What `Invoker` calls: gives back what it got."""
+
+    def handle(self):
+        self.response.payload = self.request.payload
+
+
+class Invoker(Service):
+    """Tells how many microseconds a call of another service takes: the median of 20 rounds of 1,000 calls."""
+
+    def handle(self):
+        rounds = []
+        for _ in range(20):
+            began = perf_counter_ns()
+            for _ in range(1000):
+                self.invoke('bench-service.callee', 'x')
+            rounds.append((perf_counter_ns() - began) / 1_000_000)
+        self.response.payload = {'microseconds': sorted(rounds)[10]}
 
 
 class Sleep(Service):
