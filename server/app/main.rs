@@ -4,6 +4,7 @@
 //! * [`hub`] - a server's hub: built, answering, drained
 //! * [`node`] - the parts of a server, put together
 //! * [`worker`] - a worker process
+//! * [`openapi`] - the channels, as the OpenAPI document tells of them
 //! * [`registry`] - the one list of object types
 //! * [`config`], [`directory`], [`odb`], [`package`], [`logging`], [`control`] - what these need
 
@@ -15,6 +16,7 @@ mod hub;
 mod logging;
 mod node;
 mod odb;
+mod openapi;
 mod package;
 mod registry;
 mod worker;

@@ -9,7 +9,7 @@ use busbar_admin::control::{Node as NodeView, NodeStatus, RedisStatus, WorkerSta
 use busbar_admin::{Changes, Registry};
 use busbar_broker::private::RedisState;
 use busbar_broker::{PrivateRedis, QueueHandle, RedisConfig, RedisProcess, RedisQueue};
-use busbar_connectors::http::{BoundHttp, HttpServer, Routes};
+use busbar_connectors::http::{BoundHttp, HttpServer, OpenApiAccess, Routes};
 use busbar_connectors::pickup::{UserDirectories, UserFilesWatcher};
 use busbar_connectors::zmq::{OutgoingZmq, ZmqSockets};
 use busbar_dispatch::{Cache, Definitions, Delivery, Deployer, Dispatcher, NameFilter, ServiceTable};
@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 
 use crate::cli::Exit;
 use crate::config::Config;
+use crate::openapi::Description;
 use crate::registry;
 use crate::worker::{SETTINGS, WorkerSettings};
 
@@ -155,6 +156,10 @@ impl Node {
             deny: config.hot_deploy.deny.clone(),
         });
         let mut configurables: Vec<Arc<dyn Configure>> = vec![Arc::new(definitions), table.clone(), routes.clone()];
+        if config.http.openapi != OpenApiAccess::Off {
+            let openapi = dispatcher.openapi().clone();
+            configurables.push(Arc::new(Description::new(openapi, &setup.name, &config.http)));
+        }
         if setup.doubles.is_none() {
             configurables.push(zmq.clone());
         }

@@ -23,6 +23,7 @@ mod json_rpc;
 mod kvdb;
 mod logs;
 mod market_cap;
+mod openapi;
 mod outgoing_http;
 mod outgoing_soap;
 mod patterns;

@@ -16,6 +16,7 @@ use busbar_runtime::{Call, Fault, Handler, Head, Outcome, Reply};
 use busbar_sio::{SioError, check_names, form, is_blank, multipart};
 
 use crate::calls::{Calls, Waiting};
+use crate::openapi::OpenApi;
 use crate::query;
 use crate::security::{Definitions, remote_ip};
 use crate::table::{Entry, ServiceTable};
@@ -27,6 +28,7 @@ pub struct Dispatcher {
     definitions: Definitions,
     handler: Arc<dyn Handler>,
     calls: Arc<Calls>,
+    openapi: Arc<OpenApi>,
     deadline: Duration,
 }
 
@@ -41,12 +43,18 @@ impl Dispatcher {
     ) -> Arc<Self> {
         let calls = Calls::spawn(Arc::clone(&handler));
         Arc::new(Self {
+            openapi: Arc::new(OpenApi::new(Arc::clone(&table))),
             table,
             definitions,
             handler,
             calls,
             deadline,
         })
+    }
+
+    /// What it answers to those who ask what can be called.
+    pub fn openapi(&self) -> &Arc<OpenApi> {
+        &self.openapi
     }
 
     /// Everything that needs no waiting.
@@ -58,6 +66,8 @@ impl Dispatcher {
         };
         match &*request.service {
             builtin::PING | builtin::PING_BASIC => Err(ping::answer(request.cid)),
+            builtin::OPENAPI => Err(self.openapi.answer()),
+            builtin::OPENAPI_PAGE => Err(OpenApi::page()),
             builtin::LOG_IN => Err(self.definitions.log_in(&head, &request.body, request.cid)),
             builtin::LOG_OUT => Err(self.definitions.log_out(&head)),
             builtin::INVOKER => {

@@ -6,6 +6,7 @@
 //! * [`cache`] - the built-in cache
 //! * [`delivery`] - messages out of the durable queue become calls
 //! * [`deploy`] - deployments: source files become services
+//! * [`openapi`] - what can be called, described for its callers
 
 pub mod cache;
 mod calls;
@@ -14,6 +15,7 @@ pub mod deploy;
 pub mod dispatcher;
 pub mod filter;
 mod invoker;
+pub mod openapi;
 mod ping;
 mod query;
 pub mod security;
@@ -24,5 +26,6 @@ pub use delivery::Delivery;
 pub use deploy::Deployer;
 pub use dispatcher::Dispatcher;
 pub use filter::NameFilter;
+pub use openapi::OpenApi;
 pub use security::Definitions;
 pub use table::ServiceTable;

@@ -25,12 +25,14 @@ pub struct Entry {
 /// All services at one moment, by name.
 pub type Services = HashMap<Arc<str>, Arc<Entry>>;
 
+/// Names of services that are switched off, deployed or not.
+pub(crate) type Inactive = HashSet<String>;
+
 /// The current table. Reading it takes no lock; a deployment swaps it as a whole.
 #[derive(Debug, Default)]
 pub struct ServiceTable {
     services: ArcSwap<Services>,
-    /// Names of services that are switched off, deployed or not.
-    inactive: Arc<ArcSwap<HashSet<String>>>,
+    inactive: Arc<ArcSwap<Inactive>>,
 }
 
 impl ServiceTable {
@@ -52,6 +54,11 @@ impl ServiceTable {
     /// The table as it is now. Not to be kept: it holds the slot that it was read through.
     pub fn load(&self) -> Guard<Arc<Services>> {
         self.services.load()
+    }
+
+    /// What is switched off now. Not to be kept either.
+    pub(crate) fn load_inactive(&self) -> Guard<Arc<Inactive>> {
+        self.inactive.load()
     }
 
     /// Makes another table the current one.

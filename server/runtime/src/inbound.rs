@@ -161,6 +161,10 @@ pub mod builtin {
     pub const PING_USER: &str = "zato.ping.plain_http.basic_auth";
     /// Gives a token for a user name and a password: `/zato/jwt/log-in`.
     pub const LOG_IN: &str = "zato.security.jwt.log-in";
+    /// Describes what can be called: `/openapi.json`.
+    pub const OPENAPI: &str = "busbar.openapi";
+    /// A page on which calls can be tried: `/openapi`.
+    pub const OPENAPI_PAGE: &str = "busbar.openapi.page";
     /// Makes a token worthless: `/zato/jwt/log-out`.
     pub const LOG_OUT: &str = "zato.security.jwt.log-out";
 }

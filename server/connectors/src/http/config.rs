@@ -247,7 +247,7 @@ impl ChannelHttp {
     }
 
     /// The version of SOAP that it speaks, if it does.
-    pub(crate) fn soap(&self) -> Option<SoapVersion> {
+    pub fn soap(&self) -> Option<SoapVersion> {
         (self.transport == Transport::Soap).then_some(self.soap_version)
     }
 }

@@ -35,4 +35,4 @@ pub use config::{CacheType, ChannelHttp, ContentEncoding, ParamsPriority, Transp
 pub use cors::Cors;
 pub use routes::Routes;
 pub use server::{BoundHttp, HttpServer};
-pub use settings::{ContentTypes, HttpConfig, Tls};
+pub use settings::{ContentTypes, HttpConfig, OpenApiAccess, Tls};

@@ -28,7 +28,7 @@ use crate::http::cors::CorsRules;
 use crate::http::extra::{Extra, Shared};
 use crate::http::pattern::{Pattern, first_segment};
 use crate::http::respond::{Style, Styles};
-use crate::http::settings::HttpConfig;
+use crate::http::settings::{HttpConfig, OpenApiAccess};
 use crate::http::soap;
 
 /// The channels that are configured, and the built-in ones.
@@ -38,6 +38,7 @@ pub struct Routes {
     /// Pairs of channels that were warned of, so that not every change repeats it.
     warned: Arc<Mutex<HashSet<(String, String)>>>,
     styles: Styles,
+    openapi: OpenApiAccess,
     shared: Arc<Shared>,
 }
 
@@ -87,7 +88,7 @@ pub(crate) enum Found<'t> {
 impl Routes {
     /// No channels at all, until something is configured. `gate` makes their guards.
     pub fn new(gate: Arc<dyn Gate>) -> Arc<Self> {
-        Self::of(gate, Styles::default(), HttpConfig::default().cache_max_bytes)
+        Self::of(gate, Styles::default(), &HttpConfig::default())
     }
 
     /// The same, with what the server's settings say of answers.
@@ -95,17 +96,18 @@ impl Routes {
     /// # Errors
     /// If a content type cannot be sent.
     pub fn build(gate: Arc<dyn Gate>, config: &HttpConfig) -> Result<Arc<Self>, Error> {
-        Ok(Self::of(gate, Styles::build(config)?, config.cache_max_bytes))
+        Ok(Self::of(gate, Styles::build(config)?, config))
     }
 
-    fn of(gate: Arc<dyn Gate>, styles: Styles, cache_max_bytes: usize) -> Arc<Self> {
+    fn of(gate: Arc<dyn Gate>, styles: Styles, config: &HttpConfig) -> Arc<Self> {
         Arc::new(Self {
             gate,
             table: Arc::default(),
             warned: Arc::default(),
             styles,
+            openapi: config.openapi,
             shared: Arc::new(Shared {
-                cache: ResponseCache::new(cache_max_bytes),
+                cache: ResponseCache::new(config.cache_max_bytes),
                 audit: AuditLog::default(),
                 queue: Arc::default(),
             }),
@@ -142,7 +144,7 @@ impl Configure for Routes {
         refuse_twins(&own)?;
         let table = RouteTable {
             own: Scope::new(own),
-            internal: Scope::new(internal_routes(snapshot, &*guards, &self.styles)?),
+            internal: Scope::new(internal_routes(snapshot, &*guards, self)?),
         };
         let (current, warned) = (Arc::clone(&self.table), Arc::clone(&self.warned));
         let shared = Arc::clone(&self.shared);
@@ -464,9 +466,14 @@ fn cache_paths() -> Vec<(String, String)> {
 }
 
 /// What the hub answers itself, and what built-in services do (http.md 9).
-fn internal_routes(snapshot: &Snapshot, guards: &dyn Guards, styles: &Styles) -> Result<Vec<Route>, Error> {
+fn internal_routes(snapshot: &Snapshot, guards: &dyn Guards, routes: &Routes) -> Result<Vec<Route>, Error> {
     let invoke = format!("/zato/api/invoke/{{{}}}", builtin::INVOKER_PARAM);
     let cache = cache_paths();
+    let openapi = match routes.openapi {
+        OpenApiAccess::Off => None,
+        OpenApiAccess::Protected => Some(Some(builtin::PUBAPI)),
+        OpenApiAccess::Open => Some(None),
+    };
     let ping = format!("/zato/{}", builtin::PING_BASIC.trim_start_matches("zato."));
     [
         ("zato.ping", "/zato/ping", builtin::PING, None),
@@ -481,6 +488,12 @@ fn internal_routes(snapshot: &Snapshot, guards: &dyn Guards, styles: &Styles) ->
         ("zato.jwt.log-out", "/zato/jwt/log-out", builtin::LOG_OUT, None),
     ]
     .into_iter()
+    .chain(openapi.into_iter().flat_map(|security| {
+        [
+            (builtin::OPENAPI, "/openapi.json", builtin::OPENAPI, security),
+            (builtin::OPENAPI_PAGE, "/openapi", builtin::OPENAPI_PAGE, security),
+        ]
+    }))
     .chain(CRYPTO.map(|(path, service)| (service, path, service, Some(builtin::PUBAPI))))
     .chain(
         cache
@@ -500,14 +513,18 @@ fn internal_routes(snapshot: &Snapshot, guards: &dyn Guards, styles: &Styles) ->
             name: name.to_owned(),
             head: channel_head(name, &channel, definition),
             service: service.into(),
-            style: styles.of(channel.data_format, None),
+            style: routes.styles.of(channel.data_format, None),
             extra: None,
             guard,
             timeout: None,
             is_active: true,
             path: path.to_owned(),
             pattern: Pattern::parse(path, false).expect("built-in paths are paths"),
-            method: matches!(service, builtin::LOG_IN | builtin::LOG_OUT).then_some(Method::POST),
+            method: match service {
+                builtin::LOG_IN | builtin::LOG_OUT => Some(Method::POST),
+                builtin::OPENAPI | builtin::OPENAPI_PAGE => Some(Method::GET),
+                _ => None,
+            },
             accept: None,
             soap_action: None,
         })

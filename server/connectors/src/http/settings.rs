@@ -40,6 +40,21 @@ pub struct HttpConfig {
     pub use_soap_envelope: bool,
     /// Addresses or networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` and `X-Zato-Forwarded-For` are believed.
     pub trusted_proxies: Vec<Network>,
+    /// Who may read what can be called: `/openapi.json` and the page `/openapi`.
+    pub openapi: OpenApiAccess,
+}
+
+/// Who may read what can be called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenApiAccess {
+    /// Nobody: it is not there.
+    Off,
+    /// Whoever has the credentials of `pubapi`, with which every service can be called anyway.
+    #[default]
+    Protected,
+    /// Everybody.
+    Open,
 }
 
 /// Where the server's certificate lies.
@@ -101,6 +116,7 @@ impl Default for HttpConfig {
             cache_max_bytes: 64 * 1024 * 1024,
             use_soap_envelope: true,
             trusted_proxies: Vec::new(),
+            openapi: OpenApiAccess::default(),
         }
     }
 }

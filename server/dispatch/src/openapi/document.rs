@@ -1,0 +1,342 @@
+//! The document, out of channels and services.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use busbar_model::service::ServiceInfo;
+use busbar_model::sio::{Element, ElementKind};
+use busbar_model::{DataFormat, SoapVersion};
+use serde_json::{Map, Value, json};
+
+use super::schema::{self, Way};
+use super::{Channel, Scheme};
+
+/// Methods that an operation can have.
+const METHODS: [&str; 7] = ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"];
+
+/// Makes the document. Channels whose service is not there are left out: a call would be answered with 404.
+pub(super) fn make<'s>(title: &str, channels: &[Channel], find: &dyn Fn(&str) -> Option<&'s ServiceInfo>) -> Value {
+    let mut document = Document::default();
+    for channel in channels {
+        if let Some(service) = find(&channel.service) {
+            document.add(channel, service);
+        }
+    }
+    document.finish(title)
+}
+
+/// `text` with nothing in it but what the name of a component may have.
+pub(super) fn identifier(text: &str) -> String {
+    let keep = |letter: char| {
+        if letter.is_ascii_alphanumeric() || "._-".contains(letter) {
+            letter
+        } else {
+            '_'
+        }
+    };
+    text.chars().map(keep).collect()
+}
+
+/// A document in the making.
+#[derive(Default)]
+struct Document {
+    paths: Map<String, Value>,
+    /// By their shape, how paths are spelt: two that differ in the names of placeholders only are one to OpenAPI.
+    spellings: HashMap<String, String>,
+    schemes: Map<String, Value>,
+    tags: BTreeSet<String>,
+    ids: HashSet<String>,
+}
+
+impl Document {
+    fn add(&mut self, channel: &Channel, service: &ServiceInfo) {
+        let path = self
+            .spellings
+            .entry(shape(&channel.path))
+            .or_insert_with(|| channel.path.clone())
+            .clone();
+        let methods = methods(channel, service);
+        for method in &methods {
+            let key = method.to_ascii_lowercase();
+            if let Some(other) = self.paths.get_mut(&path).and_then(|item| item.get_mut(&key)) {
+                // told apart by `Accept` or `SOAPAction`, which OpenAPI does not know
+                let text = other["description"].as_str().unwrap_or_default();
+                other["description"] = format!("{text} Also channel `{}`.", channel.name).into();
+                continue;
+            }
+            let operation = self.operation(channel, service, method, &path, methods.len() > 1);
+            let item = self.paths.entry(path.clone()).or_insert_with(|| json!({}));
+            item[key] = operation;
+        }
+    }
+
+    fn operation(
+        &mut self,
+        channel: &Channel,
+        service: &ServiceInfo,
+        method: &str,
+        path: &str,
+        is_one_of_many: bool,
+    ) -> Value {
+        let mut description = format!("Service `{}`, channel `{}`.", service.name, channel.name);
+        let summary = if service.summary.is_empty() {
+            &service.name
+        } else {
+            &service.summary
+        };
+        self.tags.insert(service.module.clone());
+        let mut operation = json!({
+            "operationId": self.id(channel, method, is_one_of_many),
+            "summary": summary,
+            "tags": [service.module],
+        });
+        let input = Input::of(channel, service, method);
+        let parameters = input.parameters(path, &channel.path);
+        if !parameters.is_empty() {
+            operation["parameters"] = parameters.into();
+        }
+        if let Some(body) = input.body(channel, service) {
+            operation["requestBody"] = body;
+        }
+        operation["responses"] = responses(channel, service);
+        if let Some(schemes) = &channel.security {
+            let required: Vec<_> = schemes
+                .iter()
+                .filter_map(|scheme| scheme.require(&mut self.schemes))
+                .collect();
+            if schemes.contains(&Scheme::Other) {
+                description.push_str(" Callers need credentials of WS-Security.");
+            } else if required.is_empty() {
+                description.push_str(" Nobody has credentials for it.");
+            }
+            if !required.is_empty() {
+                operation["security"] = required.into();
+            }
+        }
+        operation["description"] = description.into();
+        operation
+    }
+
+    fn id(&mut self, channel: &Channel, method: &str, is_one_of_many: bool) -> String {
+        let mut id = identifier(&channel.name);
+        if is_one_of_many {
+            id = format!("{id}.{}", method.to_ascii_lowercase());
+        }
+        let mut unique = id.clone();
+        let mut number = 2;
+        while !self.ids.insert(unique.clone()) {
+            unique = format!("{id}.{number}");
+            number += 1;
+        }
+        unique
+    }
+
+    fn finish(self, title: &str) -> Value {
+        let tags: Vec<_> = self.tags.iter().map(|name| json!({"name": name})).collect();
+        json!({
+            "openapi": "3.1.0",
+            "info": {"title": title, "version": env!("CARGO_PKG_VERSION")},
+            "tags": tags,
+            "paths": self.paths,
+            "components": {
+                "schemas": {
+                    "Error": {
+                        "type": "object",
+                        "properties": {
+                            "result": {"const": "Error"},
+                            "cid": {"type": "string", "description": "Correlation id, to be found in the server's log."},
+                            "details": {"description": "What went wrong: a text, or a list of them."},
+                        },
+                        "required": ["result", "cid"],
+                    },
+                },
+                "headers": {
+                    "X-Zato-CID": {"description": "Correlation id.", "schema": {"type": "string"}},
+                },
+                "securitySchemes": self.schemes,
+            },
+        })
+    }
+}
+
+/// A path without the names of its placeholders.
+fn shape(path: &str) -> String {
+    let mut shape = String::with_capacity(path.len());
+    let mut is_name = false;
+    for letter in path.chars() {
+        is_name &= letter != '}';
+        if !is_name {
+            shape.push(letter);
+        }
+        is_name |= letter == '{';
+    }
+    shape
+}
+
+/// Names of a path's placeholders, in order.
+fn placeholders(path: &str) -> Vec<&str> {
+    path.split('{')
+        .skip(1)
+        .filter_map(|part| Some(part.split_once('}')?.0))
+        .collect()
+}
+
+/// The methods with which a call makes sense. Where any is taken, `POST`, and `GET` if all that is required fits into a query.
+fn methods<'a>(channel: &'a Channel, service: &'a ServiceInfo) -> Vec<&'a str> {
+    let own: Vec<_> = service.http_methods.iter().map(String::as_str).collect();
+    let methods = match channel.method.as_str() {
+        _ if channel.soap.is_some() => vec!["POST"],
+        "" if own.is_empty() => {
+            let needs_body = Input::of(channel, service, "GET").lacks_required(&channel.path);
+            if needs_body { vec!["POST"] } else { vec!["GET", "POST"] }
+        }
+        "" => own,
+        method if own.is_empty() || own.contains(&method) => vec![method],
+        _ => Vec::new(),
+    };
+    methods.into_iter().filter(|method| METHODS.contains(method)).collect()
+}
+
+/// Where the declared input of one operation is put.
+struct Input<'s> {
+    elements: &'s [Element],
+    /// Names that path and query can give.
+    merges_params: bool,
+    has_body: bool,
+}
+
+impl<'s> Input<'s> {
+    fn of(channel: &Channel, service: &'s ServiceInfo, method: &str) -> Self {
+        let declaration = service.sio.as_ref();
+        let params_only = declaration.is_some_and(|declaration| declaration.use_channel_params_only);
+        Self {
+            elements: declaration
+                .and_then(|declaration| declaration.input.as_deref())
+                .unwrap_or_default(),
+            merges_params: channel.merges_params && channel.soap.is_none(),
+            has_body: matches!(method, "POST" | "PUT" | "PATCH") && !params_only,
+        }
+    }
+
+    /// Whether required input can come in a body only.
+    fn lacks_required(&self, path: &str) -> bool {
+        let in_path = placeholders(path);
+        self.elements.iter().any(|element| {
+            let is_param = in_path.contains(&element.name.as_str()) || fits_query(element);
+            element.required && !(self.merges_params && is_param)
+        })
+    }
+
+    /// Path and query parameters. `shown` is the path as the document spells it, `own` as the channel does.
+    fn parameters(&self, shown: &str, own: &str) -> Vec<Value> {
+        let in_path = placeholders(own);
+        let schema_of = |name: &str| match self.elements.iter().find(|element| element.name == name) {
+            Some(element) if self.merges_params => schema::element(element, Way::In),
+            _ => json!({"type": "string"}),
+        };
+        let path = placeholders(shown)
+            .into_iter()
+            .zip(&in_path)
+            .map(|(shown, name)| json!({"name": shown, "in": "path", "required": true, "schema": schema_of(name)}));
+        let query = self
+            .elements
+            .iter()
+            .filter(|element| self.merges_params && !self.has_body && fits_query(element))
+            .filter(|element| !in_path.contains(&element.name.as_str()))
+            .map(|element| {
+                let schema = schema::element(element, Way::In);
+                json!({"name": element.name, "in": "query", "required": element.required, "schema": schema})
+            });
+        path.chain(query).collect()
+    }
+
+    /// The body. What the path gives is not asked for again.
+    fn body(&self, channel: &Channel, service: &ServiceInfo) -> Option<Value> {
+        if !self.has_body {
+            return None;
+        }
+        let declaration = service.sio.as_ref().filter(|declaration| declaration.input.is_some());
+        let in_path = placeholders(&channel.path);
+        let is_asked = |element: &&Element| !(self.merges_params && in_path.contains(&element.name.as_str()));
+        let mut schema = match declaration {
+            Some(_) => schema::object(self.elements.iter().filter(is_asked), Way::In),
+            None => json!({}),
+        };
+        let is_required = schema.get("required").is_some();
+        let text = || json!({"schema": {"type": "string"}});
+        let content = match (channel.soap, channel.format) {
+            (Some(SoapVersion::V11), _) => json!({"text/xml": text()}),
+            (Some(SoapVersion::V12), _) => json!({"application/soap+xml": text()}),
+            (None, DataFormat::Json) => json!({"application/json": {"schema": schema}}),
+            (None, DataFormat::Xml) => {
+                if let Some(declaration) = declaration {
+                    schema["xml"] = json!({"name": declaration.request_elem});
+                }
+                json!({"application/xml": {"schema": schema}})
+            }
+            (None, DataFormat::Form | DataFormat::Post) => json!({
+                "application/x-www-form-urlencoded": {"schema": schema},
+                "multipart/form-data": {"schema": schema},
+            }),
+            (None, DataFormat::Csv) => json!({"text/csv": text()}),
+            (None, DataFormat::None | DataFormat::Dict) => json!({"*/*": {}}),
+        };
+        let is_required =
+            channel.soap.is_some() || is_required && !matches!(channel.format, DataFormat::None | DataFormat::Dict);
+        Some(json!({"required": is_required, "content": content}))
+    }
+}
+
+/// Whether a query parameter can give the element its value.
+fn fits_query(element: &Element) -> bool {
+    !matches!(element.kind, ElementKind::Dict | ElementKind::DictList)
+}
+
+fn responses(channel: &Channel, service: &ServiceInfo) -> Value {
+    let headers = json!({"X-Zato-CID": {"$ref": "#/components/headers/X-Zato-CID"}});
+    let declaration = service.sio.as_ref();
+    let text = || json!({"type": "string"});
+    let answers_json = matches!(channel.format, DataFormat::Json | DataFormat::Form | DataFormat::Post);
+    let schema = match (channel.soap, channel.format) {
+        (Some(_), _) => text(),
+        (None, _) if answers_json && channel.is_async => {
+            json!({"type": "object", "properties": {"cid": {"type": "string"}}, "required": ["cid"]})
+        }
+        (None, _) if answers_json => schema::output(declaration, false),
+        (None, DataFormat::Xml) if !channel.is_async => schema::output(declaration, true),
+        _ => text(),
+    };
+    let (status, meaning) = if channel.is_async {
+        ("202", "The request is stored; the service will run.")
+    } else {
+        ("200", "What the service answered.")
+    };
+    let mut responses = json!({
+        status: {"description": meaning, "headers": headers, "content": {(channel.content_type.as_str()): {"schema": schema}}},
+    });
+    let (error_type, error) = match (channel.soap, channel.format) {
+        (Some(_), _) => (channel.content_type.as_str(), text()),
+        (None, DataFormat::Json) => (
+            channel.content_type.as_str(),
+            json!({"$ref": "#/components/schemas/Error"}),
+        ),
+        (None, DataFormat::Xml) => (channel.content_type.as_str(), json!({})),
+        _ => ("text/plain", text()),
+    };
+    let mut refuse = |status: &str, meaning: &str| {
+        responses[status] =
+            json!({"description": meaning, "headers": headers, "content": {error_type: {"schema": error}}});
+    };
+    refuse("400", "The input cannot be used.");
+    if channel.security.is_some() {
+        refuse("401", "The credentials are missing or wrong.");
+        refuse("403", "The caller may not do this.");
+    }
+    if channel.is_limited {
+        refuse("429", "Too many requests.");
+    }
+    refuse("default", "The call failed.");
+    responses
+}
+
+#[cfg(test)]
+mod tests;
