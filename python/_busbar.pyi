@@ -17,6 +17,7 @@ from busbar.facilities.email import EmailFacade
 from busbar.facilities.lock import LockManager
 from busbar.facilities.patterns import Patterns
 from busbar.facilities.rest import RESTFacade
+from busbar.facilities.security import SecurityFacade
 from busbar.facilities.server import ServiceStore
 from busbar.facilities.soap import SOAPClient
 from busbar.facilities.time import TimeUtil
@@ -135,6 +136,9 @@ class Service:
     @property
     def static_config(self) -> Bunch:
         """Text of static files: `self.static_config.<directory>['<file>']`."""
+    @property
+    def security(self) -> SecurityFacade:
+        """Bearer tokens of security definitions: `self.security.get_bearer_token_by_name('CRM')`."""
     @property
     def rest(self) -> RESTFacade:
         """Outgoing REST connections: `self.rest['CRM']`, or as attributes, `self.rest.CRM`."""
@@ -354,6 +358,9 @@ class Server:
 
 def run_command(service: Service, command: str, stdin: bytes, timeout: float) -> tuple[bytes, bytes, int | None, int]:
     """Runs a command in a shell: its output, its error output, its exit code unless it was killed, how much output was dropped."""
+
+def bearer_token(owner: Service | HttpConn, name: str, scopes: str, refused: str | None = None) -> str:
+    """A token of the security definition of that name, for some scopes or else its own. `refused` is one that was not accepted."""
 
 class SmtpLine:
     """A connection to a mail server."""

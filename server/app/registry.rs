@@ -1,6 +1,7 @@
 //! The one list of object types. A new connector adds its line here.
 
 use busbar_connectors::http::ChannelHttp;
+use busbar_connectors::http::bearer_config::SecurityBearerToken;
 use busbar_connectors::http::outgoing_config::OutgoingHttp;
 use busbar_connectors::smtp::EmailSmtp;
 use busbar_connectors::zmq::OutgoingZmq;
@@ -15,6 +16,7 @@ use busbar_model::service::ServiceSettings;
 pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<SecurityBasicAuth>(),
     ObjectType::of::<SecurityApiKey>(),
+    ObjectType::of::<SecurityBearerToken>(),
     ObjectType::of::<SecurityJwt>(),
     ObjectType::of::<SecurityWss>(),
     ObjectType::of::<SecurityTechAccount>(),

@@ -29,7 +29,11 @@ fn examples_run() {
     }
     server.start();
     let crm = Backend::new(|_| Answer::json(&json!({"name": "Anna"})));
+    let login = Backend::always(Answer::json(&json!({"access_token": "t1", "expires_in": 60})));
+    let tokens = json!({"name": "CRM tokens", "type": "bearer_token", "username": "my-client", "password": "secret",
+        "auth_server_url": format!("{}/oauth2/token", login.url()), "scopes": "read write"});
     let objects = json!({
+        "security": [tokens],
         "outgoing_rest": [{"name": "CRM", "host": crm.url(), "data_format": "json"}],
         "email_smtp": [{"name": "Mail", "host": "127.0.0.1", "port": 1, "mode": "plain"}],
     });
@@ -52,6 +56,7 @@ fn examples_run() {
         match service.split('.').next_back() {
             Some("host") => assert_eq!(answer, "crm.example.com 6"),
             Some("get-customer") => assert_eq!(answer, r#"{"name":"Anna"}"#),
+            Some("crm-headers") => assert_eq!(answer, r#"{"Authorization":"Bearer t1"}"#),
             Some("send-report") => assert_eq!(answer, r#"{"is_sent":false}"#),
             _ => {}
         }

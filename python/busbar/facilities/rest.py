@@ -125,15 +125,13 @@ def rest_call(
 
     A connection that cannot be used is logged, and ``None`` is given back.
 
+    The bearer token is one of ``sec_def_name``, or else of the connection's own security definition, for
+    ``auth_scopes``. A header ``Authorization`` of the caller is sent as it is.
+
     :raises Exception: with the text of the response, if its status is 400 or more.
     """
     from requests.exceptions import RequestException
 
-    if sec_def_name or auth_scopes:
-        message = (
-            f'bearer tokens are not available yet in this version of busbar (security definition `{sec_def_name}`)'
-        )
-        raise NotImplementedError(message)
     verb = (method or str(conn.config.get('method') or '') or 'GET').lower()
     if verb not in {'get', 'post', 'put', 'patch', 'delete', 'options', 'head'}:
         message = f'`{method}` is not an HTTP method that can be called'
@@ -146,8 +144,18 @@ def rest_call(
     elif data:
         message = f'a {verb.upper()} request has no body: give params instead of data'
         raise ValueError(message)
+    definition = sec_def_name or (conn.config['security'] if auth_scopes else '')
+    if auth_scopes and not definition:
+        message = (
+            f'`auth_scopes` need a security definition: give `sec_def_name`, or connection `{conn.config["name"]}` one'
+        )
+        raise ValueError(message)
+    call = getattr(conn, verb)
     try:
-        response = getattr(conn, verb)(**more)
+        if definition and not any(name.strip().lower() == 'authorization' for name in headers or ()):
+            response = _called_with_token(conn, call, more, definition, auth_scopes or '')
+        else:
+            response = call(**more)
     except RequestException as e:
         _logger.warning('%s %s failed: %s (cid:%s)', verb.upper(), conn.address, e, cid)
         return None
@@ -157,3 +165,16 @@ def rest_call(
         raise Exception(response.text)
     map_response(response, model, callback, cid)
     return response.data
+
+
+def _called_with_token(
+    conn: _busbar.HttpConn, call: Callable[..., Any], more: dict[str, Any], definition: str, scopes: str
+) -> Any:
+    """Calls with a token; if it is not accepted, once more with a new one."""
+    headers = more['headers'] or {}
+    token = _busbar.bearer_token(conn, definition, scopes)
+    response = call(**more | {'headers': {**headers, 'Authorization': f'Bearer {token}'}})
+    if response.status_code != 401:
+        return response
+    token = _busbar.bearer_token(conn, definition, scopes, token)
+    return call(**more | {'headers': {**headers, 'Authorization': f'Bearer {token}'}})

@@ -9,8 +9,10 @@
 //!
 //! * [`outgoing`] - connections that services call
 //! * [`outgoing_config`] - their object type
+//! * [`bearer_config`] - where their bearer tokens come from
 
 mod audit;
+pub mod bearer_config;
 mod body;
 mod cache;
 mod coding;

@@ -66,7 +66,7 @@ pub struct OutgoingHttp {
     /// How bodies are written and read.
     #[serde(default)]
     pub data_format: OutgoingFormat,
-    /// Security definition whose credentials are sent: basic auth or an API key. Empty: none.
+    /// Security definition whose credentials are sent: basic auth, an API key or a bearer token. Empty: none.
     #[serde(default)]
     pub security: String,
     /// Seconds that one call may take, connecting and redirects included.

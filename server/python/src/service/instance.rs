@@ -577,6 +577,12 @@ const FACILITIES: &[(&str, &str, &str, &str)] = &[
         "busbar.facilities.rest",
         "RESTFacade",
     ),
+    (
+        "security",
+        "Bearer tokens of security definitions.",
+        "busbar.facilities.security",
+        "SecurityFacade",
+    ),
     ("email", "Mail servers.", "busbar.facilities.email", "EmailFacade"),
     (
         "commands",
@@ -599,7 +605,6 @@ pub(crate) const LATER: &[&str] = &[
     "odb",
     "pubsub",
     "schedule",
-    "security",
     "search",
     "cassandra_conn",
     "cassandra_query",

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
 use super::address::{Address, parse};
+use super::bearer::TokenSource;
 use super::connect::{Origin, tls};
 use super::decode::decode;
 use super::double::{Double, DoubledRequest};
@@ -49,6 +50,8 @@ pub(super) enum Credentials {
         header: String,
         key: String,
     },
+    /// Tokens that are asked for when they are needed.
+    Bearer(Arc<TokenSource>),
     /// The security definition of this name is switched off.
     Inactive(String),
 }
@@ -120,7 +123,7 @@ impl HttpConnection {
                 key.set_sensitive(true);
                 defaults.insert(header, key);
             }
-            Credentials::None | Credentials::Inactive(_) => {}
+            Credentials::None | Credentials::Bearer(_) | Credentials::Inactive(_) => {}
         }
         let pool = Pool::new(config.pool_size, tls);
         Ok(Self {
@@ -178,9 +181,7 @@ impl HttpConnection {
             .address
             .fill(&request.params)
             .map_err(|failure| failure.into_error(&self.name))?;
-        self.run(url, request)
-            .await
-            .map_err(|failure| failure.into_error(&self.name))
+        self.authorized(url, request).await
     }
 
     /// Sends the connection's ping method to `path` of its host, with its credentials, and does not follow redirects.
@@ -193,9 +194,48 @@ impl HttpConnection {
             allow_redirects: Some(false),
             ..HttpRequest::new(self.config.ping_method.clone())
         };
-        self.run(url, request)
+        self.authorized(url, request).await
+    }
+
+    /// Sends a request with a bearer token, if that is what the connection has and the caller brings no credentials. A token that was
+    /// kept and is not accepted is replaced, and the request sent again, once.
+    async fn authorized(&self, url: Url, request: HttpRequest) -> Result<HttpResponse, Error> {
+        let deadline = Instant::now() + self.limit(&request);
+        let failed = |failure: HttpFailure| failure.into_error(&self.name);
+        let has_own = |(name, _): &(String, String)| name.trim().eq_ignore_ascii_case("authorization");
+        let source = match &self.credentials {
+            Credentials::Bearer(source) if request.basic_auth.is_none() && !request.headers.iter().any(has_own) => {
+                source
+            }
+            _ => return self.run(url, request, None, deadline).await.map_err(failed),
+        };
+        let token = source.get("", None, deadline).await?;
+        let response = self
+            .run(url.clone(), request.clone(), Some(&token.text), deadline)
+            .await;
+        let response = response.map_err(failed)?;
+        if response.status != 401 || token.is_new {
+            return Ok(response);
+        }
+        let renewed = source.get("", Some(&token.text), deadline).await?;
+        self.run(url, request, Some(&renewed.text), deadline)
             .await
-            .map_err(|failure| failure.into_error(&self.name))
+            .map_err(failed)
+    }
+
+    /// Sends a request to the connection's own address as it is, without the tokens of others.
+    pub(super) async fn send_plain(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
+        let deadline = Instant::now() + self.limit(&request);
+        let url = self.address.fill(&request.params)?;
+        self.run(url, request, None, deadline).await
+    }
+
+    /// How long the whole call may take.
+    fn limit(&self, request: &HttpRequest) -> Duration {
+        request
+            .timeout
+            .unwrap_or_else(|| Duration::from_secs_f64(self.config.timeout))
+            .min(FOREVER)
     }
 
     fn check_credentials(&self) -> Result<(), Error> {
@@ -211,14 +251,16 @@ impl HttpConnection {
         }
     }
 
-    async fn run(&self, url: Url, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
-        let limit = request
-            .timeout
-            .unwrap_or_else(|| Duration::from_secs_f64(self.config.timeout))
-            .min(FOREVER);
-        let deadline = Instant::now() + limit;
+    async fn run(
+        &self,
+        url: Url,
+        request: HttpRequest,
+        token: Option<&str>,
+        deadline: Instant,
+    ) -> Result<HttpResponse, HttpFailure> {
+        let limit = self.limit(&request);
         let follows = request.allow_redirects.unwrap_or(self.config.follow_redirects);
-        let mut call = self.prepare(url, request)?;
+        let mut call = self.prepare(url, request, token)?;
         let _permit = timeout_at(deadline, self.pool.permit())
             .await
             .map_err(|_late| HttpFailure::PoolTimeout(self.pool.size()))?;
@@ -237,11 +279,17 @@ impl HttpConnection {
         }
     }
 
-    fn prepare(&self, mut url: Url, request: HttpRequest) -> Result<Prepared, HttpFailure> {
+    fn prepare(&self, mut url: Url, request: HttpRequest, token: Option<&str>) -> Result<Prepared, HttpFailure> {
         let invalid = |message: String| HttpFailure::InvalidRequest(message);
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| invalid(format!("`{}` is not an HTTP method", request.method)))?;
         let mut map = self.defaults.clone();
+        if let Some(token) = token {
+            let value = HeaderValue::try_from(format!("Bearer {token}"));
+            let mut value = value.map_err(|_| invalid("the bearer token is not a header value".into()))?;
+            value.set_sensitive(true);
+            map.insert(AUTHORIZATION, value);
+        }
         if let Some((username, password)) = user_info(&mut url) {
             map.insert(AUTHORIZATION, basic_auth(&username, &password));
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("docs.md")]
 
 mod address;
+mod bearer;
 mod connect;
 mod connection;
 mod decode;
@@ -20,11 +21,13 @@ use busbar_model::{Error, Kind};
 use busbar_runtime::{Configure, Switch};
 use serde_json::Value;
 
+pub use self::bearer::TokenSource;
 use self::connection::Credentials;
 pub use self::connection::{HttpConnection, MAX_REDIRECTS};
 pub use self::double::{Double, DoubledRequest};
 pub use self::error::HttpFailure;
 pub use self::message::{HttpRequest, HttpResponse};
+use super::bearer_config::SecurityBearerToken;
 use super::config::Transport;
 use super::outgoing_config::OutgoingHttp;
 
@@ -35,11 +38,14 @@ use super::outgoing_config::OutgoingHttp;
 pub struct OutgoingConnections {
     component: String,
     live: Arc<ArcSwap<Connections>>,
+    tokens: Arc<ArcSwap<TokenSources>>,
     double: OnceLock<Arc<dyn Double>>,
 }
 
 /// Connections by name; `None` for those which are switched off.
 type Connections = HashMap<String, Option<Arc<HttpConnection>>>;
+/// Where bearer tokens come from, by name of the definition; `None` for those which are switched off.
+type TokenSources = HashMap<String, Option<Arc<TokenSource>>>;
 
 impl OutgoingConnections {
     /// No connections yet. `component` names this server to back-ends, in the header `X-Zato-Component`.
@@ -47,6 +53,7 @@ impl OutgoingConnections {
         Self {
             component: component.into(),
             live: Arc::default(),
+            tokens: Arc::default(),
             double: OnceLock::new(),
         }
     }
@@ -73,6 +80,23 @@ impl OutgoingConnections {
         }
     }
 
+    /// Where the tokens of the security definition of this name come from, blanks around it aside. [`Kind::NotFound`] if there is none
+    /// whose type is `bearer_token`, [`Kind::Inactive`] if it is switched off.
+    pub fn tokens(&self, name: &str) -> Result<Arc<TokenSource>, Error> {
+        let name = name.trim();
+        match self.tokens.load().get(name) {
+            Some(Some(source)) => Ok(Arc::clone(source)),
+            Some(None) => Err(Error::new(
+                Kind::Inactive,
+                format!("security.bearer_token `{name}` is inactive"),
+            )),
+            None => Err(Error::new(
+                Kind::NotFound,
+                format!("there is no security.bearer_token `{name}`"),
+            )),
+        }
+    }
+
     /// Names of all connections of a transport, sorted; inactive ones included, whatever theirs is.
     pub fn names(&self, transport: Transport) -> Vec<String> {
         let live = self.live.load();
@@ -89,10 +113,39 @@ impl OutgoingConnections {
     }
 }
 
+impl OutgoingConnections {
+    /// The sources of tokens that a snapshot has. Those which it does not change keep their tokens.
+    fn token_sources(&self, snapshot: &Snapshot) -> Result<TokenSources, Error> {
+        let running = self.tokens.load();
+        let mut next = TokenSources::new();
+        for (record, config) in snapshot.of::<SecurityBearerToken>() {
+            let name = record.name.trim();
+            let config = config.map_err(|error| {
+                Error::new(Kind::Config, format!("cannot read security.bearer_token `{name}`")).with_source(error)
+            })?;
+            let source = if record.is_active {
+                let same = running
+                    .get(name)
+                    .and_then(Option::as_ref)
+                    .filter(|source| *source.config() == config);
+                Some(match same {
+                    Some(source) => Arc::clone(source),
+                    None => Arc::new(TokenSource::build(name, config, &self.component, self.double.get())?),
+                })
+            } else {
+                None
+            };
+            next.insert(name.to_owned(), source);
+        }
+        Ok(next)
+    }
+}
+
 impl Configure for OutgoingConnections {
     fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
         let running = self.live.load();
         let mut next = Connections::new();
+        let sources = self.token_sources(snapshot)?;
         for (record, config) in snapshot.of::<OutgoingHttp>() {
             let config = config.map_err(|error| {
                 Error::new(Kind::Config, format!("cannot read outgoing.http `{}`", record.name)).with_source(error)
@@ -100,7 +153,7 @@ impl Configure for OutgoingConnections {
             // looked up without the blanks around a name, so kept without them
             let name = record.name.trim();
             let connection = if record.is_active {
-                let credentials = credentials(snapshot, name, &config.security)?;
+                let credentials = credentials(snapshot, &sources, name, &config.security)?;
                 let same = running
                     .get(name)
                     .and_then(Option::as_ref)
@@ -118,12 +171,16 @@ impl Configure for OutgoingConnections {
             next.insert(name.to_owned(), connection);
         }
         let live = Arc::clone(&self.live);
-        Ok(Switch::new(move || live.store(Arc::new(next))))
+        let tokens = Arc::clone(&self.tokens);
+        Ok(Switch::new(move || {
+            tokens.store(Arc::new(sources));
+            live.store(Arc::new(next));
+        }))
     }
 }
 
 /// What the security definition `security` lets the connection `name` send.
-fn credentials(snapshot: &Snapshot, name: &str, security: &str) -> Result<Credentials, Error> {
+fn credentials(snapshot: &Snapshot, sources: &TokenSources, name: &str, security: &str) -> Result<Credentials, Error> {
     if security.is_empty() {
         return Ok(Credentials::None);
     }
@@ -152,10 +209,14 @@ fn credentials(snapshot: &Snapshot, name: &str, security: &str) -> Result<Creden
             header: field("header"),
             key: field("password"),
         }),
+        SecurityBearerToken::KIND => Ok(match sources.get(security.trim()) {
+            Some(Some(source)) => Credentials::Bearer(Arc::clone(source)),
+            _ => Credentials::Inactive(security.to_owned()),
+        }),
         other => {
             let message =
                 format!("outgoing.http `{name}` cannot use security definition `{security}` of type `{other}`");
-            Err(Error::new(Kind::Config, message).with_hint("use one of type `basic_auth` or `apikey`"))
+            Err(Error::new(Kind::Config, message).with_hint("use one of type `basic_auth`, `apikey` or `bearer_token`"))
         }
     }
 }

@@ -121,7 +121,7 @@ impl HttpItem {
 /// Calls the other side of a connection. A correlation id may come first; the current one is sent if none does.
 #[pyclass(frozen, module = "_busbar")]
 pub(crate) struct HttpConn {
-    environment: Arc<Environment>,
+    pub(super) environment: Arc<Environment>,
     name: String,
 }
 

@@ -1,5 +1,6 @@
 //! Against servers that do exactly what a test says, down to the byte.
 
+mod bearer;
 mod calls;
 mod faults;
 mod lines;
