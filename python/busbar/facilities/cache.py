@@ -12,7 +12,6 @@ import re
 import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any, Final
 
 from _busbar import Service, ask_hub, pack_exactly, unpack
@@ -54,7 +53,12 @@ class Entry:
         if seconds is None:
             return None
         moment = datetime.fromtimestamp(seconds, UTC)
-        return moment.replace(tzinfo=None).isoformat() if form == 'iso' else format_datetime(moment, usegmt=True)
+        if form == 'iso':
+            return moment.replace(tzinfo=None).isoformat()
+        # every worker imports this module, and few ask for such a time
+        from email.utils import format_datetime
+
+        return format_datetime(moment, usegmt=True)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it."""

@@ -6,7 +6,8 @@ import logging
 from typing import Any, NoReturn
 
 from _busbar import Service, SmtpLine
-from busbar.messages import SMTPMessage, write
+from busbar.messages import SMTPMessage
+from busbar.mime import write
 from zato.common.exception import Inactive
 
 __all__ = ['EmailFacade', 'SMTPConnection', 'SMTPConnections']
