@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +15,9 @@ use http::header::{
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 use http_body_util::Full;
 use hyper::ext::ReasonPhrase;
+use time::OffsetDateTime;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
@@ -37,6 +40,9 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 const X_ZATO_CID: HeaderName = HeaderName::from_static("x-zato-cid");
 const X_ZATO_COMPONENT: HeaderName = HeaderName::from_static("x-zato-component");
 const X_ZATO_MSG_TS: HeaderName = HeaderName::from_static("x-zato-msg-ts");
+
+const TIMESTAMP: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]");
 
 /// The credentials that a connection sends.
 #[derive(Clone, PartialEq)]
@@ -301,7 +307,7 @@ impl HttpConnection {
                 HeaderValue::from_str(&request.cid).map_err(|_| invalid("the cid is not a header value".into()))?;
             map.insert(X_ZATO_CID, cid);
         }
-        map.insert(X_ZATO_MSG_TS, timestamp(SystemTime::now()));
+        map.insert(X_ZATO_MSG_TS, timestamp(OffsetDateTime::now_utc()));
         let content_type = match &request.content_type {
             Some(content_type) => Some(content_type.as_str()),
             None if request.body.is_empty() => None,
@@ -598,27 +604,10 @@ fn is_true(value: &str) -> bool {
 }
 
 /// `2024-02-29T12:34:56.123456`, UTC.
-fn timestamp(now: SystemTime) -> HeaderValue {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    // civil date from a count of days; years begin in March, so that the leap day comes last
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let text = format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}",
-        since.subsec_micros()
-    );
+fn timestamp(moment: OffsetDateTime) -> HeaderValue {
+    let text = moment
+        .format(TIMESTAMP)
+        .expect("a time in UTC has all that the format asks for");
     HeaderValue::try_from(text).expect("digits are a header value")
 }
 
@@ -634,7 +623,10 @@ mod tests {
             (951_868_799, "2000-02-29T23:59:59.000000"),
             (4_107_542_400, "2100-03-01T00:00:00.000000"),
         ] {
-            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+            assert_eq!(
+                timestamp(OffsetDateTime::from_unix_timestamp(seconds).unwrap()),
+                expected
+            );
         }
     }
 
