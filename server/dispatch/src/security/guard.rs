@@ -9,10 +9,11 @@ use busbar_model::{Error, Kind};
 use busbar_runtime::Fault;
 use busbar_runtime::inbound::{Admission, Entrance, Guard, Guards, Identity, Verdict, Visitor};
 
-use crate::security::definitions::{Definition, State, Table, unauthorized};
+use crate::security::definitions::{Definition, State, unauthorized};
 use crate::security::groups::{Members, SecurityGroup};
 use crate::security::limits::Limiter;
 use crate::security::rbac::Verbs;
+use crate::security::table::Table;
 
 /// Makes the guards of one state of the configuration.
 pub(crate) struct Making {

@@ -1,6 +1,7 @@
 //! Who may call: security definitions, groups, roles and limits, and the guards that channels get out of them.
 //!
 //! * [`Definitions`] - what runs: everything that is configured, at one moment
+//! * [`table`] - how it is made ready
 //! * [`guard`] - what stands before a channel
 //! * [`limits`] - rate limits at work
 //! * [`SecurityBasicAuth`], [`SecurityApiKey`], [`SecurityJwt`], [`SecurityWss`], [`SecurityTechAccount`], [`SecurityTlsChannel`] -
@@ -18,6 +19,7 @@ mod guard;
 mod jwt;
 mod limits;
 mod rbac;
+mod table;
 mod wss;
 
 pub use accounts::{SecurityTechAccount, SecurityTlsChannel};

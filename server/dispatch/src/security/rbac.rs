@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::security::config::drop_nulls;
-use crate::security::definitions::unreadable;
+use crate::security::table::unreadable;
 
 /// The role that is there without being made, above all others.
 const ROOT: &str = "Root";
