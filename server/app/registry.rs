@@ -1,7 +1,6 @@
 //! The one list of object types. A new connector adds its line here.
 
 use busbar_connectors::http::ChannelHttp;
-use busbar_connectors::http::bearer_config::SecurityBearerToken;
 use busbar_connectors::http::outgoing_config::OutgoingHttp;
 use busbar_connectors::smtp::EmailSmtp;
 use busbar_connectors::zmq::OutgoingZmq;
@@ -9,6 +8,7 @@ use busbar_dispatch::security::{
     RbacClientRole, RbacPermission, RbacRole, RbacRolePermission, SecurityApiKey, SecurityBasicAuth, SecurityGroup,
     SecurityJwt, SecurityTechAccount, SecurityTlsChannel, SecurityWss, ServiceLimits,
 };
+use busbar_model::bearer_token::SecurityBearerToken;
 use busbar_model::object::ObjectType;
 use busbar_model::service::ServiceSettings;
 

@@ -1,6 +1,7 @@
 //! Plain data that every other crate of busbar speaks: no I/O, nothing asynchronous, no interpreter.
 //!
 //! * [`audit`] - what is kept of a channel's messages
+//! * [`bearer_token`] - OAuth 2 bearer tokens, sent and received
 //! * [`cid`] - correlation ids
 //! * [`error`] - the one error that connectors, faces and doors exchange, with its kind
 //! * [`format`] - data formats and channel types as they are spelt on the wire
@@ -11,6 +12,7 @@
 //! * [`sio`] - SimpleIO declarations
 
 pub mod audit;
+pub mod bearer_token;
 mod body;
 pub mod cid;
 pub mod error;

@@ -8,11 +8,9 @@
 //! * [`HttpServer`] - bound, spawned, drained
 //!
 //! * [`outgoing`] - connections that services call
-//! * [`outgoing_config`] - their object type
-//! * [`bearer_config`] - where their bearer tokens come from
+//! * [`outgoing_config`] - their object type; where their bearer tokens come from is [`busbar_model::bearer_token`]
 
 mod audit;
-pub mod bearer_config;
 mod body;
 mod cache;
 mod coding;

@@ -13,8 +13,8 @@ use url::{Position, Url};
 use super::connection::{Credentials, HttpConnection};
 use super::double::Double;
 use super::message::HttpRequest;
-use crate::http::bearer_config::{SecurityBearerToken, TokenFormat};
 use crate::http::outgoing_config::OutgoingHttp;
+use busbar_model::bearer_token::{SecurityBearerToken, TokenFormat};
 
 /// How long the authorization server may take.
 const TIMEOUT: Duration = Duration::from_secs(10);

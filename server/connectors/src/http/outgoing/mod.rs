@@ -27,9 +27,9 @@ pub use self::connection::{HttpConnection, MAX_REDIRECTS};
 pub use self::double::{Double, DoubledRequest};
 pub use self::error::HttpFailure;
 pub use self::message::{HttpRequest, HttpResponse};
-use super::bearer_config::SecurityBearerToken;
 use super::config::Transport;
 use super::outgoing_config::OutgoingHttp;
+use busbar_model::bearer_token::SecurityBearerToken;
 
 /// All outgoing HTTP connections of a worker.
 ///

@@ -3,7 +3,7 @@
 use busbar_model::object::Record;
 
 use super::*;
-use crate::http::bearer_config::SecurityBearerToken;
+use busbar_model::bearer_token::SecurityBearerToken;
 
 /// An authorization server that numbers its tokens and says how long they live.
 fn login(expires_in: &'static str) -> (Server, Arc<Mutex<Vec<String>>>) {
