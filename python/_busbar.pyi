@@ -618,15 +618,18 @@ class ChannelSecurityInfo:
         """Name of the definition."""
     @property
     def type(self) -> str | None:
-        """`basic_auth`, `apikey`..."""
+        """`basic_auth`, `apikey`, `oauth`..."""
     @property
     def username(self) -> str | None:
-        """User name of the definition."""
+        """User name of the definition; for bearer tokens, whom the token names."""
+    @property
+    def claims(self) -> dict[str, Any] | None:
+        """What the caller's bearer token says; `None` if it brought none that does."""
     @property
     def impl(self) -> None:
         """The underlying object; there is none that services could use."""
     def to_dict(self, needs_impl: bool = ...) -> dict[str, Any]:
-        """The fields as a dictionary."""
+        """The fields as a dictionary, without the claims."""
 
 class Outgoing:
     """Outgoing connections, by type: `self.outgoing.plain_http['CRM']`."""

@@ -9,6 +9,7 @@ use busbar_admin::control::{Node as NodeView, NodeStatus, RedisStatus, WorkerSta
 use busbar_admin::{Changes, Registry};
 use busbar_broker::private::RedisState;
 use busbar_broker::{PrivateRedis, QueueHandle, RedisConfig, RedisProcess, RedisQueue};
+use busbar_connectors::http::outgoing::HttpPeers;
 use busbar_connectors::http::{BoundHttp, HttpServer, OpenApiAccess, Routes};
 use busbar_connectors::pickup::{UserDirectories, UserFilesWatcher};
 use busbar_connectors::zmq::{OutgoingZmq, ZmqSockets};
@@ -143,7 +144,7 @@ impl Node {
         }
 
         let table = ServiceTable::new();
-        let definitions = Definitions::new();
+        let definitions = Definitions::with_peers(Arc::new(HttpPeers::new(&setup.name)));
         let routes = Routes::build(Arc::new(definitions.clone()), &config.http).map_err(Exit::from)?;
         routes.set_queue(Arc::new(queue.clone()));
         let deadline = config.calls.deadline();

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "this is a test, helpers included")]
 
 mod bad_input;
+mod bearer_channels;
 mod bearer_tokens;
 mod builtin_services;
 mod busbar_test;

@@ -47,6 +47,7 @@ pub(crate) fn target<'a>(head: &Head<'a>, body: &Bytes) -> Result<Target<'a>, Fa
         security_name: head.security_name,
         security_type: head.security_type,
         username: head.username,
+        claims: head.claims,
     });
     let fields = RequestFields {
         method: head.method,

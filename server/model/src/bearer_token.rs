@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::object::{FieldError, Object, Placement};
+use crate::rate_limit::RateLimits;
 
 /// How a token is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -19,18 +20,37 @@ pub enum TokenFormat {
     Json,
 }
 
-/// OAuth 2 bearer tokens for outgoing connections, from an authorization server that takes a client's own credentials.
+/// How a client says who it is when it asks for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// In fields of the request.
+    #[default]
+    Form,
+    /// By HTTP Basic authentication.
+    Basic,
+}
+
+/// Algorithms of signatures that tokens of callers may have.
+pub const ALGORITHMS: [&str; 9] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
+];
+
+/// OAuth 2 bearer tokens: those that outgoing connections send, from an authorization server that takes a client's own credentials, and
+/// those that callers of channels bring, checked with the keys of whoever signs them, or by asking.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecurityBearerToken {
     /// Name of the client, as the authorization server knows it.
-    #[schemars(length(min = 1), example = &"crm-client")]
+    #[serde(default)]
+    #[schemars(example = &"crm-client")]
     pub username: String,
     /// The client's secret.
     #[serde(default)]
     #[schemars(extend("x-secret" = true))]
     pub password: String,
-    /// Address from which tokens come.
+    /// Address from which tokens for outgoing connections come.
+    #[serde(default)]
     #[schemars(example = &"https://login.example.com/oauth2/token")]
     pub auth_server_url: String,
     /// Scopes that are asked for, with blanks or line ends between them.
@@ -53,6 +73,67 @@ pub struct SecurityBearerToken {
     /// How the request is written.
     #[serde(default)]
     pub data_format: TokenFormat,
+    /// How the client says who it is: in the form, or by HTTP Basic.
+    #[serde(default)]
+    pub client_auth: ClientAuth,
+    /// Address of the keys with which tokens of callers are signed, a JWK set.
+    #[serde(default)]
+    #[schemars(example = &"https://login.example.com/.well-known/jwks.json")]
+    pub jwks_url: String,
+    /// File with these keys, in place of an address.
+    #[serde(default)]
+    #[schemars(example = &"/etc/busbar/keys.json")]
+    pub jwks_path: String,
+    /// The keys themselves, the text of a JWK set.
+    #[serde(default)]
+    #[schemars(example = &r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "1", "x": "..."}]}"#)]
+    pub jwks: String,
+    /// Seconds that must pass before the keys are looked up again because of a token whose key is not among them.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 1))]
+    pub jwks_refresh_interval: u32,
+    /// Address that says whether a token of a caller is good (RFC 7662), asked with `username` and `password`.
+    #[serde(default)]
+    #[schemars(example = &"https://login.example.com/oauth2/introspect")]
+    pub introspection_url: String,
+    /// Seconds for which it is not asked about the same good token again; 0: it is asked each time.
+    #[serde(default = "thirty")]
+    pub introspection_cache: u32,
+    /// What `iss` of tokens must be; empty: anything.
+    #[serde(default)]
+    #[schemars(example = &"https://login.example.com/")]
+    pub issuer: String,
+    /// Whom tokens may be for, with line ends between: one of these must be in `aud`. Empty: anybody.
+    #[serde(default)]
+    #[schemars(example = &"https://api.example.com")]
+    pub audience: String,
+    /// Algorithms that signatures may have, with blanks between; empty: any of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA
+    /// that the key is for.
+    #[serde(default)]
+    #[schemars(example = &"RS256 ES256")]
+    pub algorithms: String,
+    /// Seconds by which clocks may differ.
+    #[serde(default = "thirty")]
+    #[schemars(range(max = 3600))]
+    pub leeway: u32,
+    /// Scopes that tokens of callers must have, all of them, with blanks or line ends between.
+    #[serde(default)]
+    #[schemars(example = &"orders.read")]
+    pub required_scopes: String,
+    /// What else tokens of callers must say, as lines `name=value`. Of a list, it must be in it; dots lead into objects.
+    #[serde(default)]
+    #[schemars(example = &"realm_access.roles=clerk")]
+    pub required_claims: String,
+    /// Claim that services see as the caller's user name.
+    #[serde(default = "sub")]
+    pub username_claim: String,
+    /// Whether `rate_limit_def` is enforced.
+    #[serde(default)]
+    pub is_rate_limit_active: bool,
+    /// How often callers may come with this definition, as lines such as `*=100/m`.
+    #[serde(default)]
+    #[schemars(with = "String", example = &"*=100/m")]
+    pub rate_limit_def: RateLimits,
     /// Whether the authorization server's TLS certificate is verified.
     #[serde(default = "yes")]
     pub tls_verify: bool,
@@ -63,6 +144,18 @@ pub struct SecurityBearerToken {
 
 fn yes() -> bool {
     true
+}
+
+fn ten() -> u32 {
+    10
+}
+
+fn thirty() -> u32 {
+    30
+}
+
+fn sub() -> String {
+    "sub".to_owned()
 }
 
 fn client_id() -> String {
@@ -90,17 +183,51 @@ impl fmt::Debug for SecurityBearerToken {
 impl SecurityBearerToken {
     /// The further fields, name and value.
     pub fn extra(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.extra_lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(name, value)| (name.trim(), value.trim()))
+        pairs(&self.extra_fields)
     }
 
-    fn extra_lines(&self) -> impl Iterator<Item = &str> {
-        self.extra_fields.lines().map(str::trim).filter(|line| !line.is_empty())
+    /// What tokens of callers must say, name and value.
+    pub fn claims(&self) -> impl Iterator<Item = (&str, &str)> {
+        pairs(&self.required_claims)
+    }
+
+    /// Whether it says where tokens to send come from.
+    pub fn is_for_sending(&self) -> bool {
+        !self.auth_server_url.is_empty()
+    }
+
+    /// Whether it says how the tokens of callers are checked.
+    pub fn is_for_callers(&self) -> bool {
+        self.ways_to_check().next().is_some()
+    }
+
+    /// The fields that say how tokens of callers are checked.
+    fn ways_to_check(&self) -> impl Iterator<Item = &'static str> {
+        [
+            ("jwks_url", &self.jwks_url),
+            ("jwks_path", &self.jwks_path),
+            ("jwks", &self.jwks),
+            ("introspection_url", &self.introspection_url),
+        ]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, _)| name)
     }
 }
 
-/// Fields that exports carry and that mean nothing here: ids of another database, OAuth 1.0, limits of channels.
+/// Lines that are not empty.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// Lines of `name=value`.
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    lines(text)
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.trim(), value.trim()))
+}
+
+/// Fields that exports carry and that mean nothing here: ids of another database, OAuth 1.0.
 const IGNORED: &[&str] = &[
     "type",
     "sec_type",
@@ -112,8 +239,6 @@ const IGNORED: &[&str] = &[
     "proto_version",
     "sig_method",
     "max_nonce_log",
-    "is_rate_limit_active",
-    "rate_limit_def",
     "rate_limit_type",
     "rate_limit_check_parent_def",
 ];
@@ -128,7 +253,18 @@ impl Object for SecurityBearerToken {
         for field in IGNORED {
             item.remove(*field);
         }
-        for field in ["scopes", "extra_fields"] {
+        if let Some(keys @ Value::Object(_)) = item.get("jwks") {
+            let text = keys.to_string();
+            item.insert("jwks".to_owned(), text.into());
+        }
+        for field in [
+            "scopes",
+            "extra_fields",
+            "audience",
+            "algorithms",
+            "required_scopes",
+            "required_claims",
+        ] {
             if let Some(Value::Array(parts)) = item.get(field)
                 && parts.iter().all(Value::is_string)
             {
@@ -147,29 +283,73 @@ impl Object for SecurityBearerToken {
     }
 
     fn check(&self) -> Result<(), FieldError> {
-        if self.username.is_empty() {
+        let ways: Vec<_> = self.ways_to_check().collect();
+        if let [_, second, ..] = ways[..] {
+            let message = format!(
+                "cannot be beside `{}`: tokens of callers are checked in one way",
+                ways[0]
+            );
+            return Err(FieldError::new(second, message));
+        }
+        if ways.is_empty() && !self.is_for_sending() {
+            let message = "must be an address such as `https://login.example.com/oauth2/token`, unless `jwks_url`, `jwks_path`, `jwks` or \
+                           `introspection_url` says how tokens of callers are checked";
+            return Err(FieldError::new("auth_server_url", message));
+        }
+        for (field, url) in [
+            ("auth_server_url", &self.auth_server_url),
+            ("jwks_url", &self.jwks_url),
+            ("introspection_url", &self.introspection_url),
+        ] {
+            if !url.is_empty() && !is_address(url) {
+                let message = "must be a whole address, such as `https://login.example.com/oauth2/token`";
+                return Err(FieldError::new(field, message));
+            }
+        }
+        if self.username.is_empty() && (self.is_for_sending() || !self.introspection_url.is_empty()) {
             return Err(FieldError::new("username", "must not be empty"));
         }
         for (field, value) in [
             ("client_id_field", &self.client_id_field),
             ("client_secret_field", &self.client_secret_field),
             ("grant_type", &self.grant_type),
+            ("username_claim", &self.username_claim),
         ] {
             if value.is_empty() {
                 return Err(FieldError::new(field, "must not be empty"));
             }
         }
-        if let Some(line) = self.extra_lines().position(|line| !line.contains('=')) {
-            let message = format!("must be lines such as `name=value`, and line {} has no `=`", line + 1);
-            return Err(FieldError::new("extra_fields", message));
+        for (field, text) in [
+            ("extra_fields", &self.extra_fields),
+            ("required_claims", &self.required_claims),
+        ] {
+            if let Some(line) = lines(text).position(|line| !line.contains('=')) {
+                let message = format!("must be lines such as `name=value`, and line {} has no `=`", line + 1);
+                return Err(FieldError::new(field, message));
+            }
         }
-        if !is_address(&self.auth_server_url) {
-            return Err(FieldError::new(
-                "auth_server_url",
-                "must be a whole address, such as `https://login.example.com/oauth2/token`",
-            ));
+        // as the standard has them: challenges show them in quotes
+        let is_scope = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
+        if !self
+            .required_scopes
+            .split_whitespace()
+            .all(|scope| scope.chars().all(is_scope))
+        {
+            let message = "must be scopes: ASCII characters without quotes and backslashes";
+            return Err(FieldError::new("required_scopes", message));
         }
-        Ok(())
+        let mut algorithms = self.algorithms.split_whitespace();
+        if let Some(unknown) = algorithms.find(|name| !ALGORITHMS.contains(name)) {
+            let message = format!("has `{unknown}`; there are {}", ALGORITHMS.join(", "));
+            return Err(FieldError::new("algorithms", message));
+        }
+        if self.jwks_refresh_interval == 0 {
+            return Err(FieldError::new("jwks_refresh_interval", "must be at least 1 second"));
+        }
+        if self.leeway > 3600 {
+            return Err(FieldError::new("leeway", "must be at most 3600 seconds"));
+        }
+        self.rate_limit_def.check(self.is_rate_limit_active)
     }
 }
 
@@ -226,11 +406,46 @@ mod tests {
             ("auth_server_url", "login.example.com"),
             ("auth_server_url", "ftp://login.example.com/token"),
             ("extra_fields", "audience"),
+            ("required_claims", "a=b\nrole"),
+            ("jwks_url", "login.example.com/keys"),
+            ("algorithms", "RS256 none"),
+            ("algorithms", "HS256"),
+            ("required_scopes", "a \"b"),
+            ("username_claim", ""),
             ("colour", "red"),
         ] {
             let mut item = json!({"username": "me", "auth_server_url": "https://login/token"});
             item[field] = json!(value);
             assert_eq!(import(item).unwrap_err().field, field, "{value}");
         }
+        for (field, item) in [
+            ("auth_server_url", json!({"username": "me"})),
+            ("username", json!({"introspection_url": "https://login/introspect"})),
+            (
+                "introspection_url",
+                json!({"username": "me", "jwks": "{}", "introspection_url": "https://login/introspect"}),
+            ),
+            (
+                "jwks_refresh_interval",
+                json!({"jwks": "{}", "jwks_refresh_interval": 0}),
+            ),
+            ("leeway", json!({"jwks": "{}", "leeway": 3601})),
+        ] {
+            assert_eq!(import(item.clone()).unwrap_err().field, field, "{item}");
+        }
+    }
+
+    #[test]
+    fn what_callers_bring_needs_no_client() {
+        let tokens = import(
+            json!({"jwks": {"keys": []}, "audience": ["a", "b"], "required_claims": ["role=clerk", "a.b = c=d"]}),
+        )
+        .unwrap();
+        assert_eq!(
+            (tokens.jwks.as_str(), tokens.audience.as_str()),
+            (r#"{"keys":[]}"#, "a\nb")
+        );
+        assert_eq!(tokens.claims().collect::<Vec<_>>(), [("role", "clerk"), ("a.b", "c=d")]);
+        assert!(tokens.is_for_callers() && !tokens.is_for_sending());
     }
 }

@@ -94,7 +94,7 @@ impl From<&Error> for Fault {
 /// What a channel knows about a request, unpacked. Borrowed from the packed form: nothing is copied until somebody asks for it.
 ///
 /// Packed layout: every text is a little-endian `u32` length and its bytes; lists are a `u32` count and their items.
-/// `channel_type u8, data_format u8, flags u8, channel name, security (name, type, username; three empty texts: none),
+/// `channel_type u8, data_format u8, flags u8, channel name, security (name, type, username, claims; empty texts: none),
 /// method, path, query, remote address, path parameters (name, value)*, headers (name, value)*`.
 #[derive(Debug, Clone, Default)]
 pub struct Head<'a> {
@@ -118,8 +118,10 @@ pub struct Head<'a> {
     pub security_name: &'a str,
     /// Its type: `basic_auth`, `apikey`.
     pub security_type: &'a str,
-    /// User name of the definition.
+    /// User name of the definition, or whom the caller's token names.
     pub username: &'a str,
+    /// What the caller's token says, a JSON object; empty: the caller has none that says anything.
+    pub claims: &'a str,
     /// HTTP method; empty when the call did not come over HTTP.
     pub method: &'a str,
     /// Percent-decoded path.
@@ -160,6 +162,7 @@ impl<'a> Head<'a> {
             security_name: text(&mut rest)?,
             security_type: text(&mut rest)?,
             username: text(&mut rest)?,
+            claims: text(&mut rest)?,
             method: text(&mut rest)?,
             path: text(&mut rest)?,
             query: text(&mut rest)?,
@@ -255,6 +258,8 @@ pub struct ChannelFields<'a> {
     pub security_type: &'a str,
     /// See [`Head::username`].
     pub username: &'a str,
+    /// See [`Head::claims`].
+    pub claims: &'a str,
 }
 
 /// A request's side of a head, see [`Head`] for what the fields mean.
@@ -276,13 +281,14 @@ impl ChannelHead {
     pub fn with_identity(&self, identity: &Identity) -> Self {
         let mut rest = &self.0[3..];
         let channel = bytes(&mut rest).expect("a packed channel begins with its name");
-        let mut packed = BytesMut::with_capacity(self.0.len() + 64);
+        let mut packed = BytesMut::with_capacity(self.0.len() + 64 + identity.claims.len());
         packed.put_slice(&self.0[..3]);
         for value in [
             channel,
             identity.name.as_bytes(),
             identity.kind.as_bytes(),
             identity.username.as_bytes(),
+            identity.claims.as_bytes(),
         ] {
             put(&mut packed, value);
         }
@@ -322,6 +328,7 @@ impl HeadBuilder {
             fields.security_name,
             fields.security_type,
             fields.username,
+            fields.claims,
         ] {
             put(&mut packed, value.as_bytes());
         }
@@ -435,6 +442,7 @@ mod tests {
             name: "shop".to_owned(),
             kind: "jwt".to_owned(),
             username: "ann".to_owned(),
+            claims: r#"{"sub":"ann"}"#.to_owned(),
         };
         let packed = channel.replace(&packed, &channel.with_identity(&identity));
         let head = Head::unpack(&packed).unwrap();
@@ -443,6 +451,7 @@ mod tests {
             (head.security_name, head.security_type, head.username),
             ("shop", "jwt", "ann")
         );
+        assert_eq!(head.claims, r#"{"sub":"ann"}"#);
         assert!(head.body_over_params && head.params().eq([("id", "7")]));
     }
 

@@ -126,8 +126,8 @@ pub enum Verdict {
 /// Asks somebody who a caller is.
 pub type Asking = BoxFuture<'static, Result<Admission, Fault>>;
 
-/// Looks at a body for who a caller is.
-pub type Looking = Box<dyn FnOnce(&[u8]) -> Result<Admission, Fault> + Send>;
+/// Looks at a body for who a caller is, and asks somebody if that does not tell.
+pub type Looking = Box<dyn FnOnce(&[u8]) -> Asking + Send>;
 
 /// Who came in; `None`: whoever has the credentials of the channel's own definition, or anybody if it is open.
 pub type Admission = Option<Arc<Identity>>;
@@ -137,10 +137,12 @@ pub type Admission = Option<Arc<Identity>>;
 pub struct Identity {
     /// Name of the security definition.
     pub name: String,
-    /// Its type: `basic_auth`, `apikey`.
+    /// Its type: `basic_auth`, `apikey`, `oauth`.
     pub kind: String,
     /// The user's name.
     pub username: String,
+    /// What the caller's token says, a JSON object; empty: there is none that says anything.
+    pub claims: String,
 }
 
 /// Services that the hub itself answers. Channels name them like any other.

@@ -6,6 +6,7 @@
 //! * [`handler`] - the seam between the hub and whatever runs `handle()`: in process or worker processes
 //! * [`inbound`] - the seam between channels and the dispatcher
 //! * [`hub_port`] - the seam through which a worker reaches what lives in the hub
+//! * [`peers`] - the seam through which the hub asks other servers
 //! * [`queue`] - the seam of the durable queue
 //! * [`link`] - frames between the hub and a worker process
 //! * [`stream`] - answers that come piece by piece
@@ -19,6 +20,7 @@ pub mod handler;
 pub mod hub_port;
 pub mod inbound;
 pub mod link;
+pub mod peers;
 pub mod queue;
 pub mod stream;
 pub mod task;

@@ -5,6 +5,7 @@
 //! - [`client`]: [`Connection`], [`Request`] and [`Response`]: HTTP/1.1, exactly as told
 //! - [`backend`]: [`Backend`], an HTTP back-end whose every answer is scripted, faults included
 //! - [`zeromq`]: peers of ZeroMQ connections
+//! - [`provider`]: [`Provider`], an identity provider whose tokens and keys are made up as a test goes
 //! - [`load`]: [`Load`], many keep-alive connections that count what they get
 //! - [`process`]: commands with a time limit, signals, and what the kernel tells of processes
 //! - [`wait`]: waiting for an event, never for time to pass
@@ -16,6 +17,7 @@ pub mod backend;
 pub mod client;
 pub mod load;
 pub mod process;
+pub mod provider;
 pub mod server;
 pub mod wait;
 pub mod zeromq;
@@ -24,5 +26,6 @@ pub use backend::{Answer, Backend};
 pub use client::{Connection, Request, Response};
 pub use load::{Load, Tally};
 pub use process::{Output, run};
+pub use provider::{Provider, SigningKey};
 pub use server::TestServer;
 pub use wait::{LIMIT, wait_until};

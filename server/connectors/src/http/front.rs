@@ -464,7 +464,7 @@ impl Admitted {
     async fn settle(&mut self, pending: Pending, body: &[u8]) -> Result<(), Fault> {
         let admission = match pending {
             Pending::Wait(waiting) => waiting.await?,
-            Pending::Body(look) => look(body)?,
+            Pending::Body(look) => look(body).await?,
         };
         if let Some(identity) = admission {
             let channel = &self.route.head;

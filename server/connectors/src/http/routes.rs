@@ -383,7 +383,7 @@ struct Definition<'s> {
 }
 
 impl<'s> Definition<'s> {
-    /// The types of definitions are the dispatcher's; their kinds and user names are spelt alike.
+    /// The types of definitions are the dispatcher's; their kinds and user names are spelt alike. Whoever brings a token is named by it.
     fn find(snapshot: &'s Snapshot, name: &str) -> Option<Self> {
         snapshot
             .records
@@ -425,6 +425,7 @@ fn channel_head(name: &str, channel: &ChannelHttp, definition: Option<Definition
         security_name: definition.name,
         security_type: definition.kind,
         username: definition.username,
+        claims: "",
     })
 }
 

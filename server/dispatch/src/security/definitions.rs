@@ -7,11 +7,13 @@ use arc_swap::{ArcSwap, Guard as Loaded};
 use busbar_model::object::Snapshot;
 use busbar_model::{Cid, Error};
 use busbar_runtime::inbound::{Gate, Guards, Identity, Verdict, Visitor};
+use busbar_runtime::peers::Peers;
 use busbar_runtime::{Configure, Fault, Switch};
 use subtle::ConstantTimeEq;
 
 use crate::security::accounts;
 use crate::security::basic::{basic_is_right, bearer_token};
+use crate::security::bearer::{Bearer, Bearers};
 use crate::security::guard::Making;
 use crate::security::jwt::log_in::Desk;
 use crate::security::limits::{Counters, Limiter};
@@ -31,6 +33,7 @@ pub struct Definitions {
 pub(crate) struct State {
     pub(crate) counters: Counters,
     pub(crate) desk: Desk,
+    pub(super) bearers: Bearers,
     nonces: Nonces,
 }
 
@@ -63,6 +66,7 @@ pub(crate) enum Check {
     },
     /// Fields of a certificate.
     Tls(Vec<(String, String)>),
+    Bearer(Arc<Bearer>),
 }
 
 /// A definition whose callers have logged in.
@@ -77,6 +81,18 @@ impl Definitions {
     /// No definitions: whoever needs one is refused.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same; what definitions must ask others, they ask through `peers`.
+    pub fn with_peers(peers: Arc<dyn Peers>) -> Self {
+        let state = State {
+            bearers: Bearers::new(peers),
+            ..State::default()
+        };
+        Self {
+            table: Arc::default(),
+            state: Arc::new(state),
+        }
     }
 
     /// Counts a call of a service, or refuses it.
@@ -124,12 +140,12 @@ impl Gate for Definitions {
 impl Definition {
     /// Whether a request has its credentials.
     pub(crate) fn check(&self, visitor: &Visitor<'_>) -> Verdict {
-        if let Check::Wss(config) = &self.check
-            && self.is_usable
-        {
-            return self.look_for_token(config, visitor.cid);
-        }
         let header = visitor.header;
+        match &self.check {
+            Check::Wss(config) if self.is_usable => return self.look_for_token(config, visitor.cid),
+            Check::Bearer(bearer) if self.is_usable => return bearer.check(header("authorization"), visitor.cid),
+            _ => {}
+        }
         let is_right = self.is_usable
             && match &self.check {
                 Check::Basic { .. } => header("authorization").is_some_and(|value| self.has_basic(value)),
@@ -139,7 +155,7 @@ impl Definition {
                 Check::Jwt(jwt) => header("authorization")
                     .and_then(bearer_token)
                     .is_some_and(|token| self.state.desk.sessions.is_good(token, &self.name, jwt.version)),
-                Check::Wss(_) => false,
+                Check::Wss(_) | Check::Bearer(_) => false,
                 Check::TechAccount { password } => accounts::account_is_right(visitor, &self.name, password),
                 Check::Tls(fields) => accounts::certificate_is_right(visitor, fields),
             };
@@ -157,10 +173,8 @@ impl Definition {
         let (config, state) = (Arc::clone(config), Arc::clone(&self.state));
         let (name, refusal) = (self.name.clone(), self.refusal(cid));
         Verdict::Body(Box::new(move |body| {
-            match wss::is_right(&config, &name, &state.nonces, body, Now::read()) {
-                true => Ok(None),
-                false => Err(refusal),
-            }
+            let is_right = wss::is_right(&config, &name, &state.nonces, body, Now::read());
+            Box::pin(std::future::ready(if is_right { Ok(None) } else { Err(refusal) }))
         }))
     }
 
@@ -187,6 +201,7 @@ impl Definition {
             Check::Wss(_) => "zato-wss",
             Check::TechAccount { .. } => "zato-tech-acc",
             Check::Tls(_) => "zato-tls-channel-sec",
+            Check::Bearer(bearer) => return bearer.refusal(cid),
         };
         unauthorized(cid).with_header("WWW-Authenticate", challenge)
     }

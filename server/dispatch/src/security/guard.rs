@@ -7,7 +7,7 @@ use std::sync::Arc;
 use busbar_model::object::Object;
 use busbar_model::{Error, Kind};
 use busbar_runtime::Fault;
-use busbar_runtime::inbound::{Admission, Entrance, Guard, Guards, Identity, Verdict, Visitor};
+use busbar_runtime::inbound::{Admission, Asking, Entrance, Guard, Guards, Identity, Verdict, Visitor};
 
 use crate::security::definitions::{Definition, State, unauthorized};
 use crate::security::groups::{Members, SecurityGroup};
@@ -61,6 +61,14 @@ impl Guards for Making {
         } else {
             match entrance.security {
                 None => Access::Open,
+                Some(name) if self.table.is_only_sent(name) => {
+                    let message = format!(
+                        "channel `{}` wants bearer tokens of `{name}`, which does not say how those of callers are checked",
+                        entrance.channel
+                    );
+                    let hint = format!("give `{name}` one of jwks_url, jwks_path, jwks and introspection_url");
+                    return Err(Error::new(Kind::Config, message).with_hint(hint));
+                }
                 Some(name) => self
                     .table
                     .get(name)
@@ -146,7 +154,10 @@ impl Door {
         let settle = move |admission: Admission| rules.settle(&definition, admission, &caller.method, caller.remote);
         match verdict {
             Verdict::Wait(waiting) => Verdict::Wait(Box::pin(async move { waiting.await.and_then(settle) })),
-            Verdict::Body(look) => Verdict::Body(Box::new(move |body| look(body).and_then(settle))),
+            Verdict::Body(look) => Verdict::Body(Box::new(move |body| {
+                let waiting = look(body);
+                Box::pin(async move { waiting.await.and_then(settle) })
+            })),
             known => known,
         }
     }
@@ -174,37 +185,35 @@ impl Door {
                 },
             }
         }
-        if !waiting.is_empty() {
-            return Verdict::Wait(Box::pin(async move {
-                let mut last = refused;
-                for (future, identity) in waiting {
-                    match future.await {
-                        Ok(admission) => return Ok(admission.or(Some(identity))),
-                        Err(fault) => last = worse(last, fault),
-                    }
-                }
-                Err(last)
-            }));
+        if looking.is_empty() && waiting.is_empty() {
+            return Verdict::Out(refused);
         }
-        if !looking.is_empty() {
-            return Verdict::Body(Box::new(move |body| {
-                let mut last = refused;
-                for (look, identity) in looking {
-                    match look(body) {
-                        Ok(admission) => return Ok(admission.or(Some(identity))),
-                        Err(fault) => last = worse(last, fault),
-                    }
-                }
-                Err(last)
-            }));
+        if looking.is_empty() {
+            return Verdict::Wait(Box::pin(first(waiting, refused)));
         }
-        Verdict::Out(refused)
+        Verdict::Body(Box::new(move |body| {
+            let looked = looking.into_iter().map(|(look, identity)| (look(body), identity));
+            // bodies first: nobody else is asked about those
+            Box::pin(first(looked.chain(waiting).collect(), refused))
+        }))
     }
 }
 
-/// Of two refusals, the one that says most: a limit says more than wrong credentials.
+/// The first of several checks that lets the caller in, or else the refusal that says most.
+async fn first(checks: Vec<(Asking, Arc<Identity>)>, refused: Fault) -> Result<Admission, Fault> {
+    let mut last = refused;
+    for (check, identity) in checks {
+        match check.await {
+            Ok(admission) => return Ok(admission.or(Some(identity))),
+            Err(fault) => last = worse(last, fault),
+        }
+    }
+    Err(last)
+}
+
+/// Of two refusals, the one that says most: a limit, or that nobody can tell now, says more than wrong credentials.
 fn worse(last: Fault, fault: Fault) -> Fault {
-    if fault.status == 429 { fault } else { last }
+    if matches!(fault.status, 429 | 503) { fault } else { last }
 }
 
 fn delegated_fault() -> Fault {
@@ -259,6 +268,6 @@ impl Rules {
 }
 
 /// The text that clients know, line feed included.
-fn forbidden() -> Fault {
+pub(crate) fn forbidden() -> Fault {
     Fault::new(403, "You are not allowed to access this URL\n")
 }

@@ -6,12 +6,14 @@
 //! * [`limits`] - rate limits at work
 //! * [`SecurityBasicAuth`], [`SecurityApiKey`], [`SecurityJwt`], [`SecurityWss`], [`SecurityTechAccount`], [`SecurityTlsChannel`] -
 //!   credentials
+//! * [`bearer`] - OAuth 2 tokens of callers, which are objects of [`busbar_model::bearer_token`]
 //! * [`SecurityGroup`] - several definitions for one channel
 //! * [`rbac`] - roles
 //! * [`ServiceLimits`] - limits of services
 
 mod accounts;
 mod basic;
+mod bearer;
 mod config;
 mod definitions;
 mod groups;

@@ -1,8 +1,9 @@
 //! What is configured, made ready out of a snapshot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use busbar_model::bearer_token::SecurityBearerToken;
 use busbar_model::object::{FieldError, Record, Snapshot};
 use busbar_model::rate_limit::RateLimits;
 use busbar_model::{Error, Kind};
@@ -25,6 +26,8 @@ pub(crate) struct Table {
     /// Members of groups; none of a group that is switched off.
     pub(crate) groups: HashMap<String, Vec<String>>,
     pub(crate) roles: Roles,
+    /// Definitions of bearer tokens that do not say how those of callers are checked.
+    only_sent: HashSet<String>,
     services: HashMap<String, Limiter>,
 }
 
@@ -89,6 +92,16 @@ impl Table {
             let is_set = !fields.is_empty();
             building.add(record, &tls.username, is_set, limits, Check::Tls(fields))?;
         }
+        for (record, tokens) in snapshot.of::<SecurityBearerToken>() {
+            let tokens = tokens.map_err(|error| unreadable(record, error))?;
+            if !tokens.is_for_callers() {
+                building.table.only_sent.insert(record.name.clone());
+                continue;
+            }
+            let limits = (tokens.is_rate_limit_active, &tokens.rate_limit_def);
+            let bearer = state.bearers.get(&record.name, tokens.clone())?;
+            building.add(record, &tokens.username, true, limits, Check::Bearer(bearer))?;
+        }
         let mut table = building.table;
         for (record, group) in snapshot.of::<SecurityGroup>() {
             let group = group.map_err(|error| unreadable(record, error))?;
@@ -111,6 +124,11 @@ impl Table {
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Definition>> {
         self.definitions.get(name)
+    }
+
+    /// Whether a definition is one whose tokens are sent, and not checked.
+    pub(crate) fn is_only_sent(&self, name: &str) -> bool {
+        self.only_sent.contains(name)
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Definition>> {
@@ -150,6 +168,7 @@ impl Building<'_> {
                 name: name.clone(),
                 kind: kind.to_owned(),
                 username: username.to_owned(),
+                claims: String::new(),
             }),
             is_usable: record.is_active && is_set,
             check,

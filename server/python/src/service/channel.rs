@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::json;
 use crate::service::invocation::{Invocation, Source};
 
 /// The channel through which the service was called. Also compares as its type: `self.channel == 'http-soap'`.
@@ -133,16 +135,23 @@ impl ChannelSecurityInfo {
         Self::field(self.0.head().security_name).map(str::to_owned)
     }
 
-    /// `basic_auth`, `apikey`...
+    /// `basic_auth`, `apikey`, `oauth`...
     #[getter(r#type)]
     fn kind(&self) -> Option<String> {
         Self::field(self.0.head().security_type).map(str::to_owned)
     }
 
-    /// User name of the definition.
+    /// User name of the definition; for bearer tokens, whom the token names.
     #[getter]
     fn username(&self) -> Option<String> {
         Self::field(self.0.head().username).map(str::to_owned)
+    }
+
+    /// What the caller's bearer token says; `None` if it brought none that does.
+    #[getter]
+    fn claims<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let claims = Self::field(self.0.head().claims).map(|claims| json::read(py, claims.as_bytes()));
+        claims.transpose().map_err(PyValueError::new_err)
     }
 
     /// The underlying object; there is none that services could use.
@@ -151,7 +160,7 @@ impl ChannelSecurityInfo {
         None
     }
 
-    /// The fields as a dictionary.
+    /// The fields as a dictionary, without the claims.
     #[pyo3(signature = (needs_impl = false))]
     fn to_dict<'py>(&self, py: Python<'py>, needs_impl: bool) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);

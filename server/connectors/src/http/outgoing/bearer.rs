@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use busbar_model::{Error, Kind};
-use serde_json::{Map, Value, json};
+use busbar_runtime::peers::PeerAddress;
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
-use url::{Position, Url};
 
-use super::connection::{Credentials, HttpConnection};
+use super::connection::HttpConnection;
 use super::double::Double;
 use super::message::HttpRequest;
-use crate::http::outgoing_config::OutgoingHttp;
+use super::peers::{form, plain_connection};
 use busbar_model::bearer_token::{SecurityBearerToken, TokenFormat};
 
 /// How long the authorization server may take.
@@ -26,8 +26,6 @@ const LONGEST_LIFE: f64 = 365.0 * 24.0 * 3600.0;
 const MARGIN: Duration = Duration::from_secs(60);
 /// Scopes for which tokens are kept at a time.
 const MAX_KEPT: usize = 100;
-/// Largest answer of an authorization server, in bytes.
-const MAX_ANSWER: u64 = 1024 * 1024;
 
 /// Where the tokens of one security definition come from.
 pub struct TokenSource {
@@ -80,20 +78,12 @@ impl TokenSource {
         double: Option<&Arc<dyn Double>>,
     ) -> Result<Self, Error> {
         let failed = || format!("cannot set security.bearer_token `{name}` up");
-        let url = Url::parse(&config.auth_server_url)
-            .map_err(|error| Error::new(Kind::Config, failed()).with_source(error))?;
-        let outgoing: OutgoingHttp = serde_json::from_value(json!({
-            "host": &url[..Position::BeforePath],
-            "url_path": &url[Position::BeforePath..Position::AfterQuery],
-            "follow_redirects": false,
-            "timeout": TIMEOUT.as_secs_f64(),
-            "pool_size": 1,
-            "max_response_size": MAX_ANSWER,
-            "tls_verify": config.tls_verify,
-            "tls_ca_path": config.tls_ca_path,
-        }))
-        .map_err(|error| Error::new(Kind::Config, failed()).with_source(error))?;
-        let connection = HttpConnection::build(name, outgoing, Credentials::None, component)
+        let address = PeerAddress {
+            url: config.auth_server_url.clone(),
+            tls_verify: config.tls_verify,
+            tls_ca_path: config.tls_ca_path.clone(),
+        };
+        let connection = plain_connection(name, &address, 1, TIMEOUT, component)
             .map_err(|error| Error::new(error.kind(), failed()).with_source(error))?;
         Ok(Self {
             name: name.to_owned(),
@@ -220,12 +210,7 @@ impl TokenSource {
         }
         fields.extend(config.extra());
         let (body, content_type) = match config.data_format {
-            TokenFormat::Form => (
-                url::form_urlencoded::Serializer::new(String::new())
-                    .extend_pairs(fields)
-                    .finish(),
-                "application/x-www-form-urlencoded",
-            ),
+            TokenFormat::Form => (form(fields), "application/x-www-form-urlencoded"),
             TokenFormat::Json => {
                 let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
                 (

@@ -8,6 +8,7 @@ mod decode;
 mod double;
 mod error;
 mod message;
+mod peers;
 mod pool;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use self::connection::{HttpConnection, MAX_REDIRECTS};
 pub use self::double::{Double, DoubledRequest};
 pub use self::error::HttpFailure;
 pub use self::message::{HttpRequest, HttpResponse};
+pub use self::peers::HttpPeers;
 use super::config::Transport;
 use super::outgoing_config::OutgoingHttp;
 use busbar_model::bearer_token::SecurityBearerToken;
@@ -92,7 +94,7 @@ impl OutgoingConnections {
             )),
             None => Err(Error::new(
                 Kind::NotFound,
-                format!("there is no security.bearer_token `{name}`"),
+                format!("there is no security.bearer_token `{name}` with an `auth_server_url`"),
             )),
         }
     }
@@ -123,6 +125,9 @@ impl OutgoingConnections {
             let config = config.map_err(|error| {
                 Error::new(Kind::Config, format!("cannot read security.bearer_token `{name}`")).with_source(error)
             })?;
+            if !config.is_for_sending() {
+                continue;
+            }
             let source = if record.is_active {
                 let same = running
                     .get(name)
@@ -209,10 +214,16 @@ fn credentials(snapshot: &Snapshot, sources: &TokenSources, name: &str, security
             header: field("header"),
             key: field("password"),
         }),
-        SecurityBearerToken::KIND => Ok(match sources.get(security.trim()) {
-            Some(Some(source)) => Credentials::Bearer(Arc::clone(source)),
-            _ => Credentials::Inactive(security.to_owned()),
-        }),
+        SecurityBearerToken::KIND => match sources.get(security.trim()) {
+            Some(Some(source)) => Ok(Credentials::Bearer(Arc::clone(source))),
+            Some(None) => Ok(Credentials::Inactive(security.to_owned())),
+            None => {
+                let message = format!(
+                    "outgoing.http `{name}` cannot send tokens of `{security}`, which says only how those of callers are checked"
+                );
+                Err(Error::new(Kind::Config, message).with_hint(format!("give `{security}` an `auth_server_url`")))
+            }
+        },
         other => {
             let message =
                 format!("outgoing.http `{name}` cannot use security definition `{security}` of type `{other}`");
