@@ -8,8 +8,11 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PySlice, PyString};
 
+use busbar_sio::xml::Output;
+
 use crate::json;
 use crate::service::class::ServiceClass;
+use crate::sio::xml::PyTree;
 use crate::sio::{Field, Sio, output};
 
 /// Declared output. Its names are attributes: `self.response.payload.user_id = 7`. Append items, or assign them to `payload[:]`, and it
@@ -81,6 +84,24 @@ impl SimpleIOPayload {
             converted.append(output::convert(sio, self.fields(), &item)?)?;
         }
         Ok(Converted::Many(converted))
+    }
+
+    /// The same for an XML document: the elements that have a value.
+    pub(crate) fn convert_for_xml<'d, 'py>(&self, py: Python<'py>, sio: &'d Sio) -> PyResult<Output<'d, PyTree<'py>>> {
+        let elements = sio.declaration.output.as_deref().unwrap_or_default();
+        let converted = |item: &Bound<'py, PyAny>| {
+            let mut values = Vec::with_capacity(elements.len());
+            output::convert_each(sio, self.fields(), item, |index, value| {
+                values.push((&elements[index], PyTree::new(value)));
+                Ok(())
+            })?;
+            Ok(values)
+        };
+        if !self.is_list() {
+            return converted(self.values.bind(py).as_any()).map(Output::One);
+        }
+        let items = self.list(py)?;
+        items.iter().map(converted).collect::<PyResult<_>>().map(Output::Many)
     }
 
     /// What was set, filtered to the declared names but not converted.

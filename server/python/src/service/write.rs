@@ -6,13 +6,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString, PyTuple};
 
 use busbar_model::DataFormat;
-use busbar_sio::xml::{Item, Output, write_output, write_plain};
+use busbar_sio::xml::{write_output, write_plain};
 
 use crate::json;
 use crate::service::invocation::Invocation;
-use crate::service::payload::Converted;
+use crate::service::payload::{Converted, SimpleIOPayload};
 use crate::service::response::{Answer, cannot_write};
-use crate::sio::Sio;
 use crate::sio::csv;
 use crate::sio::model::written_by_fields;
 use crate::sio::xml::PyTree;
@@ -22,32 +21,25 @@ pub(crate) fn body(py: Python<'_>, invocation: &Invocation, answer: Answer<'_>) 
     match answer {
         Answer::Nothing => Ok(Bytes::new()),
         Answer::Free(value) => free(py, invocation, &value),
-        Answer::Declared(payload) => declared(py, invocation, &payload.get().convert(py)?),
+        Answer::Declared(payload) => declared(py, invocation, payload.get()),
     }
 }
 
-fn declared(py: Python<'_>, invocation: &Invocation, converted: &Converted<'_>) -> PyResult<Bytes> {
+fn declared(py: Python<'_>, invocation: &Invocation, payload: &SimpleIOPayload) -> PyResult<Bytes> {
     let declaration = invocation.class.sio.as_ref().map(|sio| &sio.declaration);
     if invocation.data_format == DataFormat::Xml
         && let Some(sio) = &invocation.class.sio
     {
-        let output = match converted {
-            Converted::One(item) => Output::One(xml_item(sio, item)?),
-            Converted::Many(items) => Output::Many(
-                items
-                    .iter()
-                    .map(|item| xml_item(sio, item.cast::<PyDict>()?))
-                    .collect::<PyResult<_>>()?,
-            ),
-        };
+        let output = payload.convert_for_xml(py, sio)?;
         let text =
             write_output(&sio.declaration, invocation.cid.as_str(), &output).map_err(|error| error.into_python(py))?;
         return Ok(text.into());
     }
+    let converted = payload.convert(py)?;
     if invocation.data_format == DataFormat::Csv
         && let Some(sio) = &invocation.class.sio
     {
-        let items = match converted {
+        let items = match &converted {
             Converted::One(item) => vec![item.clone().into_any()],
             Converted::Many(items) => items.iter().collect(),
         };
@@ -124,19 +116,6 @@ pub(crate) fn bytes_of(value: &Bound<'_, PyAny>) -> PyResult<Option<Bytes>> {
         return Ok(Some(bytes.to_vec().into()));
     }
     Ok(None)
-}
-
-/// What an item has of the declared elements.
-fn xml_item<'d, 'py>(sio: &'d Sio, item: &Bound<'py, PyDict>) -> PyResult<Item<'d, PyTree<'py>>> {
-    let elements = sio.declaration.output.as_deref().unwrap_or_default();
-    let fields = sio.output.as_deref().unwrap_or_default();
-    let mut values = Vec::with_capacity(elements.len());
-    for (field, element) in fields.iter().zip(elements) {
-        if let Some(value) = item.get_item(&field.name)? {
-            values.push((element, PyTree::new(value)));
-        }
-    }
-    Ok(values)
 }
 
 /// Compresses a body as `Content-Encoding: gzip` wants it.

@@ -127,11 +127,15 @@ pub(crate) fn read_bool(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     if let Ok(flag) = value.cast::<PyBool>() {
         return Ok(flag.is_true());
     }
-    let text = value.str()?.to_str()?.trim().to_ascii_lowercase();
-    match text.as_str() {
-        "true" | "yes" | "on" | "y" | "t" | "1" => Ok(true),
-        "false" | "no" | "off" | "n" | "f" | "0" | "" | "none" => Ok(false),
-        _ => Err(PyValueError::new_err("")),
+    let text = value.str()?;
+    let text = text.to_str()?.trim();
+    let is_one_of = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is_one_of(&["true", "yes", "on", "y", "t", "1"]) {
+        Ok(true)
+    } else if is_one_of(&["false", "no", "off", "n", "f", "0", "", "none"]) {
+        Ok(false)
+    } else {
+        Err(PyValueError::new_err(""))
     }
 }
 
@@ -139,7 +143,24 @@ pub(crate) fn read_float<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
     if value.is_exact_instance_of::<PyFloat>() {
         return Ok(value.clone());
     }
+    if let Some(number) = value
+        .cast_exact::<PyString>()
+        .ok()
+        .and_then(|text| text.to_str().ok())
+        .and_then(plain_float)
+    {
+        return Ok(PyFloat::new(value.py(), number).into_any());
+    }
+    // exponents, blanks, infinity: as Python reads them
     PyFloat::type_object(value.py()).call1((value,))
+}
+
+/// Text that is digits with at most one point, with or without a minus: what Rust reads as Python does.
+fn plain_float(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    (digits.starts_with(|first: char| first.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
+    .then(|| text.parse().ok())?
 }
 
 pub(crate) fn read_decimal<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -195,7 +216,7 @@ fn read_dict<'py>(field: &Field, value: &Bound<'py, PyAny>, key: Option<&ServerK
     if field.nested.is_empty() {
         return Ok(value.clone());
     }
-    let read = PyDict::new(py);
+    let read = bunch(py)?.call0()?.cast_into::<PyDict>()?;
     for nested in &field.nested {
         let converted = match dict.get_item(&nested.name)? {
             Some(value) => read_value(nested, value, key)?,
@@ -207,7 +228,7 @@ fn read_dict<'py>(field: &Field, value: &Bound<'py, PyAny>, key: Option<&ServerK
         };
         read.set_item(&nested.name, converted)?;
     }
-    bunch(py)?.call1((read,))
+    Ok(read.into_any())
 }
 
 fn read_dict_list<'py>(
@@ -309,4 +330,29 @@ pub(crate) fn bunch<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyType>> {
 pub(crate) fn bunchify<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static BUNCHIFY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     BUNCHIFY.import(value.py(), "bunch", "bunchify")?.call1((value,))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_numbers_are_told_from_those_left_to_python() {
+        for text in [
+            "0",
+            "-0",
+            "1.5",
+            "-12.25",
+            "1.",
+            "007.0",
+            "123456789012345678901234567890",
+        ] {
+            assert_eq!(plain_float(text), Some(text.parse::<f64>().unwrap()), "{text}");
+        }
+        for text in [
+            "", "-", ".5", "-.5", "1.2.3", "--1", "+1", " 1", "1e5", "1_0", "inf", "nan", "\u{661}",
+        ] {
+            assert_eq!(plain_float(text), None, "{text}");
+        }
+    }
 }

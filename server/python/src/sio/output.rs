@@ -47,10 +47,23 @@ pub(crate) fn item_as_dict<'py>(item: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
 
 /// Converts the collected values of one item, in the order of the declaration.
 pub(crate) fn convert<'py>(sio: &Sio, fields: &[Field], item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    let converted = PyDict::new(item.py());
+    convert_each(sio, fields, item, |index, value| {
+        converted.set_item(&fields[index].name, value)
+    })?;
+    Ok(converted)
+}
+
+/// Hands over the converted values of one item, each with the index of its field. Fields that are left out have none.
+pub(crate) fn convert_each<'py>(
+    sio: &Sio,
+    fields: &[Field],
+    item: &Bound<'py, PyAny>,
+    mut take: impl FnMut(usize, Bound<'py, PyAny>) -> PyResult<()>,
+) -> PyResult<()> {
     let py = item.py();
     let source = Source::of(item)?;
-    let converted = PyDict::new(py);
-    for field in fields {
+    for (index, field) in fields.iter().enumerate() {
         let Some(mut value) = source.get(field)? else {
             if field.required {
                 return Err(PyValueError::new_err(format!(
@@ -61,7 +74,7 @@ pub(crate) fn convert<'py>(sio: &Sio, fields: &[Field], item: &Bound<'py, PyAny>
             if let Some(default) = &sio.default_output
                 && !field.skip_empty
             {
-                converted.set_item(&field.name, default)?;
+                take(index, default.bind(py).clone())?;
             }
             continue;
         };
@@ -73,9 +86,9 @@ pub(crate) fn convert<'py>(sio: &Sio, fields: &[Field], item: &Bound<'py, PyAny>
                 value = empty.bind(py).clone();
             }
         }
-        converted.set_item(&field.name, write_value(field, value)?)?;
+        take(index, write_value(field, value)?)?;
     }
-    Ok(converted)
+    Ok(())
 }
 
 /// Where the values of an item are.

@@ -1,10 +1,12 @@
 //! XML requests and responses, straight to Python objects and back.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use busbar_model::Error;
 use busbar_model::sio::Declaration;
@@ -27,36 +29,64 @@ pub(crate) fn read<'py>(
     let Some(root) = root else { return Ok(None) };
     let values = PyDict::new(py);
     if let Some(declaration) = declaration {
-        for (name, value) in read_input(declaration, &root, &ToPython(py))? {
+        let build = ToPython {
+            py,
+            names: RefCell::default(),
+        };
+        for (name, value) in read_input(declaration, &root, &build)? {
             values.set_item(name, value)?;
         }
     }
     Ok(Some(values))
 }
 
-struct ToPython<'py>(Python<'py>);
+/// How many different names of a document are kept for the next object that has them.
+const KEPT_NAMES: usize = 32;
+
+struct ToPython<'py> {
+    py: Python<'py>,
+    /// Names that were made already: the items of a list have the same ones.
+    names: RefCell<Vec<(String, Bound<'py, PyString>)>>,
+}
+
+impl<'py> ToPython<'py> {
+    fn name(&self, name: &str) -> Bound<'py, PyString> {
+        let mut names = self.names.borrow_mut();
+        if let Some((_, known)) = names.iter().find(|(text, _)| text == name) {
+            return known.clone();
+        }
+        let made = PyString::new(self.py, name);
+        if names.len() < KEPT_NAMES {
+            names.push((name.to_owned(), made.clone()));
+        }
+        made
+    }
+}
 
 impl<'py> Build for ToPython<'py> {
     type Value = Bound<'py, PyAny>;
     type Error = PyErr;
 
     fn null(&self) -> Self::Value {
-        self.0.None().into_bound(self.0)
+        self.py.None().into_bound(self.py)
     }
 
     fn text(&self, text: &str) -> Self::Value {
-        PyString::new(self.0, text).into_any()
+        PyString::new(self.py, text).into_any()
     }
 
     fn list(&self, items: Vec<Self::Value>) -> PyResult<Self::Value> {
-        PyList::new(self.0, items).map(Bound::into_any)
+        PyList::new(self.py, items).map(Bound::into_any)
     }
 
     fn object(&self, members: Vec<(&str, Self::Value)>) -> PyResult<Self::Value> {
-        let object = PyDict::new(self.0);
+        let object = PyDict::new(self.py);
         for (name, value) in members {
-            if !object.contains(name)? {
-                object.set_item(name, value)?;
+            let name = self.name(name);
+            // SAFETY: all three are valid objects; the result is borrowed, or null with an exception set
+            let held = unsafe { ffi::PyDict_SetDefault(object.as_ptr(), name.as_ptr(), value.as_ptr()) };
+            if held.is_null() {
+                return Err(PyErr::fetch(self.py));
             }
         }
         Ok(object.into_any())
@@ -132,6 +162,10 @@ impl Tree for PyTree<'_> {
                 Ok(number) => number.to_string(),
                 Err(_) => number.str()?.to_str()?.to_owned(),
             };
+            return Ok(Shape::Text(Cow::Owned(text)));
+        }
+        if value.is_exact_instance_of::<PyFloat>() {
+            let text = String::from_utf8(json::write(value)?).expect("JSON is UTF-8");
             return Ok(Shape::Text(Cow::Owned(text)));
         }
         if self.1 >= MAX_DEPTH {

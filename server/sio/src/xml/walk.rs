@@ -6,7 +6,7 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 
-use crate::xml::write::is_name;
+use crate::xml::write::{is_name, is_plain_name};
 use crate::{MAX_DEPTH, SioError, without_bom};
 
 /// More attributes on one element than any document needs; whether their names differ is checked one against the other.
@@ -31,6 +31,8 @@ pub(crate) enum Step<'a> {
 pub(crate) struct Walk<'a> {
     text: &'a str,
     reader: Reader<&'a [u8]>,
+    /// All of it is printable ASCII, tabs and line feeds: its texts need no further look.
+    is_plain: bool,
     depth: usize,
     has_root: bool,
     /// An empty element was opened and is to be closed.
@@ -45,6 +47,7 @@ impl<'a> Walk<'a> {
         Ok(Self {
             text,
             reader: Reader::from_str(text),
+            is_plain: is_plain(text),
             depth: 0,
             has_root: false,
             close_next: false,
@@ -73,8 +76,13 @@ impl<'a> Walk<'a> {
                     return Ok(Step::Close);
                 }
                 Event::Text(text) => {
-                    let text = text.xml10_content();
-                    check_characters(&text)?;
+                    let text = if self.is_plain {
+                        text.into_inner()
+                    } else {
+                        let text = text.xml10_content();
+                        check_characters(&text)?;
+                        text
+                    };
                     if self.depth > 0 {
                         return Ok(Step::Text(text));
                     }
@@ -128,9 +136,10 @@ impl<'a> Walk<'a> {
     /// A part of the document that outlives the event it came with.
     fn borrowed(&self, part: &str) -> Cow<'a, str> {
         let at = (part.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
+        // what lies within the document is the same text
         match at.checked_add(part.len()).and_then(|end| self.text.get(at..end)) {
-            Some(same) if same == part => Cow::Borrowed(same),
-            _ => Cow::Owned(part.to_owned()),
+            Some(same) => Cow::Borrowed(same),
+            None => Cow::Owned(part.to_owned()),
         }
     }
 
@@ -141,9 +150,23 @@ impl<'a> Walk<'a> {
         if self.depth == MAX_DEPTH {
             return Err(refused(format_args!("more than {MAX_DEPTH} levels")));
         }
-        if !is_name(start.name().as_ref()) {
+        let name = start.name();
+        let name = name.as_ref();
+        let name = if is_plain_name(name) {
+            self.borrowed(name)
+        } else if is_name(name) {
+            self.borrowed(start.local_name().as_ref())
+        } else {
             return Err(refused("an element's name is not one"));
-        }
+        };
+        let is_nil = !start.attributes_raw().is_empty() && self.attributes(start)?;
+        self.has_root = true;
+        self.depth += 1;
+        Ok(Step::Open { name, is_nil })
+    }
+
+    /// Checks the attributes of an element; whether they say that it has no value.
+    fn attributes(&self, start: &BytesStart<'_>) -> Result<bool, SioError> {
         let mut is_nil = false;
         for (index, attribute) in start.attributes().enumerate() {
             if index == MAX_ATTRIBUTES {
@@ -160,12 +183,7 @@ impl<'a> Walk<'a> {
                 && attribute.key.prefix().is_some()
                 && matches!(value.trim(), "true" | "1");
         }
-        self.has_root = true;
-        self.depth += 1;
-        Ok(Step::Open {
-            name: self.borrowed(start.local_name().as_ref()),
-            is_nil,
-        })
+        Ok(is_nil)
     }
 }
 
@@ -175,12 +193,17 @@ pub(crate) fn refused(what: impl std::fmt::Display) -> SioError {
 
 /// XML 1.0 leaves out most control characters, even as references.
 fn check_characters(text: &str) -> Result<(), SioError> {
-    // what is printable in ASCII can be told a byte at a time
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) || text.chars().all(is_character) {
+    if is_plain(text) || text.chars().all(is_character) {
         Ok(())
     } else {
         Err(refused("a character that XML does not know"))
     }
+}
+
+/// Whether a text is printable ASCII, tabs and line feeds. Without a way out in the middle, so that it takes many bytes at a time.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~' | b'\n' | b'\t'))
 }
 
 pub(crate) fn is_character(character: char) -> bool {

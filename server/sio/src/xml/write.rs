@@ -338,12 +338,16 @@ impl Writer {
     }
 }
 
+/// Whether a text is a name of ASCII letters, digits and underscores: such a one has no prefix.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    let is_start = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    name.as_bytes().first().is_some_and(|first| is_start(*first))
+        && name.bytes().all(|byte| is_start(byte) || byte.is_ascii_digit())
+}
+
 /// Whether a text can be an element's or attribute's name, prefix included.
 pub fn is_name(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
-    if name.as_bytes().first().is_some_and(|first| is_plain(*first))
-        && name.bytes().all(|byte| is_plain(byte) || byte.is_ascii_digit())
-    {
+    if is_plain_name(name) {
         return true;
     }
     let is_start = |character: char| {
