@@ -1,14 +1,17 @@
-"""E-mail messages, as services write them.
+"""E-mail messages, as services write and read them.
 
 What services import brings this module along, so the packages that make a message's text are imported by
-:mod:`busbar.mime`, when the first one is sent.
+:mod:`busbar.mime`, when the first one is sent or read.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-__all__ = ['SMTPMessage', 'addresses']
+if TYPE_CHECKING:
+    from busbar.mime import ReceivedMail
+
+__all__ = ['IMAPMessage', 'MessageUID', 'SMTPMessage', 'addresses']
 
 
 class SMTPMessage:
@@ -58,3 +61,73 @@ def addresses(value: Any) -> list[str]:
     if not value:
         return []
     return [value] if isinstance(value, str) else [str(item) for item in value]
+
+
+class MessageUID(str):
+    """A message's number in its folder, as text.
+
+    It knows of which folder it is, and of which numbering: servers may number messages anew.
+    """
+
+    __slots__ = ('folder', 'validity')
+
+    #: The folder.
+    folder: str
+    #: UIDVALIDITY of the folder when the number was read.
+    validity: int
+
+    def __new__(cls, uid: int, folder: str, validity: int) -> MessageUID:
+        """A number of a folder."""
+        self = super().__new__(cls, uid)
+        self.folder = folder
+        self.validity = validity
+        return self
+
+
+class Keeper(Protocol):
+    """Whoever keeps messages: a mailbox."""
+
+    def mark_seen(self, *uids: MessageUID) -> None:
+        """Marks messages as seen."""
+
+    def delete(self, *uids: MessageUID) -> None:
+        """Deletes messages for good."""
+
+    def move(self, *uids: MessageUID, target: str) -> None:
+        """Moves messages to another folder."""
+
+
+class IMAPMessage:
+    """A message of a mailbox."""
+
+    def __init__(self, conn: Keeper, uid: MessageUID, raw: bytes) -> None:
+        self._conn = conn
+        #: Its number in its folder.
+        self.uid = uid
+        #: The message as it went over the wire.
+        self.raw = raw
+        self._data: ReceivedMail | None = None
+
+    @property
+    def data(self) -> ReceivedMail:
+        """What is in it: subject, addresses, body, attachments."""
+        if self._data is None:
+            from busbar.mime import read
+
+            self._data = read(self.raw)
+        return self._data
+
+    def mark_seen(self) -> None:
+        """Marks it as seen."""
+        self._conn.mark_seen(self.uid)
+
+    def delete(self) -> None:
+        """Deletes it for good."""
+        self._conn.delete(self.uid)
+
+    def move(self, target: str) -> None:
+        """Moves it to another folder."""
+        self._conn.move(self.uid, target=target)
+
+    def __repr__(self) -> str:
+        return f'<IMAPMessage {self.uid} of {self.uid.folder}>'

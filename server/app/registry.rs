@@ -2,6 +2,7 @@
 
 use busbar_connectors::http::ChannelHttp;
 use busbar_connectors::http::outgoing_config::OutgoingHttp;
+use busbar_connectors::imap::EmailImap;
 use busbar_connectors::smtp::EmailSmtp;
 use busbar_connectors::zmq::OutgoingZmq;
 use busbar_dispatch::security::{
@@ -30,6 +31,7 @@ pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<ChannelHttp>(),
     ObjectType::of::<OutgoingHttp>(),
     ObjectType::of::<OutgoingZmq>(),
+    ObjectType::of::<EmailImap>(),
     ObjectType::of::<EmailSmtp>(),
     ObjectType::of::<ServiceSettings>(),
 ];

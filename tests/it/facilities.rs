@@ -3,7 +3,27 @@
 use busbar_testkit::{Answer, Backend};
 use serde_json::json;
 
+use crate::imap::Dovecot;
 use crate::{repository, server};
+
+/// A message with a file.
+const ORDER: &str = "From: Anna <anna@example.com>
+Subject: An order
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=part
+
+--part
+Content-Type: text/plain
+
+See the file.
+--part
+Content-Type: text/csv
+Content-Disposition: attachment; filename=order.csv
+
+a,1
+b,2
+--part--
+";
 
 /// The code blocks of a language.
 fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
@@ -32,10 +52,13 @@ fn examples_run() {
     let login = Backend::always(Answer::json(&json!({"access_token": "t1", "expires_in": 60})));
     let tokens = json!({"name": "CRM tokens", "type": "bearer_token", "username": "my-client", "password": "secret",
         "auth_server_url": format!("{}/oauth2/token", login.url()), "scopes": "read write"});
+    let dovecot = Dovecot::start();
+    dovecot.deliver("", "1", ORDER);
     let objects = json!({
         "security": [tokens],
         "outgoing_rest": [{"name": "CRM", "host": crm.url(), "data_format": "json"}],
         "email_smtp": [{"name": "Mail", "host": "127.0.0.1", "port": 1, "mode": "plain"}],
+        "email_imap": [dovecot.connection("Orders", json!({}))],
     });
     server.import(&objects.to_string()).expect_code(0);
     let mut command = server.command("service");
@@ -57,6 +80,10 @@ fn examples_run() {
             Some("host") => assert_eq!(answer, "crm.example.com 6"),
             Some("get-customer") => assert_eq!(answer, r#"{"name":"Anna"}"#),
             Some("crm-headers") => assert_eq!(answer, r#"{"Authorization":"Bearer t1"}"#),
+            Some("read-orders") => assert_eq!(
+                answer,
+                r#"[{"from":"anna@example.com","name":"order.csv","lines":["a,1","b,2"]}]"#
+            ),
             Some("send-report") => assert_eq!(answer, r#"{"is_sent":false}"#),
             _ => {}
         }

@@ -20,6 +20,7 @@ mod forms;
 mod hot_deploy;
 mod http_channels;
 mod http_protocol;
+mod imap;
 mod imports;
 mod json_rpc;
 mod kvdb;

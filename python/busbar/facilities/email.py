@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, NoReturn
+from typing import Any
 
 from _busbar import Service, SmtpLine
+from busbar.facilities.imap import IMAPConnections
 from busbar.messages import SMTPMessage
 from busbar.mime import write
 from zato.common.exception import Inactive
@@ -21,12 +22,8 @@ class EmailFacade:
     def __init__(self, service: Service) -> None:
         #: Servers that send e-mail.
         self.smtp = SMTPConnections(service)
-
-    @property
-    def imap(self) -> NoReturn:
-        """Mailboxes: not available yet."""
-        message = '`self.email.imap` is not available yet in this version of busbar'
-        raise AttributeError(message)
+        #: Mailboxes.
+        self.imap = IMAPConnections(service)
 
 
 class SMTPConnections:

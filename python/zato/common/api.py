@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from busbar.messages import SMTPMessage
+from busbar.messages import IMAPMessage, SMTPMessage
 
 __all__ = [
     'BROKER',
@@ -15,6 +15,7 @@ __all__ = [
     'DATA_FORMAT',
     'FILE_TRANSFER',
     'HL7',
+    'IMAPMessage',
     'KVDB',
     'NO_DEFAULT_VALUE',
     'PARAMS_PRIORITY',

@@ -2,6 +2,7 @@
 //!
 //! * [`command`] - commands of the operating system
 //! * [`http`] - channels and outgoing connections over HTTP
+//! * [`imap`] - mailboxes
 //! * [`pickup`] - the directory from which services are deployed
 //! * [`redis`] - a client of Redis
 //! * [`smtp`] - e-mail out
@@ -9,6 +10,7 @@
 
 pub mod command;
 pub mod http;
+pub mod imap;
 pub mod pickup;
 pub mod redis;
 pub mod smtp;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use busbar_connectors::http::outgoing::OutgoingConnections;
 use busbar_connectors::redis::{RedisClient, RedisConfig};
+use busbar_connectors::imap::Mailboxes;
 use busbar_connectors::smtp::SmtpConnections;
 use busbar_model::object::Snapshot;
 use busbar_model::service;
@@ -30,6 +31,8 @@ pub struct Environment {
     /// Mail servers.
     pub smtp: SmtpConnections,
     /// The key-value database. `None`: there is none.
+    /// Mailboxes.
+    pub imap: Mailboxes,
     pub redis: Option<RedisClient>,
     /// What lives in the hub.
     pub hub: Arc<dyn HubPort>,
@@ -71,6 +74,7 @@ impl Environment {
             redis: config
                 .redis_url
                 .as_ref()
+            imap: Mailboxes::default(),
                 .map(|url| RedisClient::new(RedisConfig::new(url)))
                 .transpose()?,
             hub,
@@ -106,7 +110,11 @@ impl Environment {
     pub(crate) fn configure(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
         // pools are tied to the runtime on which they were built
         let _runtime = self.runtime.enter();
-        let switches = [self.outgoing_http.prepare(&snapshot)?, self.smtp.prepare(&snapshot)?];
+        let switches = [
+            self.outgoing_http.prepare(&snapshot)?,
+            self.smtp.prepare(&snapshot)?,
+            self.imap.prepare(&snapshot)?,
+        ];
         switches.into_iter().for_each(Switch::commit);
         self.inactive.store(Arc::new(service::inactive(&snapshot)));
         self.snapshot.store(snapshot);

@@ -42,8 +42,6 @@ const NOT_YET: &[&str] = &[
     "definition_amqp",
     "definition_cassandra",
     "definition_jms_wmq",
-    "email_imap",
-    "email_smtp",
     "elastic_search",
     "http_soap",
     "json_pointer",

@@ -9,6 +9,7 @@
 //! * [`command`] - what `self.commands` runs
 //! * [`files`] - `self.user_config`, `self.static_config`
 //! * [`smtp`] - `self.email.smtp`
+//! * [`imap`] - `self.email.imap`
 //! * [`hub`] - what classes in Python need of the native side
 //! * [`log`] - Python's log records
 //! * [`readable`] - what event loops wait with
@@ -18,6 +19,7 @@ mod crypto;
 mod files;
 mod http;
 mod hub;
+mod imap;
 mod log;
 mod outgoing;
 mod readable;
@@ -56,6 +58,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         zmq::register(&module)?;
         server::register(&module)?;
         smtp::register(&module)?;
+        imap::register(&module)?;
         log::register(&module)?;
         readable::register(&module)?;
         hub::register(&module)?;

@@ -237,7 +237,7 @@ impl AsyncWrite for Stream {
 }
 
 /// TLS of one connection: whom to trust. Fails if the file of authorities cannot be read or holds none.
-pub(super) fn tls(verify: bool, ca_path: &str) -> Result<Arc<ClientConfig>, Error> {
+pub(crate) fn tls(verify: bool, ca_path: &str) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

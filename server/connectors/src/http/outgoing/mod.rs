@@ -23,6 +23,7 @@ use busbar_runtime::{Configure, Switch};
 use serde_json::Value;
 
 pub use self::bearer::TokenSource;
+pub(crate) use self::connect::tls as client_tls;
 use self::connection::Credentials;
 pub use self::connection::{HttpConnection, MAX_REDIRECTS};
 pub use self::double::{Double, DoubledRequest};

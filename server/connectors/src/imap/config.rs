@@ -1,0 +1,223 @@
+//! The object type of a mailbox.
+
+use std::fmt;
+
+use busbar_model::object::{FieldError, Object, Placement};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// How a connection to a mail server is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ImapMode {
+    /// Not at all.
+    Plain,
+    /// From the first byte on.
+    #[default]
+    Ssl,
+    /// After the greeting; a server that cannot do it is refused.
+    StartTls,
+}
+
+/// A mailbox: `self.email.imap['name'].conn.get()` gives its messages.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmailImap {
+    /// Name or address of the server.
+    #[schemars(length(min = 1), example = &"imap.example.com")]
+    pub host: String,
+    /// Port; 0: the usual one of the mode, 993 for `ssl` and 143 otherwise.
+    #[serde(default)]
+    pub port: u16,
+    /// How the connection is encrypted.
+    #[serde(default)]
+    pub mode: ImapMode,
+    /// User name.
+    #[serde(default)]
+    pub username: String,
+    /// Password.
+    #[serde(default)]
+    #[schemars(extend("x-secret" = true))]
+    pub password: String,
+    /// Which messages `get` gives: a search of IMAP, such as `UNSEEN` or `ALL` or `SINCE 1-Jan-2026 FROM "anna"`.
+    #[serde(default = "get_criteria")]
+    #[schemars(length(min = 1), example = &"UNSEEN")]
+    pub get_criteria: String,
+    /// Seconds that one step may take: connecting, a search, reading one message.
+    #[serde(default = "timeout")]
+    #[schemars(range(min = 0.001, max = 86400.0))]
+    pub timeout: f64,
+    /// 0: nothing extra in the log; more: each step is mentioned, without what messages hold.
+    #[serde(default)]
+    pub debug_level: u32,
+    /// Most sessions that one worker has open at a time.
+    #[serde(default = "pool_size")]
+    #[schemars(range(min = 1, max = 100))]
+    pub pool_size: u32,
+    /// Whether the server's TLS certificate is verified.
+    #[serde(default = "yes")]
+    pub tls_verify: bool,
+    /// File with the certificate authorities to trust instead of the usual ones, in PEM.
+    #[serde(default)]
+    pub tls_ca_path: String,
+}
+
+fn get_criteria() -> String {
+    "UNSEEN".to_owned()
+}
+
+fn timeout() -> f64 {
+    30.0
+}
+
+fn pool_size() -> u32 {
+    2
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl EmailImap {
+    /// The port, filled in.
+    pub fn port(&self) -> u16 {
+        match (self.port, self.mode) {
+            (0, ImapMode::Ssl) => 993,
+            (0, ImapMode::Plain | ImapMode::StartTls) => 143,
+            (port, _) => port,
+        }
+    }
+}
+
+// without the password
+impl fmt::Debug for EmailImap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmailImap")
+            .field("host", &self.host)
+            .field("port", &self.port())
+            .field("mode", &self.mode)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Object for EmailImap {
+    const KIND: &'static str = "email.imap";
+    const PLACEMENT: Placement = Placement::Worker;
+    const ENMASSE_KEYS: &'static [&'static str] = &["email_imap"];
+
+    fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
+        for field in ["id", "cluster_id", "opaque1", "server_type_human"] {
+            item.remove(field);
+        }
+        // of 3.x: empty where the server is reached over IMAP; where it is a cloud's, the fields stay, to be refused by their names
+        for field in ["tenant_id", "client_id", "filter_criteria"] {
+            if item.get(field).is_some_and(|value| value == "") {
+                item.remove(field);
+            }
+        }
+        if item
+            .get("server_type")
+            .is_some_and(|it| it == "" || it == "generic-imap")
+        {
+            item.remove("server_type");
+            item.remove("filter_criteria");
+        }
+        item.retain(|_, value| !value.is_null());
+        for field in ["port", "timeout", "debug_level", "pool_size"] {
+            let number = item
+                .get(field)
+                .and_then(Value::as_str)
+                .and_then(|text| serde_json::from_str(text.trim()).ok());
+            if let Some(number @ Value::Number(_)) = number {
+                item.insert(field.to_owned(), number);
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), FieldError> {
+        if self.host.trim().is_empty() {
+            return Err(FieldError::new("host", "must not be empty"));
+        }
+        if self.get_criteria.trim().is_empty() {
+            return Err(FieldError::new(
+                "get_criteria",
+                "must not be empty: `ALL` is every message",
+            ));
+        }
+        for (field, value) in [
+            ("get_criteria", &self.get_criteria),
+            ("username", &self.username),
+            ("password", &self.password),
+        ] {
+            if value.contains(['\r', '\n', '\0']) {
+                return Err(FieldError::new(field, "must be one line"));
+            }
+        }
+        if !(self.timeout > 0.0 && self.timeout <= 86_400.0) {
+            return Err(FieldError::new(
+                "timeout",
+                "must be more than 0 and at most 86400 seconds",
+            ));
+        }
+        if !(1..=100).contains(&self.pool_size) {
+            return Err(FieldError::new("pool_size", "must be from 1 to 100"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use busbar_model::object::ObjectType;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(mut item: Value) -> Result<Map<String, Value>, FieldError> {
+        let item = item.as_object_mut().unwrap();
+        EmailImap::from_enmasse("email_imap", item);
+        (ObjectType::of::<EmailImap>().normalise)(item)
+    }
+
+    #[test]
+    fn exports_of_earlier_servers_are_read() {
+        let body = read(json!({
+            "id": 1, "cluster_id": 1, "host": "mail", "port": "143", "timeout": 10, "debug_level": "2", "mode": "plain",
+            "get_criteria": "ALL", "username": null, "password": null, "server_type": "generic-imap", "tenant_id": "",
+            "client_id": null, "filter_criteria": "isRead ne true",
+        }))
+        .unwrap();
+        assert_eq!((&body["port"], &body["debug_level"]), (&json!(143), &json!(2)));
+        let body = read(json!({"host": "mail"})).unwrap();
+        assert_eq!(
+            (&body["mode"], &body["get_criteria"]),
+            (&json!("ssl"), &json!("UNSEEN"))
+        );
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_its_field() {
+        for (item, field) in [
+            (json!({"host": " "}), "host"),
+            (json!({"host": "a", "get_criteria": ""}), "get_criteria"),
+            (
+                json!({"host": "a", "get_criteria": "ALL\r\nA1 DELETE x"}),
+                "get_criteria",
+            ),
+            (json!({"host": "a", "timeout": 0}), "timeout"),
+            (json!({"host": "a", "pool_size": 0}), "pool_size"),
+            (json!({"host": "a", "server_type": "microsoft-365"}), "server_type"),
+        ] {
+            assert_eq!(read(item.clone()).unwrap_err().field, field, "{item}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let config: EmailImap = serde_json::from_value(json!({"host": "a", "password": "hunter2"})).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert_eq!(config.port(), 993);
+    }
+}
