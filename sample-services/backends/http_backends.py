@@ -109,7 +109,7 @@ class Backends(BaseHTTPRequestHandler):
         finance = f'<finance><symbol data={quoteattr(symbol)}/>{cap}</finance>'
         return 'application/xml', f'<?xml version="1.0"?><xml_api_reply>{finance}</xml_api_reply>'
 
-    def log_message(self, _format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Says nothing: each request is in the log of the server that sent it."""
 
 

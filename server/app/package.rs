@@ -1,7 +1,7 @@
 //! The Python package that services import: it is part of the executable, and is unpacked where the interpreter can read it.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -40,7 +40,25 @@ pub fn unpack(parent: &Path) -> anyhow::Result<PathBuf> {
             fs::remove_dir_all(entry.path()).ok();
         }
     }
+    name_it(&target, parent);
     Ok(target)
+}
+
+/// A name of the package that stays when its version changes, for editors and type checkers: `pyrightconfig.json` of an environment
+/// names it. Nothing else needs it, so a disk that has no links costs nothing more.
+fn name_it(target: &Path, parent: &Path) {
+    let name = parent.join("python");
+    let is_there = fs::read_link(&name).is_ok_and(|it| target.ends_with(it));
+    if !is_there && let Some(version) = target.file_name() {
+        let staging = parent.join(format!("python.{}", std::process::id()));
+        // a rename takes the place of the earlier link at once
+        if symlink(version, &staging)
+            .and_then(|()| fs::rename(&staging, &name))
+            .is_err()
+        {
+            fs::remove_file(&staging).ok();
+        }
+    }
 }
 
 /// Where the package is unpacked when there is no server directory: the user's cache.
@@ -68,5 +86,9 @@ mod tests {
         assert!(first.join("zato/server/service/__init__.py").is_file());
         assert!(!home.path().join("python-old").exists());
         assert_eq!(super::unpack(home.path()).unwrap(), first);
+        assert_eq!(
+            home.path().join("python").canonicalize().unwrap(),
+            first.canonicalize().unwrap()
+        );
     }
 }

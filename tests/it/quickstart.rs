@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use busbar_testkit::run;
 
-use crate::{busbar, server};
+use crate::{busbar, python, server};
 
 #[test]
 fn it_makes_a_server_and_says_how_to_go_on() {
@@ -23,6 +24,29 @@ fn it_makes_a_server_and_says_how_to_go_on() {
     assert!(config.contains("127.0.0.1:18123"), "{config}");
     for text in ["busbar start ", "cp ", "curl ", "/zato/api/invoke/", "password `"] {
         assert!(output.stdout.contains(text), "no {text:?} in:\n{}", output.stdout);
+    }
+}
+
+#[test]
+fn editors_and_type_checkers_find_what_services_import() {
+    let home = tempfile::tempdir().unwrap();
+    run(busbar("quickstart", home.path()).arg("env")).expect_code(0);
+    let environment = home.path().join("env");
+    let slip = "from zato.server.service import Service\n\n\nclass Slip(Service):\n    def handle(self) -> None:\n        \
+        self.response.payload = self.request.http.method\n        self.response.status_code = self.requests.http\n";
+    fs::write(environment.join("server1/pickup-dir/slip.py"), slip).unwrap();
+    for checker in ["mypy", "pyright"] {
+        let program = python().with_file_name(checker);
+        let output = run(Command::new(program).current_dir(&environment)).expect_code(1);
+        let errors: Vec<&str> = output
+            .stdout
+            .lines()
+            .filter(|it| it.contains("error:") || it.contains(" - error"))
+            .collect();
+        assert!(
+            matches!(errors[..], [error] if error.contains("slip.py:7") && error.contains("requests")),
+            "{checker}: {output:?}"
+        );
     }
 }
 

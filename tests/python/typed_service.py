@@ -1,9 +1,16 @@
-"""What an editor has to know. Never run: mypy reads it, and fails where ``self.`` would not complete."""
+"""What an editor has to know. Never run: mypy and pyright read it, and fail where ``self.`` would not complete.
+
+``test_typed_service.py`` sees to it that every public name on ``self`` is used here.
+"""
 
 from __future__ import annotations
 
-from typing import assert_type
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, assert_type
 
+from bunch import Bunch
+from zato.common.api import SMTPMessage
 from zato.server.service import Int, Service
 
 
@@ -23,6 +30,9 @@ class Typed(Service):
         self.calls()
         self.stores()
         self.answers()
+        self.waits()
+        self.sends()
+        self.remembers()
 
     def identity(self) -> None:
         """Who and where it is."""
@@ -34,6 +44,21 @@ class Typed(Service):
         assert_type(self.channel.name, str)
         assert_type(self.channel.type, str)
         assert_type(self.channel.security.username, str | None)
+        assert_type(self.chan.data_format, str)
+        assert_type(self.transport, str)
+        assert_type(self.in_reply_to, str | None)
+        assert_type(self.job_type, str)
+        assert_type(self.usage, int)
+        assert_type(self.invocation_time, datetime)
+        assert_type(self.handle_return_time, datetime | None)
+        assert_type(self.processing_time_raw, timedelta | None)
+        assert_type(self.processing_time, int | None)
+        assert_type(self.environ, Bunch)
+        assert_type(self.wsgi_environ, dict[str, Any])
+        assert_type(self.get_name(), str)
+        assert_type(self.get_impl_name(), str)
+        assert_type(self.invokes, list[str])
+        assert_type(self.server.base_dir, Path | None)
         self.logger.info('Request %s in %s', self.cid, self.environ.get('x'))
 
     def reads(self) -> None:
@@ -53,6 +78,19 @@ class Typed(Service):
         """Other services and systems."""
         self.invoke('crm.get', {'id': 1}, as_bunch=True)
         self.invoke(Typed, cust_id=7)
+        self.invoke_by_id('crm.get', timeout=1.5, raise_timeout=False)
+        self.invoke_by_impl_name('crm.Get', serialize=True, data_format='json')
+        assert_type(self.invoke_async('crm.get', {'id': 1}, expiration=60, callback=self), str)
+        assert_type(self.knows_service('crm.get'), bool)
+        assert_type(self.extract_target('crm.get@eu'), tuple[str, str])
+        self.set_response_data(self.new_instance('crm.get'))
+        self.broker_client.invoke_async({'service': 'crm.get', 'payload': 1})
+        assert_type(self.patterns.fanout.invoke({'a': 1}, 'b', on_target=['c']), str)
+        assert_type(self.patterns.parallel.invoke({'a': 1}, 'b'), str)
+        self.patterns.invoke_retry.invoke('crm.get', repeats=3, seconds=1)
+        self.rest['CRM'].get(params={'id': 1})
+        self.rest.CRM.post({'a': 1})
+        self.outgoing.soap['CRM'].conn.send(self.cid, '<a/>')
         crm = self.outgoing.plain_http.get('CRM')
         crm.conn.ping(self.cid)
         for item in (self.outgoing.plain_http['CRM'], self.out.rest['CRM'], crm):
@@ -102,3 +140,46 @@ class Typed(Service):
         self.response.status_code = 201
         self.response.content_type = 'application/json'
         self.response.headers['X-A'] = 'b'
+
+    def waits(self) -> None:
+        """Time, and what others must wait for."""
+        self.sleep(0.1)
+        with self.lock('orders', ttl=30, block=5):
+            pass
+        self.run_in_thread(print, 'a', end='').join()
+        self.logger.info('%s', self.spawn(print).get())
+        self.logger.info('%s %s', self.time.utcnow(), self.time.now('YYYY'))
+        assert_type(self.time.isonow(), str)
+        assert_type(self.log_input('before', suppress_keys=['password']), dict[str, Any])
+        assert_type(self.log_output('after'), dict[str, Any])
+
+    def sends(self) -> None:
+        """E-mail, commands, tokens."""
+        message = SMTPMessage('me@example.com', ['you@example.com'], 'Subject', 'Body')
+        message.attach('a.csv', b'a')
+        assert_type(self.email.smtp['Mail'].conn.send(message), bool)
+        for uid, received in self.email.imap.get('Orders').conn.get('INBOX'):
+            assert_type(received.data.subject, str)
+            assert_type(received.data.sent_from[0].email, Any)
+            assert_type(received.data.parsed_date, datetime | None)
+            assert_type(received.raw, bytes)
+            received.mark_seen()
+            received.move('Done')
+            self.email.imap['Orders'].conn.delete(uid)
+        result = self.commands.invoke('ls', timeout=5)
+        assert_type(result.is_ok, bool)
+        assert_type(result.stdout, str)
+        assert_type(self.security.get_bearer_token_by_name('CRM'), str)
+        assert_type(self.crypto.encrypt('text'), str)
+        assert_type(self.crypto.verify_hash('a', 'b'), bool)
+
+    def remembers(self) -> None:
+        """Cache, configuration and dictionaries."""
+        cache = self.cache.default
+        cache.set('key', 1, expiry=60)
+        cache['key'] = 2
+        self.logger.info('%s %s %s', cache.get('key'), cache['key'], 'key' in cache)
+        self.logger.info('%s', self.user_config.user.section.key)
+        self.logger.info('%s', self.config['user'])
+        self.logger.info('%s', self.static_config.html['index.html'])
+        self.logger.info('%s', self.translate('CRM', 'id', '1', 'ERP', 'number', default='2'))

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use serde_json::json;
 
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::directory::Directory;
-use crate::odb;
+use crate::{odb, package};
 
 /// Makes an environment.
 #[derive(Debug, Args)]
@@ -43,6 +44,8 @@ impl Quickstart {
         let config = directory.config();
         std::fs::write(&config, text).with_context(|| format!("cannot write `{}`", config.display()))?;
         directory.secret_key()?;
+        package::unpack(&directory.work())?;
+        self.tell_editors(&venv)?;
         let password = odb::create(&directory)?;
 
         let server = directory.path().display();
@@ -57,5 +60,24 @@ impl Quickstart {
         println!();
         println!("User `pubapi`, password `{password}`, may invoke every service through /zato/api/invoke/.");
         Ok(0)
+    }
+
+    /// Lets editors and type checkers find what services import: `pyrightconfig.json` (VS Code and others) and `mypy.ini`.
+    fn tell_editors(&self, venv: &str) -> anyhow::Result<()> {
+        let mut pyright = json!({"include": ["server1/pickup-dir"], "extraPaths": ["server1/work/python"]});
+        if let Some((parent, name)) = venv.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
+            pyright["venvPath"] = json!(parent);
+            pyright["venv"] = json!(name);
+        }
+        let mypy = "[mypy]\nfiles = $MYPY_CONFIG_FILE_DIR/server1/pickup-dir\nmypy_path = $MYPY_CONFIG_FILE_DIR/server1/work/python\n\
+            \n# not yours to mend\n[mypy-busbar.*,zato.*,bunch.*,anyjson]\nignore_errors = True\n";
+        for (name, text) in [
+            ("pyrightconfig.json", format!("{pyright:#}\n")),
+            ("mypy.ini", mypy.to_owned()),
+        ] {
+            let path = self.directory.join(name);
+            std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+        }
+        Ok(())
     }
 }
