@@ -1,6 +1,6 @@
 //! Deployments: source files become services, all of a file or nothing of it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -24,6 +24,8 @@ pub struct Deployer {
     /// Files whose services are served, by module. Held from the start of a deployment to its end.
     current: tokio::sync::Mutex<BTreeMap<String, StoredSource>>,
     next_handle: AtomicU32,
+    /// Everything that is deployed, by name: the newest of each is served, the others would be if those went.
+    claims: Mutex<HashMap<String, Vec<Arc<Entry>>>>,
     /// Modules of busbar's own package that have services.
     builtin: OnceLock<HashSet<String>>,
     /// Which services of users are served; unset: all of them.
@@ -83,6 +85,7 @@ impl Deployer {
             table,
             current: tokio::sync::Mutex::default(),
             next_handle: AtomicU32::new(1),
+            claims: Mutex::default(),
             builtin: OnceLock::new(),
             filter: OnceLock::new(),
             failures: Mutex::default(),
@@ -151,10 +154,13 @@ impl Deployer {
             .map(|source| (source.module.clone(), as_source(source)))
             .collect();
         wanted.extend(files.into_iter().map(|file| (file.module.clone(), file)));
+        // of two services with one name the one that was deployed last is served, as before; files that are new come last
+        let generation = |source: &Source| stored.get(&source.module).map_or(u64::MAX, |it| it.generation);
+        let mut wanted: Vec<Source> = wanted.into_values().collect();
+        wanted.sort_by_key(generation);
         // a changed file that is broken now is tried once more with the text that ran last
         let fallback = |module: &str| stored.get(module).map(as_source);
-        self.deploy_batch(&mut current, wanted.into_values().collect(), &fallback)
-            .await
+        self.deploy_batch(&mut current, wanted, &fallback).await
     }
 
     /// Deploys files that were picked up together. Files that are deployed already, to the letter, are skipped; one that fails is left
@@ -439,6 +445,9 @@ impl Deployer {
             }
             allowed
         };
+        let mut infos = infos;
+        let order: HashMap<&str, usize> = replaced.iter().enumerate().map(|(at, it)| (&**it, at)).collect();
+        infos.sort_by_key(|info| order.get(&*info.module).copied());
         let entries: Vec<Arc<Entry>> = infos
             .into_iter()
             .filter(is_free)
@@ -455,7 +464,7 @@ impl Deployer {
             .collect();
         let services = entries
             .iter()
-            .map(|entry| (entry.info.name.clone(), entry.handle))
+            .map(|entry| (entry.info.impl_name.clone(), entry.handle))
             .collect();
         self.handler.commit(Arc::new(Commit { generation, services })).await?;
 
@@ -464,8 +473,11 @@ impl Deployer {
             .map(|entry| &*entry.info.module)
             .chain(replaced.iter().map(|module| &**module))
             .collect();
-        let mut table: Services = before;
-        table.retain(|_, entry| !modules.contains(&*entry.info.module));
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.retain(|_, claims| {
+            claims.retain(|entry| !modules.contains(&*entry.info.module));
+            !claims.is_empty()
+        });
         let mut report = Report {
             generation: Some(generation),
             ..Report::default()
@@ -476,7 +488,8 @@ impl Deployer {
                 .entry(entry.info.module.clone())
                 .or_default()
                 .push(entry.info.name.clone());
-            if let Some(other) = table.insert(entry.info.name.as_str().into(), entry.clone()) {
+            let claims = claims.entry(entry.info.name.clone()).or_default();
+            if let Some(other) = claims.last() {
                 tracing::warn!(
                     service = entry.info.name,
                     "`{}` and `{}` are both called `{}`; the first one is served",
@@ -484,6 +497,19 @@ impl Deployer {
                     other.info.impl_name,
                     entry.info.name
                 );
+            }
+            // handles count up: the newest is the last
+            claims.push(entry);
+        }
+        let table: Services = claims
+            .iter()
+            .filter_map(|(name, claims)| Some((name.as_str().into(), Arc::clone(claims.last()?))))
+            .collect();
+        for (name, entry) in &table {
+            let was = before.get(name);
+            if was.is_some_and(|was| was.handle != entry.handle) && entry.generation < generation {
+                let impl_name = &entry.info.impl_name;
+                tracing::info!(service = %name, "`{name}` is served by `{impl_name}` again");
             }
         }
         self.table.swap(table);

@@ -138,8 +138,13 @@ async fn a_broken_file_is_left_out_and_the_others_are_deployed() {
 
     // the handles that calls carry are those that the workers know
     let commit = importer.committed.lock().unwrap().last().unwrap().clone();
-    for (name, handle) in commit.services {
-        assert_eq!(table.get(&name).unwrap().handle, handle);
+    for (impl_name, handle) in commit.services {
+        let row = deployer
+            .list()
+            .into_iter()
+            .find(|row| row.impl_name == impl_name)
+            .unwrap();
+        assert_eq!(table.get(&row.name).unwrap().handle, handle);
     }
 }
 
@@ -261,4 +266,36 @@ fn a_file_that_is_no_source_is_refused_before_it_is_read_as_a_whole() {
     assert!(error.to_string().contains("larger than 5 MB"), "{error}");
     std::fs::write(&path, "a = 1").unwrap();
     assert_eq!(read_source(&path).unwrap().text, b"a = 1");
+}
+
+#[tokio::test]
+async fn a_name_goes_back_to_who_had_it() {
+    let Setup { deployer, table, .. } = setup(Store::in_memory().await.unwrap());
+    deployer.deploy(vec![source("b", "Twice Own")]).await.unwrap();
+    let first = table.get("twice").unwrap();
+    deployer.deploy(vec![source("a", "Twice")]).await.unwrap();
+    let second = table.get("twice").unwrap();
+    assert_eq!(second.info.module, "a", "the last one is served");
+
+    // the other has its own changes meanwhile, and takes the name with them
+    deployer.deploy(vec![source("c", "Twice")]).await.unwrap();
+    deployer.remove(&["c".to_owned()]).await.unwrap();
+    assert_eq!(table.get("twice").unwrap().handle, second.handle);
+    deployer.deploy(vec![source("a", "Other")]).await.unwrap();
+    assert_eq!(table.get("twice").unwrap().handle, first.handle);
+    assert_eq!(names(&deployer), ["other", "own", "twice"]);
+    deployer.remove(&["b".to_owned()]).await.unwrap();
+    assert_eq!(names(&deployer), ["other"]);
+}
+
+#[tokio::test]
+async fn after_a_restart_the_last_one_has_the_name_still() {
+    let store = Store::in_memory().await.unwrap();
+    let Setup { deployer, .. } = setup(store.clone());
+    deployer.deploy(vec![source("b", "Twice")]).await.unwrap();
+    deployer.deploy(vec![source("a", "Twice")]).await.unwrap();
+    let restarted = setup(store);
+    let files = vec![source("a", "Twice"), source("b", "Twice")];
+    restarted.deployer.start(files, false).await.unwrap();
+    assert_eq!(restarted.table.get("twice").unwrap().info.module, "a");
 }

@@ -12,7 +12,7 @@ use crate::stream::ReplyStream;
 
 /// Number of one service of one generation. The hub hands them out when it commits a deployment and never reuses one, so a call
 /// that carries it runs exactly the code that the hub's table showed when it was routed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ServiceHandle(pub u32);
 

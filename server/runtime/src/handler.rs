@@ -138,8 +138,8 @@ pub struct Source {
 pub struct Commit {
     /// [`Deployment::generation`].
     pub generation: u64,
-    /// Every service of the modules that were imported, by name, with its new handle. Services that those modules had before and that
-    /// are not listed exist no longer.
+    /// Every service of the modules that were imported, by `<module>.<Class>`, with its new handle. Services that those modules had before
+    /// and that are not listed exist no longer. Of several services with one name the one with the highest handle is called.
     pub services: Vec<(String, ServiceHandle)>,
 }
 

@@ -6,7 +6,7 @@ mod handles;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use busbar_model::service::ServiceInfo;
 use busbar_model::{Cid, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment, UserFiles};
 use busbar_runtime::link::frame::Health;
-use busbar_runtime::{Call, Fault, Handler, HubPort, Outcome, ReplyTo};
+use busbar_runtime::{Call, Fault, Handler, HubPort, Outcome, ReplyTo, ServiceHandle};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tokio::runtime::Runtime;
@@ -41,6 +41,8 @@ pub struct Host {
     turns: Arc<Turns>,
     loader: Arc<Loader>,
     handles: Handles,
+    /// The services that are deployed, several with one name among them.
+    claims: Mutex<BTreeMap<ServiceHandle, Arc<ServiceClass>>>,
     prepared: Mutex<HashMap<u64, Arc<Prepared>>>,
     /// Deployments are imported, and become current, one after another.
     deploying: tokio::sync::Mutex<()>,
@@ -104,6 +106,7 @@ impl Host {
             turns,
             loader: Arc::new(loader),
             handles: Handles::default(),
+            claims: Mutex::default(),
             prepared: Mutex::default(),
             deploying: tokio::sync::Mutex::default(),
             import_limit: Duration::from_secs(config.import_secs.max(1)),
@@ -213,9 +216,10 @@ impl Host {
             )
         })?;
         let mut targets = Vec::with_capacity(commit.services.len());
-        for (name, handle) in &commit.services {
-            // left out: a name that another deployment's service has taken
-            if let Some(class) = prepared.services.iter().find(|service| service.info().name == *name) {
+        for (impl_name, handle) in &commit.services {
+            // left out: what the settings leave out, or what has the name of a built-in service
+            let class = prepared.services.iter().find(|it| it.info().impl_name == *impl_name);
+            if let Some(class) = class {
                 let target = Target {
                     environment: self.environment.clone(),
                     class: class.clone(),
@@ -238,13 +242,16 @@ impl Host {
         })?;
 
         let stems = prepared.stems();
-        let mut names: ServiceNames = (**self.environment.services.load()).clone();
-        names.retain(|_, service| !stems.contains(service.info().module.as_str()));
-        names.extend(
-            targets
-                .iter()
-                .map(|(_, _, class)| (class.info().name.clone(), class.clone())),
-        );
+        let names = {
+            let mut claims = lock(&self.claims);
+            claims.retain(|_, class| !stems.contains(class.info().module.as_str()));
+            claims.extend(targets.iter().map(|(handle, _, class)| (*handle, class.clone())));
+            // in the order of handles: of several with one name the newest stays
+            claims
+                .values()
+                .map(|class| (class.info().name.clone(), class.clone()))
+                .collect::<ServiceNames>()
+        };
         let count = targets.len();
         self.handles.commit(
             &stems,

@@ -70,8 +70,8 @@ impl Server {
         (generation, self.wait(self.host.prepare(Arc::new(deployment))))
     }
 
-    fn commit(&self, generation: u64, services: &[ServiceInfo], removed: &[&str]) {
-        let services: Vec<_> = services
+    fn commit(&self, generation: u64, infos: &[ServiceInfo], removed: &[&str]) {
+        let services: Vec<_> = infos
             .iter()
             .map(|service| {
                 (
@@ -80,9 +80,10 @@ impl Server {
                 )
             })
             .collect();
+        let impl_names = infos.iter().map(|service| service.impl_name.clone());
         self.wait(self.host.commit(Arc::new(Commit {
             generation,
-            services: services.clone(),
+            services: impl_names.zip(services.iter().map(|(_, handle)| *handle)).collect(),
         })))
         .unwrap();
         lock(&self.modules).retain(|_, module| !removed.contains(&module.as_str()));

@@ -416,11 +416,9 @@ impl Handler for WorkerPool {
                 by_module.insert(source.module.clone(), Vec::new());
             }
             for info in &services {
-                if let Some((name, handle)) = commit.services.iter().find(|(name, _)| *name == info.name) {
-                    by_module
-                        .entry(info.module.clone())
-                        .or_default()
-                        .push((name.clone(), *handle));
+                let handle = commit.services.iter().find(|(name, _)| *name == info.impl_name);
+                if let Some(service) = handle {
+                    by_module.entry(info.module.clone()).or_default().push(service.clone());
                 }
             }
             state.services.extend(by_module);
