@@ -13,9 +13,10 @@ use busbar_connectors::http::outgoing::HttpPeers;
 use busbar_connectors::http::{BoundHttp, HttpServer, OpenApiAccess, Routes};
 use busbar_connectors::pickup::{UserDirectories, UserFilesWatcher};
 use busbar_connectors::zmq::{OutgoingZmq, ZmqSockets};
-use busbar_dispatch::{Cache, Definitions, Delivery, Deployer, Dispatcher, NameFilter, ServiceTable};
+use busbar_dispatch::{Cache, Definitions, Delivery, Deployer, Dispatcher, NameFilter, ServiceTable, SlowCalls};
 use busbar_model::audit::AuditEntry;
 use busbar_model::object::Object;
+use busbar_model::slow::SlowCall;
 use busbar_model::{Error, Kind};
 use busbar_python::bench::Doubles;
 use busbar_python::{Host, HostConfig};
@@ -78,6 +79,7 @@ pub struct Node {
     zmq: Arc<ZmqSockets>,
     redis: Redis,
     routes: Arc<Routes>,
+    slow_calls: Arc<SlowCalls>,
     /// Messages for services.
     pub queue: QueueHandle,
     /// Deploys service files.
@@ -108,11 +110,13 @@ impl Node {
         let redis = start_redis(&setup, config)?;
         let zmq = Arc::new(ZmqSockets::new().map_err(Exit::from)?);
         let queue = QueueHandle(make_queue(&setup, config, &redis)?);
+        let slow_calls = Arc::new(SlowCalls::default());
         let port: Arc<dyn HubPort> = Arc::new(Connectors {
             zmq: zmq.clone(),
             doubles: setup.doubles.clone(),
             queue: queue.clone(),
             cache: Cache::new(config.cache.clone()),
+            slow_calls: slow_calls.clone(),
         });
         let host = HostConfig {
             server_name: setup.name.clone(),
@@ -190,6 +194,7 @@ impl Node {
             dispatcher,
             changes,
             routes,
+            slow_calls,
         })
     }
 }
@@ -210,6 +215,7 @@ pub struct Building {
     dispatcher: Arc<Dispatcher>,
     changes: Arc<Changes>,
     routes: Arc<Routes>,
+    slow_calls: Arc<SlowCalls>,
 }
 
 impl Building {
@@ -251,6 +257,7 @@ impl Building {
             zmq: self.zmq,
             redis: self.redis,
             routes: self.routes,
+            slow_calls: self.slow_calls,
             queue: self.queue,
             deployer: self.deployer,
             dispatcher: self.dispatcher,
@@ -321,6 +328,10 @@ impl NodeView for Node {
 
     fn audit_log(&self, channel: &str) -> Option<Vec<AuditEntry>> {
         self.routes.audit_log(channel)
+    }
+
+    fn slow_calls(&self, service: Option<&str>) -> Vec<SlowCall> {
+        self.slow_calls.list(service)
     }
 }
 
@@ -453,6 +464,7 @@ struct Connectors {
     doubles: Option<Arc<Doubles>>,
     queue: QueueHandle,
     cache: Cache,
+    slow_calls: Arc<SlowCalls>,
 }
 
 impl HubPort for Connectors {
@@ -465,6 +477,9 @@ impl HubPort for Connectors {
         }
         if request.kind == Cache::KIND {
             return Box::pin(std::future::ready(self.cache.request(&request)));
+        }
+        if request.kind == SlowCall::KIND {
+            return Box::pin(std::future::ready(self.slow_calls.request(&request)));
         }
         if request.kind == Message::KIND {
             let put = Message::from_request(request).map(|message| self.queue.put(message));

@@ -7,7 +7,7 @@ use busbar_connectors::smtp::EmailSmtp;
 use busbar_connectors::zmq::OutgoingZmq;
 use busbar_dispatch::security::{
     RbacClientRole, RbacPermission, RbacRole, RbacRolePermission, SecurityApiKey, SecurityBasicAuth, SecurityGroup,
-    SecurityJwt, SecurityTechAccount, SecurityTlsChannel, SecurityWss, ServiceLimits,
+    SecurityJwt, SecurityTechAccount, SecurityTlsChannel, SecurityWss,
 };
 use busbar_model::bearer_token::SecurityBearerToken;
 use busbar_model::object::ObjectType;
@@ -27,12 +27,11 @@ pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<RbacPermission>(),
     ObjectType::of::<RbacRolePermission>(),
     ObjectType::of::<RbacClientRole>(),
-    ObjectType::of::<ServiceLimits>(),
     ObjectType::of::<ChannelHttp>(),
     ObjectType::of::<OutgoingHttp>(),
     ObjectType::of::<OutgoingZmq>(),
-    ObjectType::of::<EmailImap>(),
     ObjectType::of::<EmailSmtp>(),
+    ObjectType::of::<EmailImap>(),
     ObjectType::of::<ServiceSettings>(),
 ];
 

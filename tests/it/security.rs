@@ -150,8 +150,8 @@ channel_rest:
     service: who.who
     is_rate_limit_active: false
     rate_limit_def: [{from: 10.0.0.1, limit: 1, unit: day}]
-service_limits:
-  - {name: who.who, rate_limit_def: '203.0.113.0/24=1/d'}
+service:
+  - {name: who.who, is_rate_limit_active: true, rate_limit_def: '203.0.113.0/24=1/d'}
 ",
         )
         .start();

@@ -1,5 +1,6 @@
 //! The service API: what authors of services write, as their callers see it.
 
+use busbar_testkit::{run, wait_until};
 use serde_json::{Value, json};
 
 use crate::server;
@@ -686,6 +687,40 @@ class Order(Service):
         json!({"id": 7})
     );
     server.wait_log(&["slow call of service `api.order`"]);
+    let slow = || {
+        let mut command = server.command("service");
+        command
+            .arg("slow")
+            .arg(server.directory())
+            .args(["api.order", "--json"]);
+        run(&mut command).expect_code(0).json()
+    };
+    let call = wait_until("the call is kept", || slow().get(0).cloned());
+    assert!(call["duration_ms"].as_u64().unwrap() >= 5, "{call}");
+    assert_eq!(
+        (&call["threshold_ms"], &call["channel"]),
+        (&json!(1), &json!("http-soap"))
+    );
+    let mut command = server.command("service");
+    let text = run(command.arg("slow").arg(server.directory())).expect_code(0).stdout;
+    assert!(text.contains("ms (slow from 1 ms) api.order cid="), "{text}");
+
+    // what is set for the service wins, and stays when it is switched off and on
+    server
+        .import("service: [{name: api.order, slow_threshold: 100000}]")
+        .expect_code(0);
+    for switch in ["disable", "enable"] {
+        run(server
+            .command("service")
+            .arg(switch)
+            .arg(server.directory())
+            .arg("api.order"))
+        .expect_code(0);
+    }
+    server.post("/order", r#"{"id": 7}"#).expect(200);
+    let exported = server.enmasse(&["--export"], "").expect_code(0).stdout;
+    assert!(exported.contains("slow_threshold: 100000"), "{exported}");
+    assert_eq!(slow().as_array().unwrap().len(), 1);
     for (body, details) in [
         (r#"{}"#, "'id' is a required property"),
         (r#"{"id": "x"}"#, "'x' is not of type 'integer'"),

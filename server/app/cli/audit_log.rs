@@ -67,7 +67,7 @@ fn print(entry: &AuditEntry) {
 }
 
 /// A moment as `2026-01-31T12:00:00.000Z`.
-fn utc(at_ms: u64) -> String {
+pub fn utc(at_ms: u64) -> String {
     let (mut day, ms) = (at_ms / 86_400_000, at_ms % 86_400_000);
     let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;

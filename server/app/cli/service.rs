@@ -8,6 +8,7 @@ use busbar_admin::control::{Invoke, Invoked, Payload, Request, Response, Service
 use busbar_model::DataFormat;
 use clap::{Args, Subcommand};
 
+use crate::cli::audit_log::utc;
 use crate::cli::control::{ask, unexpected};
 use crate::cli::{Exit, ServerArgument};
 use crate::directory::Directory;
@@ -23,6 +24,9 @@ pub enum Service {
         after_help = "Example:\n  busbar service invoke ~/env/server1 my-service.get-client-details --payload '{\"cust_id\": 123}'"
     )]
     Invoke(InvokeArguments),
+    /// Lists calls that took longer than their service's slow_threshold, the newest first.
+    #[command(after_help = "Example:\n  busbar service slow ~/env/server1 my-service.get-client-details")]
+    Slow(SlowArguments),
     /// Switches a service on again.
     #[command(after_help = "Example:\n  busbar service enable ~/env/server1 my-service.get-client-details")]
     Enable(SwitchArguments),
@@ -38,6 +42,18 @@ pub struct SwitchArguments {
     server: ServerArgument,
     /// Name of the service.
     name: String,
+}
+
+/// Arguments of `service slow`.
+#[derive(Debug, Args)]
+pub struct SlowArguments {
+    #[command(flatten)]
+    server: ServerArgument,
+    /// Name of the service; without it, all.
+    name: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Arguments of `service list`.
@@ -93,6 +109,7 @@ impl Service {
         match self {
             Self::List(arguments) => list(&arguments),
             Self::Invoke(arguments) => invoke(arguments),
+            Self::Slow(arguments) => slow(arguments),
             Self::Enable(arguments) => switch(arguments, true),
             Self::Disable(arguments) => switch(arguments, false),
         }
@@ -115,6 +132,30 @@ fn list(arguments: &List) -> anyhow::Result<u8> {
         return Ok(0);
     }
     print!("{}", ServiceEntry::table(&services));
+    Ok(0)
+}
+
+fn slow(SlowArguments { server, name, json }: SlowArguments) -> anyhow::Result<u8> {
+    let directory = Directory::open(&server.path)?;
+    let calls = match ask(&directory, &Request::ServiceSlow { name })? {
+        Response::SlowCalls(calls) => calls,
+        other => return Err(unexpected(&other)),
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&calls)?);
+        return Ok(0);
+    }
+    for call in &calls {
+        println!(
+            "{} {} ms (slow from {} ms) {} cid={} {}",
+            utc(call.at_ms),
+            call.duration_ms,
+            call.threshold_ms,
+            call.service,
+            call.cid,
+            call.channel
+        );
+    }
     Ok(0)
 }
 

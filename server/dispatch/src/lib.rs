@@ -6,6 +6,7 @@
 //! * [`cache`] - the built-in cache
 //! * [`delivery`] - messages out of the durable queue become calls
 //! * [`deploy`] - deployments: source files become services
+//! * [`slow`] - calls that took long
 //! * [`openapi`] - what can be called, described for its callers
 
 pub mod cache;
@@ -19,6 +20,7 @@ pub mod openapi;
 mod ping;
 mod query;
 pub mod security;
+pub mod slow;
 pub mod table;
 
 pub use cache::Cache;
@@ -28,4 +30,5 @@ pub use dispatcher::Dispatcher;
 pub use filter::NameFilter;
 pub use openapi::OpenApi;
 pub use security::Definitions;
+pub use slow::SlowCalls;
 pub use table::ServiceTable;

@@ -10,6 +10,7 @@
 //! * [`rate_limit`] - how often who may call
 //! * [`service`] - what a deployed service declares
 //! * [`sio`] - SimpleIO declarations
+//! * [`slow`] - what is kept of a call that took long
 
 pub mod audit;
 pub mod bearer_token;
@@ -22,6 +23,7 @@ pub mod object;
 pub mod rate_limit;
 pub mod service;
 pub mod sio;
+pub mod slow;
 
 pub use cid::Cid;
 pub use error::{Error, Kind};

@@ -1,11 +1,14 @@
 //! What the hub knows of a deployed service, and what is set for one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::object::{Object, Placement, Snapshot};
+use crate::object::{FieldError, Object, Placement, Snapshot};
+use crate::rate_limit::RateLimits;
 use crate::sio::Declaration;
 
 /// One service class, as a worker reports it after importing its file.
@@ -29,16 +32,58 @@ pub struct ServiceInfo {
     pub deadline_secs: Option<u32>,
 }
 
-/// What is set for a service, under its name, whatever file it comes from: so far only whether it is active. A service of which nothing
-/// is set is active.
+/// What is set for a service, under its name, whatever file it comes from: whether it is active, how often it may be called over channels,
+/// and which calls of it are slow. A service of which nothing is set is active, without limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ServiceSettings {}
+pub struct ServiceSettings {
+    /// Whether `rate_limit_def` is enforced.
+    #[serde(default)]
+    pub is_rate_limit_active: bool,
+    /// How often the service may be called over channels, whichever they are, as lines such as `*=100/m`.
+    #[serde(default)]
+    #[schemars(with = "String", example = &"*=100/m")]
+    pub rate_limit_def: RateLimits,
+    /// Milliseconds from which on a call of the service is kept as slow; 0: as its class attribute `slow_threshold` says, if it has one.
+    #[serde(default)]
+    pub slow_threshold: u32,
+}
+
+/// Key of files from when limits of services were objects of their own, which were switched on and off.
+const LIMITS_KEY: &str = "service_limits";
 
 impl Object for ServiceSettings {
     const KIND: &'static str = "service";
     const PLACEMENT: Placement = Placement::Hub;
-    const ENMASSE_KEYS: &'static [&'static str] = &["service"];
+    const ENMASSE_KEYS: &'static [&'static str] = &["service", LIMITS_KEY];
+
+    fn from_enmasse(key: &str, item: &mut Map<String, Value>) {
+        for field in ["impl_name", "rate_limit_type", "rate_limit_check_parent_def"] {
+            item.remove(field);
+        }
+        item.retain(|_, value| !value.is_null());
+        if key == LIMITS_KEY {
+            item.entry("is_rate_limit_active").or_insert(Value::Bool(true));
+        }
+    }
+
+    fn check(&self) -> Result<(), FieldError> {
+        self.rate_limit_def.check(self.is_rate_limit_active)
+    }
+}
+
+/// Which calls are slow, of the services of which something is set about that.
+pub fn slow_thresholds(snapshot: &Snapshot) -> HashMap<String, Duration> {
+    snapshot
+        .of::<ServiceSettings>()
+        .filter_map(|(record, settings)| {
+            let threshold = settings
+                .ok()
+                .map(|settings| settings.slow_threshold)
+                .filter(|it| *it > 0)?;
+            Some((record.name.clone(), Duration::from_millis(threshold.into())))
+        })
+        .collect()
 }
 
 /// Names of the services that are switched off.
@@ -49,4 +94,35 @@ pub fn inactive(snapshot: &Snapshot) -> HashSet<String> {
         .filter(|record| record.kind == ServiceSettings::KIND && !record.is_active)
         .map(|record| record.name.clone())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::object::ObjectType;
+
+    #[test]
+    fn limits_of_their_own_are_read() {
+        for (key, item, is_limited) in [
+            ("service_limits", json!({"rate_limit_def": "*=1/m"}), true),
+            (
+                "service_limits",
+                json!({"rate_limit_def": "*=1/m", "is_rate_limit_active": false}),
+                false,
+            ),
+            (
+                "service",
+                json!({"rate_limit_def": "*=1/m", "impl_name": "a.A", "slow_threshold": 99999}),
+                false,
+            ),
+        ] {
+            let mut item = item;
+            let item = item.as_object_mut().unwrap();
+            ServiceSettings::from_enmasse(key, item);
+            let body = (ObjectType::of::<ServiceSettings>().normalise)(item).unwrap();
+            assert_eq!(body["is_rate_limit_active"], is_limited, "{key} {item:?}");
+        }
+    }
 }

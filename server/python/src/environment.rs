@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use busbar_connectors::http::outgoing::OutgoingConnections;
-use busbar_connectors::redis::{RedisClient, RedisConfig};
 use busbar_connectors::imap::Mailboxes;
+use busbar_connectors::redis::{RedisClient, RedisConfig};
 use busbar_connectors::smtp::SmtpConnections;
 use busbar_model::object::Snapshot;
 use busbar_model::service;
@@ -30,9 +31,9 @@ pub struct Environment {
     pub outgoing_http: Arc<OutgoingConnections>,
     /// Mail servers.
     pub smtp: SmtpConnections,
-    /// The key-value database. `None`: there is none.
     /// Mailboxes.
     pub imap: Mailboxes,
+    /// The key-value database. `None`: there is none.
     pub redis: Option<RedisClient>,
     /// What lives in the hub.
     pub hub: Arc<dyn HubPort>,
@@ -40,6 +41,8 @@ pub struct Environment {
     pub runtime: tokio::runtime::Handle,
     /// Names of services that are switched off.
     pub inactive: ArcSwap<HashSet<String>>,
+    /// From when on calls of services are slow, where that is set for them.
+    pub slow_thresholds: ArcSwap<HashMap<String, Duration>>,
     /// All configured objects.
     pub snapshot: ArcSwap<Snapshot>,
     /// Files that users keep for their services.
@@ -71,15 +74,16 @@ impl Environment {
             services: ArcSwap::default(),
             outgoing_http: Arc::new(OutgoingConnections::new(&config.server_name)),
             smtp: SmtpConnections::default(),
+            imap: Mailboxes::default(),
             redis: config
                 .redis_url
                 .as_ref()
-            imap: Mailboxes::default(),
                 .map(|url| RedisClient::new(RedisConfig::new(url)))
                 .transpose()?,
             hub,
             runtime,
             inactive: ArcSwap::default(),
+            slow_thresholds: ArcSwap::default(),
             snapshot: ArcSwap::default(),
             files: ArcSwap::default(),
             key: match &config.secret_key_file {
@@ -117,6 +121,8 @@ impl Environment {
         ];
         switches.into_iter().for_each(Switch::commit);
         self.inactive.store(Arc::new(service::inactive(&snapshot)));
+        self.slow_thresholds
+            .store(Arc::new(service::slow_thresholds(&snapshot)));
         self.snapshot.store(snapshot);
         Ok(())
     }

@@ -49,6 +49,9 @@ impl Control {
                     ),
                 )),
             },
+            Request::ServiceSlow { name } => {
+                Ok(Response::SlowCalls(self.parts.node.slow_calls(name.as_deref())))
+            }
             Request::ServiceSwitch { name, is_active } => self.switch_service(name, is_active, caller).await,
             Request::HotDeploy { file_name, text } => self.deploy(file_name, text).await,
             Request::EnmasseImport { document, options, who } => {
@@ -117,11 +120,17 @@ impl Control {
             if inactive != is_active {
                 return Ok(ChangeSet::default());
             }
+            let set = |record: &&Record| record.kind == ServiceSettings::KIND && record.name == name;
+            let body = current
+                .records
+                .iter()
+                .find(set)
+                .map_or_else(Map::new, |it| it.body.clone());
             let record = Record {
                 kind: ServiceSettings::KIND.to_owned(),
                 name,
                 is_active,
-                body: Map::new(),
+                body,
                 version: 0,
             };
             Ok(ChangeSet {

@@ -13,6 +13,7 @@ mod text;
 use std::sync::Arc;
 
 use busbar_model::audit::AuditEntry;
+use busbar_model::slow::SlowCall;
 use busbar_model::{DataFormat, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, DeployError};
 use busbar_runtime::queue::{DeadLetter, Queue, QueueStatus};
@@ -44,6 +45,11 @@ pub enum Request {
     AuditLog {
         /// Name of the channel.
         channel: String,
+    },
+    /// Which calls took long.
+    ServiceSlow {
+        /// Of which service; `None`: of all.
+        name: Option<String>,
     },
     /// Switch a service on or off.
     ServiceSwitch {
@@ -112,6 +118,8 @@ pub enum Response {
     Invoked(Invoked),
     /// To [`Request::AuditLog`], the oldest first.
     AuditLog(Vec<AuditEntry>),
+    /// To [`Request::ServiceSlow`], the newest first.
+    SlowCalls(Vec<SlowCall>),
     /// To [`Request::ServiceSwitch`].
     Switched {
         /// Whether it was otherwise before.
@@ -376,6 +384,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// What a channel has kept of its messages, the oldest first; `None`: it keeps none.
     fn audit_log(&self, channel: &str) -> Option<Vec<AuditEntry>>;
+
+    /// Calls that took long, of a service or of all, the newest first.
+    fn slow_calls(&self, service: Option<&str>) -> Vec<SlowCall>;
 }
 
 /// The deployed services.

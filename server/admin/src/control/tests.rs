@@ -47,6 +47,10 @@ impl Node for Server {
     fn audit_log(&self, channel: &str) -> Option<Vec<AuditEntry>> {
         (channel == "kept").then(Vec::new)
     }
+
+    fn slow_calls(&self, _service: Option<&str>) -> Vec<SlowCall> {
+        Vec::new()
+    }
 }
 
 impl Services for Server {

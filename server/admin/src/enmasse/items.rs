@@ -162,6 +162,12 @@ impl<'a> Resolver<'a> {
         let mut fields = item.fields.clone();
         let before = self.problems.0.len();
         let name = self.name(item, fields.shift_remove("name"));
+        // an object of its own once: what was switched off are the limits, not the service
+        if item.key == "service_limits"
+            && let Some(value) = fields.shift_remove("is_active")
+        {
+            fields.insert("is_rate_limit_active".to_owned(), value);
+        }
         let is_active = self.is_active(item, fields.shift_remove("is_active"));
         let object_type = self.object_type(item, &candidates, &mut fields);
         let (name, object_type) = (name?, object_type?);

@@ -1,4 +1,4 @@
-//! `security.basic_auth`, `security.apikey` and the limits of services.
+//! `security.basic_auth` and `security.apikey`.
 
 use std::fmt;
 
@@ -124,25 +124,6 @@ impl Object for SecurityApiKey {
             ));
         }
         self.rate_limit_def.check(self.is_rate_limit_active)
-    }
-}
-
-/// How often a service may be called over channels, whichever they are. Its name is the service's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceLimits {
-    /// Lines such as `*=100/m`.
-    #[schemars(with = "String", example = &"*=100/m")]
-    pub rate_limit_def: RateLimits,
-}
-
-impl Object for ServiceLimits {
-    const KIND: &'static str = "service_limits";
-    const PLACEMENT: Placement = Placement::Hub;
-    const ENMASSE_KEYS: &'static [&'static str] = &["service_limits"];
-
-    fn check(&self) -> Result<(), FieldError> {
-        self.rate_limit_def.check(true)
     }
 }
 

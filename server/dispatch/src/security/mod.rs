@@ -9,7 +9,6 @@
 //! * [`bearer`] - OAuth 2 tokens of callers, which are objects of [`busbar_model::bearer_token`]
 //! * [`SecurityGroup`] - several definitions for one channel
 //! * [`rbac`] - roles
-//! * [`ServiceLimits`] - limits of services
 
 mod accounts;
 mod basic;
@@ -26,7 +25,7 @@ mod wss;
 
 pub use accounts::{SecurityTechAccount, SecurityTlsChannel};
 pub(crate) use basic::bearer_token;
-pub use config::{DEFAULT_API_KEY_HEADER, SecurityApiKey, SecurityBasicAuth, ServiceLimits};
+pub use config::{DEFAULT_API_KEY_HEADER, SecurityApiKey, SecurityBasicAuth};
 pub use definitions::Definitions;
 pub use groups::SecurityGroup;
 pub use jwt::SecurityJwt;

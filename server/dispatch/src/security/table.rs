@@ -6,6 +6,7 @@ use std::sync::Arc;
 use busbar_model::bearer_token::SecurityBearerToken;
 use busbar_model::object::{FieldError, Record, Snapshot};
 use busbar_model::rate_limit::RateLimits;
+use busbar_model::service::ServiceSettings;
 use busbar_model::{Error, Kind};
 use busbar_runtime::inbound::Identity;
 
@@ -16,7 +17,7 @@ use crate::security::jwt::SecurityJwt;
 use crate::security::limits::Limiter;
 use crate::security::rbac::Roles;
 use crate::security::wss::SecurityWss;
-use crate::security::{SecurityApiKey, SecurityBasicAuth, ServiceLimits};
+use crate::security::{SecurityApiKey, SecurityBasicAuth};
 
 /// What is configured at one moment.
 #[derive(Default)]
@@ -108,12 +109,12 @@ impl Table {
             let members = if record.is_active { group.members } else { Vec::new() };
             table.groups.insert(record.name.clone(), members);
         }
-        for (record, service) in snapshot.of::<ServiceLimits>() {
+        for (record, service) in snapshot.of::<ServiceSettings>() {
             let service = service.map_err(|error| unreadable(record, error))?;
             let limits = &service.rate_limit_def;
             let limiter = state
                 .counters
-                .limiter(&record.kind, &record.name, record.is_active, limits);
+                .limiter(&record.kind, &record.name, service.is_rate_limit_active, limits);
             if let Some(limiter) = limiter {
                 table.services.insert(record.name.clone(), limiter);
             }

@@ -1,13 +1,16 @@
 //! The life of one invocation: hooks, `handle()`, and what follows (service-api.md 3).
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDictMethods, PyString};
 
-use busbar_runtime::{Call, Fault, Outcome, Reply};
+use busbar_model::slow::SlowCall;
+use busbar_runtime::task::{self, TaskKind};
+use busbar_runtime::{Call, Fault, HubRequest, Outcome, Reply};
 
 use crate::environment::Environment;
 use crate::errors;
@@ -81,17 +84,58 @@ fn run_message(py: Python<'_>, environment: &Arc<Environment>, class: &Arc<Servi
 
 /// Runs a service's hooks and its handling method. Exceptions of the hooks around are logged and forgotten, as they always were.
 pub(crate) fn execute(py: Python<'_>, invocation: &Arc<Invocation>, service: &Bound<'_, Service>) -> PyResult<Ending> {
-    let Some(threshold) = invocation.class.slow_threshold else {
+    let Some(threshold) = slow_threshold(invocation) else {
         return execute_all(py, invocation, service);
     };
     let ending = execute_all(py, invocation, service);
     let took = invocation.elapsed();
     if took >= threshold {
-        let (service, cid) = (&invocation.class.info().name, &invocation.cid);
-        let (duration_ms, threshold_ms) = (took.as_millis() as u64, threshold.as_millis() as u64);
-        tracing::warn!(%cid, service, duration_ms, threshold_ms, "slow call of service `{service}`");
+        report_slow(invocation, took, threshold);
     }
     ending
+}
+
+/// From when on a call is slow: as is set for the service, else as its class says.
+fn slow_threshold(invocation: &Invocation) -> Option<Duration> {
+    let set = invocation.environment.slow_thresholds.load();
+    // nearly nobody sets one, and this is on the way of every call
+    let set = if set.is_empty() {
+        None
+    } else {
+        set.get(&invocation.class.info().name).copied()
+    };
+    set.or(invocation.class.slow_threshold)
+}
+
+/// Logs a slow call, and has the hub keep it. Nobody waits for that.
+fn report_slow(invocation: &Invocation, took: Duration, threshold: Duration) {
+    let (service, cid) = (&invocation.class.info().name, &invocation.cid);
+    let (duration_ms, threshold_ms) = (took.as_millis() as u64, threshold.as_millis() as u64);
+    tracing::warn!(%cid, service, duration_ms, threshold_ms, "slow call of service `{service}`");
+    let at_ms = invocation.started_at().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let call = SlowCall {
+        service: service.clone(),
+        cid: invocation.shown_cid().to_owned(),
+        channel: invocation.channel_type.as_str().to_owned(),
+        at_ms: at_ms.as_millis() as u64,
+        duration_ms,
+        threshold_ms,
+    };
+    let Ok(report) = serde_json::to_vec(&call) else {
+        return;
+    };
+    let answer = invocation.environment.hub.request(HubRequest {
+        kind: SlowCall::KIND.to_owned(),
+        name: call.service,
+        operation: "report".to_owned(),
+        parts: vec![report.into()],
+    });
+    let _runtime = invocation.environment.runtime.enter();
+    task::spawn("report of a slow call", TaskKind::Once, async move {
+        if let Err(error) = answer.await {
+            tracing::debug!(error = error.chain(), "a slow call is only in the log");
+        }
+    });
 }
 
 fn execute_all(py: Python<'_>, invocation: &Arc<Invocation>, service: &Bound<'_, Service>) -> PyResult<Ending> {
