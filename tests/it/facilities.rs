@@ -26,7 +26,7 @@ b,2
 ";
 
 /// The code blocks of a language.
-fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+pub fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
     let fence = format!("```{language}\n");
     text.split(&fence)
         .skip(1)

@@ -38,6 +38,7 @@ mod security;
 mod security_messages;
 mod service_api;
 mod service_cli;
+mod services_doc;
 mod simple_io;
 mod smtp;
 mod soap;
