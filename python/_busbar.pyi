@@ -391,6 +391,138 @@ class ImapLine:
     def ping(self) -> None:
         """Asks the server whether it is there."""
 
+def sql_connect(target: str, service: Service | None, options: list[tuple[str, str]]) -> SqlConnection:
+    """Opens a connection: to the database of a URL, or one out of the pool of that name."""
+
+class SqlConnection:
+    """A connection to a database. Made by `busbar.sql.connect`."""
+
+    autocommit: bool
+    isolation_level: str | None
+    readonly: bool | None
+    deferrable: bool | None
+    paramstyle: str
+    json_text: bool
+    @property
+    def engine(self) -> Literal['postgresql', 'mysql', 'sqlite']:
+        """Kind of database."""
+    @property
+    def server_version(self) -> str:
+        """Version of the server, as it says it."""
+    @property
+    def backend_pid(self) -> int | None:
+        """The number by which the server knows the connection; SQLite has none."""
+    @property
+    def info(self) -> dict[Any, Any]:
+        """Whatever the user of the connection keeps with it."""
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the driver has begun a transaction that is still open."""
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+    @property
+    def is_broken(self) -> bool:
+        """Whether it was lost, or a statement on it was cut off: it is of no use any more."""
+    def cursor(self) -> SqlCursor:
+        """A new cursor."""
+    def execute(self, operation: str, parameters: Any = None) -> SqlCursor:
+        """Runs a statement with a new cursor, and gives the cursor."""
+    def commit(self) -> None:
+        """Commits the open transaction, if there is one."""
+    def rollback(self) -> None:
+        """Rolls the open transaction back, if there is one."""
+    def ping(self) -> None:
+        """Raises `OperationalError` if the database does not answer."""
+    def close(self) -> None:
+        """Rolls an open transaction back and closes the connection, or gives it back to its pool."""
+    def invalidate(self) -> None:
+        """Closes the connection for good: it does not go back to its pool."""
+    def __enter__(self) -> SqlConnection: ...
+    def __exit__(self, exception: Any, _value: Any, _traceback: Any) -> None:
+        """Commits, or rolls back if there was an exception. The connection stays open."""
+    def __getattr__(self, name: str) -> Any:
+        """The exceptions of PEP 249."""
+
+class SqlCursor:
+    """A cursor. Made by `connection.cursor()`."""
+
+    arraysize: int
+    @property
+    def connection(self) -> SqlConnection:
+        """The connection that it belongs to."""
+    @property
+    def description(self) -> list[tuple[str, int | None, None, None, None, None, None]] | None:
+        """One tuple of seven for each column; `None` if the statement gives no rows."""
+    @property
+    def rowcount(self) -> int:
+        """Rows that the statement gave or changed; -1 if that is not known (yet)."""
+    @property
+    def lastrowid(self) -> int | None:
+        """The id that the statement made; `None` if it made none, and with PostgreSQL."""
+    @property
+    def rownumber(self) -> int | None:
+        """Place of the next row in the result, from 0; `None` without a result."""
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+    def execute(self, operation: str, parameters: Any = None) -> SqlCursor:
+        """Runs a statement. Without parameters its text is left as it is."""
+    def executemany(self, operation: str, seq_of_parameters: Iterable[Any]) -> SqlCursor:
+        """Runs a statement once for each of the parameters. What it gives is not kept."""
+    def callproc(self, procname: str, parameters: Iterable[Any] | None = None) -> list[Any]:
+        """Calls a procedure of MySQL, or a function of PostgreSQL whose result is then read; gives the parameters back."""
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """The next row; `None` if there is none."""
+    def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
+        """The next rows, `arraysize` if no number is given."""
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows that are left."""
+    def nextset(self) -> bool | None:
+        """Goes on to the next result of a script or a procedure; `None` if there is none."""
+    def setinputsizes(self, sizes: Any) -> None:
+        """Does nothing: the database says what sizes are."""
+    def setoutputsize(self, size: Any, column: Any = None) -> None:
+        """Does nothing."""
+    def close(self) -> None:
+        """Lets go of what was not read."""
+    def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
+    def __next__(self) -> tuple[Any, ...]: ...
+    def __enter__(self) -> SqlCursor: ...
+    def __exit__(self, *_exception: Any) -> None: ...
+
+class SqlPool:
+    """A database and the connections to it that a worker keeps."""
+
+    def __init__(self, name: str, service: Service | None = None) -> None: ...
+    @staticmethod
+    def names(service: Service | None = None) -> list[str]:
+        """Names of all databases, in order."""
+    @property
+    def name(self) -> str:
+        """Its name."""
+    @property
+    def is_native(self) -> bool:
+        """Whether its connections live in busbar; SQLAlchemy's own driver makes any others."""
+    @property
+    def engine(self) -> str:
+        """Kind of database, as it was configured."""
+    @property
+    def dialect(self) -> str:
+        """`postgresql`, `mysql` or `sqlite`; of any other engine its name as it was configured."""
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its configuration without the password."""
+    @property
+    def url(self) -> str:
+        """What SQLAlchemy needs to reach a database whose connections busbar does not make: a URL with the password in it."""
+    def connect(self) -> SqlConnection:
+        """A connection. Waits for one to become free, as long as the object says."""
+    def ping(self) -> float:
+        """Seconds that the database takes to answer. `OperationalError` if it does not."""
+    def stats(self) -> dict[str, int]:
+        """Numbers of its connections in this worker."""
+
 class Crypto:
     """Encrypts with the server's key, hashes, and makes secrets. What needs no key works on the class too."""
 

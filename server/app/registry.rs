@@ -4,6 +4,7 @@ use busbar_connectors::http::ChannelHttp;
 use busbar_connectors::http::outgoing_config::OutgoingHttp;
 use busbar_connectors::imap::EmailImap;
 use busbar_connectors::smtp::EmailSmtp;
+use busbar_connectors::sql::OutgoingSql;
 use busbar_connectors::zmq::OutgoingZmq;
 use busbar_dispatch::security::{
     RbacClientRole, RbacPermission, RbacRole, RbacRolePermission, SecurityApiKey, SecurityBasicAuth, SecurityGroup,
@@ -32,6 +33,7 @@ pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<OutgoingZmq>(),
     ObjectType::of::<EmailSmtp>(),
     ObjectType::of::<EmailImap>(),
+    ObjectType::of::<OutgoingSql>(),
     ObjectType::of::<ServiceSettings>(),
 ];
 

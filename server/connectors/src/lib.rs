@@ -6,6 +6,7 @@
 //! * [`pickup`] - the directory from which services are deployed
 //! * [`redis`] - a client of Redis
 //! * [`smtp`] - e-mail out
+//! * [`sql`] - databases over SQL
 //! * [`zmq`] - outgoing connections over ZeroMQ
 
 pub mod command;
@@ -14,4 +15,5 @@ pub mod imap;
 pub mod pickup;
 pub mod redis;
 pub mod smtp;
+pub mod sql;
 pub mod zmq;

@@ -25,7 +25,7 @@ const BESIDE: &[&str] = &["busbar-testkit", "xtask", "busbar-xtask", "busbar-ben
 const HOMES: &[(&str, &[&str])] = &[
     ("pyo3", &["busbar-python"]),
     ("pyo3-ffi", &["busbar-python"]),
-    ("sqlx", &["busbar-store"]),
+    ("sqlx", &["busbar-connectors", "busbar-store"]),
     ("redis", &["busbar-broker", "busbar-connectors"]),
     ("zmq", &["busbar-connectors"]),
     // errors of libraries have types; only the executable and tools may do without

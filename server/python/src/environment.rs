@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -10,6 +10,7 @@ use busbar_connectors::http::outgoing::OutgoingConnections;
 use busbar_connectors::imap::Mailboxes;
 use busbar_connectors::redis::{RedisClient, RedisConfig};
 use busbar_connectors::smtp::SmtpConnections;
+use busbar_connectors::sql::SqlConnections;
 use busbar_model::object::Snapshot;
 use busbar_model::service;
 use busbar_model::{Error, Kind};
@@ -19,6 +20,10 @@ use busbar_runtime::{Configure, HubPort, Switch};
 use crate::faces;
 use crate::host::HostConfig;
 use crate::service::ServiceClass;
+use crate::sync::lock;
+
+/// The environment that was shared last.
+static PROCESS: Mutex<Weak<Environment>> = Mutex::new(Weak::new());
 
 /// Services of the current generation by name: what `self.invoke` finds.
 pub type ServiceNames = HashMap<String, Arc<ServiceClass>>;
@@ -33,6 +38,8 @@ pub struct Environment {
     pub smtp: SmtpConnections,
     /// Mailboxes.
     pub imap: Mailboxes,
+    /// Databases.
+    pub sql: SqlConnections,
     /// The key-value database. `None`: there is none.
     pub redis: Option<RedisClient>,
     /// What lives in the hub.
@@ -75,6 +82,7 @@ impl Environment {
             outgoing_http: Arc::new(OutgoingConnections::new(&config.server_name)),
             smtp: SmtpConnections::default(),
             imap: Mailboxes::default(),
+            sql: SqlConnections::default(),
             redis: config
                 .redis_url
                 .as_ref()
@@ -99,6 +107,16 @@ impl Environment {
         })
     }
 
+    /// Lets code that no service called find this environment: [`Environment::of_process`].
+    pub(crate) fn share(self: &Arc<Self>) {
+        *lock(&PROCESS) = Arc::downgrade(self);
+    }
+
+    /// The environment of the server in this process.
+    pub(crate) fn of_process() -> Option<Arc<Self>> {
+        lock(&PROCESS).upgrade()
+    }
+
     /// What secrets in declared input are encrypted with, if they are.
     pub(crate) fn secrets_key(&self) -> Option<&ServerKey> {
         self.encrypts_secrets.then_some(&self.key)
@@ -118,6 +136,7 @@ impl Environment {
             self.outgoing_http.prepare(&snapshot)?,
             self.smtp.prepare(&snapshot)?,
             self.imap.prepare(&snapshot)?,
+            self.sql.prepare(&snapshot)?,
         ];
         switches.into_iter().for_each(Switch::commit);
         self.inactive.store(Arc::new(service::inactive(&snapshot)));

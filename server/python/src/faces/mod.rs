@@ -4,6 +4,7 @@
 //! * [`http`] - `.plain_http`, `.rest`
 //! * [`zmq`] - `.zmq`
 //! * [`redis`] - `self.kvdb`
+//! * [`sql`] - `busbar.sql`
 //! * [`crypto`] - `self.crypto`
 //! * [`server`] - `self.server`
 //! * [`command`] - what `self.commands` runs
@@ -26,6 +27,7 @@ mod readable;
 mod redis;
 mod server;
 mod smtp;
+mod sql;
 mod zmq;
 
 pub(crate) use files::Files;
@@ -59,6 +61,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         server::register(&module)?;
         smtp::register(&module)?;
         imap::register(&module)?;
+        sql::register(&module)?;
         log::register(&module)?;
         readable::register(&module)?;
         hub::register(&module)?;

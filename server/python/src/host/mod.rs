@@ -83,6 +83,7 @@ impl Host {
             .build()
             .map_err(internal("cannot start the threads of the I/O runtime"))?;
         let environment = Arc::new(Environment::build(&config, hub, runtime.handle().clone())?);
+        environment.share();
         let (exception, loader) = Python::attach(|py| -> PyResult<_> {
             py.import("busbar.logs")?.call_method1("setup", (&config.log_level,))?;
             let exception = py.import("busbar.errors")?.getattr("DeadlineExceeded")?.unbind();

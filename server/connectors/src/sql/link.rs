@@ -1,0 +1,201 @@
+//! One connection to a database, of whichever kind.
+
+use std::sync::atomic::Ordering;
+
+use sqlx::mysql::MySqlConnection;
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row as _};
+use tokio::time::timeout;
+
+use super::error::{SqlFailure, SqlFailureClass};
+use super::mysql::MyLink;
+use super::options::{Driver, Engine, SqlTarget};
+use super::outcome::Outlet;
+use super::postgres::PgLink;
+use super::scan::Scanned;
+use super::sqlite::LiteLink;
+use super::value::Param;
+
+/// An open connection.
+pub(super) enum Link {
+    Postgres(Box<PgLink>),
+    MySql(Box<MyLink>),
+    Sqlite(Box<LiteLink>),
+}
+
+/// What a server is called, and what it calls a connection.
+#[derive(Debug, Clone, Default)]
+pub struct ServerInfo {
+    /// Its version as it says it.
+    pub version: String,
+    /// The number by which it knows the connection; SQLite has none.
+    pub backend: Option<u64>,
+}
+
+impl Link {
+    /// Opens a connection and sets it up.
+    pub(super) async fn open(target: &SqlTarget) -> Result<(Self, ServerInfo), SqlFailure> {
+        let words = format!("cannot connect to {}", target.label());
+        let opened = timeout(target.connect_timeout, Self::establish(target)).await;
+        match opened {
+            Ok(opened) => opened.map_err(|failure| failure.within(&words)),
+            Err(_) => {
+                let seconds = target.connect_timeout.as_secs_f64();
+                Err(SqlFailure::lost(format!("{words}: no answer within {seconds} s")))
+            }
+        }
+    }
+
+    async fn establish(target: &SqlTarget) -> Result<(Self, ServerInfo), SqlFailure> {
+        let (mut link, info) = match &target.driver {
+            Driver::Postgres(options) => {
+                let mut connection: PgConnection = options.connect().await?;
+                let sql = "SELECT pg_backend_pid()::text, current_setting('server_version')";
+                let row = (&mut connection).fetch_one(sqlx::raw_sql(sql)).await?;
+                let backend = row.try_get::<&str, _>(0)?.parse().unwrap_or(0);
+                let info = ServerInfo {
+                    version: row.try_get::<String, _>(1)?,
+                    backend: u64::try_from(backend).ok(),
+                };
+                (Self::Postgres(Box::new(PgLink::new(connection, backend))), info)
+            }
+            Driver::MySql(options) => {
+                let connection: MySqlConnection = options.connect().await?;
+                let (mut link, version) = MyLink::new(connection).await?;
+                if let Some(limit) = target.statement_timeout {
+                    // MariaDB counts seconds, MySQL milliseconds
+                    let sql = if version.contains("MariaDB") {
+                        format!("SET max_statement_time = {}", limit.as_secs_f64())
+                    } else {
+                        format!("SET max_execution_time = {}", limit.as_millis().max(1))
+                    };
+                    link.command(&sql).await?;
+                }
+                let info = ServerInfo {
+                    version,
+                    backend: Some(link.backend),
+                };
+                (Self::MySql(Box::new(link)), info)
+            }
+            Driver::Sqlite(options) => {
+                let connection: SqliteConnection = options.connect().await?;
+                let (link, version) = LiteLink::new(connection).await?;
+                let info = ServerInfo { version, backend: None };
+                (Self::Sqlite(Box::new(link)), info)
+            }
+        };
+        for sql in &target.setup {
+            link.command(sql).await?;
+        }
+        Ok((link, info))
+    }
+
+    /// Runs a statement that has no values and gives nothing.
+    pub(super) async fn command(&mut self, sql: &str) -> Result<(), SqlFailure> {
+        match self {
+            Self::Postgres(link) => link.command(sql).await,
+            Self::MySql(link) => link.command(sql).await,
+            Self::Sqlite(link) => link.command(sql).await,
+        }
+    }
+
+    /// Runs a statement with each of the lists of values. `begin` is what has to be run before it; `began` is told when it was.
+    pub(super) async fn run(
+        &mut self,
+        scanned: &Scanned,
+        lists: &[Vec<Param>],
+        begin: Option<&str>,
+        began: &mut bool,
+        outlet: &mut Outlet,
+    ) -> Result<(), SqlFailure> {
+        match self {
+            Self::Postgres(link) => link.run(scanned, lists, begin, began, outlet).await,
+            Self::MySql(link) => {
+                // the server begins a transaction by itself, because it is told not to commit by itself
+                *began = begin.is_some();
+                link.run(scanned, lists, outlet).await
+            }
+            Self::Sqlite(link) => {
+                if let Some(begin) = begin {
+                    link.command(begin).await?;
+                    *began = true;
+                }
+                link.run(scanned, lists, outlet).await
+            }
+        }
+    }
+
+    /// Asks whether the other side is there.
+    pub(super) async fn ping(&mut self) -> Result<(), SqlFailure> {
+        match self {
+            Self::Postgres(link) => Ok(link.connection.ping().await?),
+            Self::MySql(link) => link.ping().await,
+            Self::Sqlite(link) => Ok(link.connection.ping().await?),
+        }
+    }
+
+    /// Says good-bye.
+    pub(super) async fn close(self) {
+        // it is gone either way
+        let _ = match self {
+            Self::Postgres(link) => link.connection.close().await,
+            Self::MySql(link) => link.connection.close().await,
+            Self::Sqlite(link) => link.connection.close().await,
+        };
+    }
+
+    /// Ends a statement that was cut off in the middle, on the server too: it would go on there until it tries to answer.
+    pub(super) async fn cut_off(self, target: &SqlTarget) -> Result<(), SqlFailure> {
+        let sql = match self {
+            Self::Postgres(link) => format!("SELECT pg_terminate_backend({})", link.backend),
+            Self::MySql(link) => format!("KILL {}", link.backend),
+            Self::Sqlite(link) => {
+                link.stop.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
+        };
+        let killed = timeout(target.connect_timeout, async {
+            match &target.driver {
+                Driver::Postgres(options) => {
+                    let mut other: PgConnection = options.connect().await?;
+                    (&mut other).execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+                    other.close().await
+                }
+                Driver::MySql(options) => {
+                    let mut other: MySqlConnection = options.connect().await?;
+                    (&mut other).execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+                    other.close().await
+                }
+                Driver::Sqlite(_) => Ok(()),
+            }
+        });
+        match killed.await {
+            Ok(killed) => Ok(killed?),
+            Err(_) => Err(SqlFailure::new(SqlFailureClass::Operational, "no answer in time")),
+        }
+    }
+
+    /// What opens a transaction.
+    pub(super) fn begin(
+        engine: Engine,
+        isolation: Option<&str>,
+        read_only: Option<bool>,
+        deferrable: Option<bool>,
+    ) -> String {
+        let mut sql = "BEGIN".to_owned();
+        if engine == Engine::Postgres {
+            if let Some(level) = isolation {
+                sql.push_str(" ISOLATION LEVEL ");
+                sql.push_str(level);
+            }
+            if let Some(read_only) = read_only {
+                sql.push_str(if read_only { " READ ONLY" } else { " READ WRITE" });
+            }
+            if let Some(deferrable) = deferrable {
+                sql.push_str(if deferrable { " DEFERRABLE" } else { " NOT DEFERRABLE" });
+            }
+        }
+        sql
+    }
+}

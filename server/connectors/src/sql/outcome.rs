@@ -1,0 +1,370 @@
+//! What comes of a statement: columns, rows as they came over the wire, and how many rows were changed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::vec;
+
+use sqlx::mysql::MySqlRow;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use tokio::sync::mpsc;
+
+use super::error::{SqlFailure, SqlFailureClass};
+use super::mysql::MyKind;
+use super::postgres::PgKind;
+use super::value::Cell;
+use super::{lock, mysql, postgres, sqlite};
+
+/// Rows that go together from the line to the reader.
+const BATCH_ROWS: usize = 512;
+/// Bytes of rows, about, that go together.
+const BATCH_BYTES: usize = 256 * 1024;
+/// Batches that may wait for the reader.
+const BATCHES: usize = 2;
+/// Of how many rows the size of one is measured.
+const MEASURE_EVERY: usize = 16;
+
+/// A column of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Number of its type: the OID of PostgreSQL, the field type of MySQL; SQLite has none.
+    pub type_code: Option<i64>,
+    pub(super) kind: ColumnKind,
+}
+
+/// The columns of a result.
+pub type Columns = Vec<Column>;
+
+/// How the values of a column are read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum ColumnKind {
+    Postgres(PgKind),
+    MySql(MyKind),
+    Sqlite,
+}
+
+/// A row as it came over the wire.
+pub struct Row(pub(super) RowKind);
+
+pub(super) enum RowKind {
+    Postgres(PgRow),
+    /// And whether its values have the binary form.
+    MySql(MySqlRow, bool),
+    Sqlite(SqliteRow),
+}
+
+impl Row {
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// A value that Python has no form for, such as a date before the year 1; or that does not follow the protocol.
+    pub fn cell<'r>(&'r self, index: usize, column: &Column) -> Result<Cell<'r>, SqlFailure> {
+        match (&self.0, &column.kind) {
+            (RowKind::Postgres(row), ColumnKind::Postgres(kind)) => postgres::cell(row, index, column, kind),
+            (RowKind::MySql(row, is_binary), ColumnKind::MySql(kind)) => {
+                mysql::cell(row, index, column, *kind, *is_binary)
+            }
+            (RowKind::Sqlite(row), ColumnKind::Sqlite) => sqlite::cell(row, index, column),
+            _ => Err(unreadable(column, "it comes from another kind of database")),
+        }
+    }
+
+    /// About how many bytes its values have.
+    fn size(&self) -> usize {
+        match &self.0 {
+            RowKind::Postgres(row) => postgres::size(row),
+            RowKind::MySql(row, _) => mysql::size(row),
+            RowKind::Sqlite(row) => sqlite::size(row),
+        }
+    }
+}
+
+/// A value that cannot be read.
+pub(super) fn unreadable(column: &Column, what: &str) -> SqlFailure {
+    let message = format!("the value of column `{}` cannot be read: {what}", column.name);
+    SqlFailure::new(SqlFailureClass::Data, message)
+}
+
+/// Part of what comes of a statement.
+#[derive(Default)]
+struct Part {
+    /// A result begins here, with its columns if it has any.
+    begin: Option<Option<Arc<Columns>>>,
+    rows: Vec<Row>,
+    /// The result ends here: rows that were changed or given, the id that was made.
+    end: Option<(u64, Option<i64>)>,
+    failed: Option<SqlFailure>,
+}
+
+/// Where a statement that runs puts what comes of it.
+pub(super) struct Outlet {
+    sender: mpsc::Sender<Part>,
+    part: Part,
+    bytes: usize,
+    row_size: usize,
+    sent: bool,
+    has_columns: bool,
+    /// Of many runs only the sum of changed rows is kept.
+    is_many: bool,
+    affected: u64,
+    /// Whether a transaction is open.
+    pub(super) in_transaction: bool,
+    /// What opens one.
+    pub(super) begin: Option<String>,
+}
+
+impl Outlet {
+    /// A result begins.
+    pub(super) async fn begin_set(&mut self, columns: Option<Arc<Columns>>) -> Result<(), SqlFailure> {
+        if self.is_many {
+            return Ok(());
+        }
+        if self.part.begin.is_some() || self.part.end.is_some() || !self.part.rows.is_empty() {
+            self.flush().await?;
+        }
+        self.has_columns = columns.is_some();
+        self.part.begin = Some(columns);
+        Ok(())
+    }
+
+    /// A row of the result that has begun. Waits when the reader is behind.
+    pub(super) async fn row(&mut self, row: RowKind) -> Result<(), SqlFailure> {
+        if self.is_many {
+            return Ok(());
+        }
+        let row = Row(row);
+        if self.part.rows.len().is_multiple_of(MEASURE_EVERY) {
+            self.row_size = row.size();
+        }
+        self.bytes += self.row_size;
+        self.part.rows.push(row);
+        if self.part.rows.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// The result ends.
+    pub(super) fn end_set(&mut self, affected: u64, last_id: Option<i64>) {
+        self.affected += affected;
+        self.part.end = Some((if self.is_many { self.affected } else { affected }, last_id));
+    }
+
+    /// Whether the result that ended last has columns.
+    pub(super) fn has_columns(&self) -> bool {
+        self.has_columns
+    }
+
+    /// Says which columns a result without rows has.
+    pub(super) fn set_columns(&mut self, columns: Option<Arc<Columns>>) {
+        if !self.is_many {
+            self.has_columns = columns.is_some();
+            self.part.begin = Some(columns);
+        }
+    }
+
+    /// Whether the reader has seen anything yet.
+    pub(super) fn has_sent(&self) -> bool {
+        self.sent
+    }
+
+    async fn flush(&mut self) -> Result<(), SqlFailure> {
+        self.sent = true;
+        self.bytes = 0;
+        let part = std::mem::take(&mut self.part);
+        self.sender.send(part).await.map_err(|_| {
+            // nobody wants the rest
+            SqlFailure::new(SqlFailureClass::Cancelled, "the result was given up")
+        })
+    }
+
+    /// The statement has ended.
+    pub(super) async fn finish(mut self, failed: Option<SqlFailure>) {
+        self.part.failed = failed;
+        // the reader may have left
+        let _ = self.flush().await;
+    }
+}
+
+/// One result of a statement.
+#[derive(Default)]
+struct Set {
+    columns: Option<Arc<Columns>>,
+    batches: VecDeque<vec::IntoIter<Row>>,
+    rows: u64,
+    ended: Option<(u64, Option<i64>)>,
+}
+
+/// What comes of a statement, for its reader. Rows beyond those that have arrived are fetched as they are asked for.
+pub struct Outcome {
+    state: Mutex<State>,
+    receiver: tokio::sync::Mutex<Option<mpsc::Receiver<Part>>>,
+    keeps_all: bool,
+}
+
+#[derive(Default)]
+struct State {
+    sets: VecDeque<Set>,
+    failed: Option<SqlFailure>,
+    is_complete: bool,
+}
+
+/// What is known of the result that is read now.
+#[derive(Clone)]
+pub struct Summary {
+    /// Its columns, if it has any.
+    pub columns: Option<Arc<Columns>>,
+    /// Rows changed or given; `None` while they still come.
+    pub count: Option<u64>,
+    /// The id that was made by the statement.
+    pub last_id: Option<i64>,
+}
+
+impl Outcome {
+    /// An outcome, and where it is put. With `keeps_all` each result of a script can be read, else the last one.
+    pub(super) fn new(is_many: bool, keeps_all: bool) -> (Arc<Self>, Outlet) {
+        let (sender, receiver) = mpsc::channel(BATCHES);
+        let outcome = Self {
+            state: Mutex::default(),
+            receiver: tokio::sync::Mutex::new(Some(receiver)),
+            keeps_all,
+        };
+        let outlet = Outlet {
+            sender,
+            part: Part::default(),
+            bytes: 0,
+            row_size: 0,
+            sent: false,
+            has_columns: false,
+            is_many,
+            affected: 0,
+            in_transaction: false,
+            begin: None,
+        };
+        (Arc::new(outcome), outlet)
+    }
+
+    fn take(&self, part: Part) {
+        let mut state = lock(&self.state);
+        if let Some(columns) = part.begin {
+            if !self.keeps_all {
+                state.sets.clear();
+            }
+            state.sets.push_back(Set {
+                columns,
+                ..Set::default()
+            });
+        }
+        if state.sets.is_empty() {
+            state.sets.push_back(Set::default());
+        }
+        if let Some(set) = state.sets.back_mut() {
+            if !part.rows.is_empty() {
+                set.rows += part.rows.len() as u64;
+                set.batches.push_back(part.rows.into_iter());
+            }
+            if part.end.is_some() {
+                set.ended = part.end;
+            }
+        }
+        if part.failed.is_some() {
+            state.failed = part.failed;
+        }
+    }
+
+    /// Waits for the next rows. `false`: there are no further ones. Ends at once when it is given up.
+    pub(super) async fn receive(&self) -> bool {
+        let mut receiver = self.receiver.lock().await;
+        let Some(open) = receiver.as_mut() else {
+            return false;
+        };
+        match open.recv().await {
+            Some(part) => {
+                self.take(part);
+                true
+            }
+            None => {
+                *receiver = None;
+                lock(&self.state).is_complete = true;
+                false
+            }
+        }
+    }
+
+    /// Reads all that is left into memory, up to so many batches.
+    pub(super) async fn receive_many(&self, batches: usize) {
+        for _ in 0..batches {
+            if !self.receive().await {
+                return;
+            }
+        }
+    }
+
+    /// Rows that have arrived and were not read yet, up to so many.
+    pub fn ready(&self, limit: usize) -> Vec<Row> {
+        let mut state = lock(&self.state);
+        let Some(set) = state.sets.front_mut() else {
+            return Vec::new();
+        };
+        let mut rows = Vec::new();
+        while rows.len() < limit {
+            let Some(batch) = set.batches.front_mut() else {
+                break;
+            };
+            rows.extend(batch.by_ref().take(limit - rows.len()));
+            if batch.len() == 0 {
+                set.batches.pop_front();
+            }
+        }
+        rows
+    }
+
+    /// Whether further rows of the result that is read may come.
+    pub fn is_open(&self) -> bool {
+        let state = lock(&self.state);
+        !state.is_complete && state.sets.front().is_none_or(|set| set.ended.is_none())
+    }
+
+    /// Whether anything of the statement may still come.
+    pub(super) fn is_complete(&self) -> bool {
+        lock(&self.state).is_complete
+    }
+
+    /// What stopped it, told once.
+    pub fn failure(&self) -> Option<SqlFailure> {
+        lock(&self.state).failed.take()
+    }
+
+    /// What is known of the result that is read now.
+    pub fn summary(&self) -> Summary {
+        let state = lock(&self.state);
+        let set = state.sets.front();
+        Summary {
+            columns: set.and_then(|set| set.columns.clone()),
+            count: set.and_then(|set| {
+                let (affected, _) = set.ended?;
+                Some(if set.columns.is_some() { set.rows } else { affected })
+            }),
+            last_id: set.and_then(|set| set.ended?.1),
+        }
+    }
+
+    /// Goes on to the next result of a script, if there is one.
+    pub fn next_set(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.sets.pop_front();
+        !state.sets.is_empty()
+    }
+
+    /// Nobody reads it any more.
+    pub fn give_up(&self) {
+        if let Ok(mut receiver) = self.receiver.try_lock() {
+            *receiver = None;
+        }
+        let mut state = lock(&self.state);
+        state.sets.clear();
+        state.is_complete = true;
+    }
+}

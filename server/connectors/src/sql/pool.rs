@@ -1,0 +1,318 @@
+//! A pool of connections to one database, in one worker.
+//!
+//! It is busbar's own and not sqlx's because services know pools by what SQLAlchemy's do: a size and an overflow that is closed again, a
+//! wait with a limit, numbers of who waited. And because a connection that a statement was cut off on must never come back, which is known
+//! only here.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::config::OutgoingSql;
+use super::error::{SqlFailure, SqlFailureClass};
+use super::link::{Link, ServerInfo};
+use super::lock;
+use super::options::SqlTarget;
+use super::session::SqlSession;
+
+/// A connection that was idle for longer is tried out before somebody gets it.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long trying out a connection, or making it clean, may take.
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Limits of a pool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolLimits {
+    /// Connections that are kept.
+    pub size: usize,
+    /// Connections beyond those, which are closed after use.
+    pub overflow: usize,
+    /// How long somebody waits for a connection.
+    pub wait: Duration,
+    /// How old a connection may become.
+    pub recycle: Option<Duration>,
+    /// Whether idle connections are tried out before use.
+    pub pre_ping: bool,
+}
+
+impl PoolLimits {
+    pub(super) fn of_config(config: &OutgoingSql) -> Self {
+        Self {
+            size: config.pool_size as usize,
+            overflow: config.max_overflow as usize,
+            wait: Duration::from_secs_f64(config.pool_timeout),
+            recycle: (config.recycle > 0).then(|| Duration::from_secs(config.recycle.into())),
+            pre_ping: config.pre_ping,
+        }
+    }
+}
+
+/// Numbers of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PoolStats {
+    /// Connections in use.
+    pub in_use: u64,
+    /// Connections that wait for a user.
+    pub idle: u64,
+    /// Users that wait for a connection now.
+    pub waiting: u64,
+    /// Users that had to wait.
+    pub waited: u64,
+    /// Users that gave up waiting.
+    pub timed_out: u64,
+    /// Connections that were opened.
+    pub opened: u64,
+    /// Connections that were closed, or lost.
+    pub closed: u64,
+}
+
+/// A pool.
+pub struct SqlPool {
+    name: String,
+    target: Arc<SqlTarget>,
+    limits: PoolLimits,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Idle>>,
+    is_retired: AtomicBool,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    waiting: AtomicU64,
+    waited: AtomicU64,
+    timed_out: AtomicU64,
+    opened: AtomicU64,
+    closed: AtomicU64,
+}
+
+struct Idle {
+    link: Link,
+    server: ServerInfo,
+    opened: Instant,
+    used: Instant,
+}
+
+/// The right to one connection of a pool.
+pub(super) struct Lease {
+    pool: Weak<SqlPool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl SqlPool {
+    /// A pool without connections; they are opened when they are needed.
+    pub fn new(name: impl Into<String>, target: SqlTarget, limits: PoolLimits) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            target: Arc::new(target),
+            permits: Arc::new(Semaphore::new(limits.size + limits.overflow)),
+            limits,
+            idle: Mutex::default(),
+            is_retired: AtomicBool::new(false),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Name of the object that it belongs to.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its limits.
+    pub fn limits(&self) -> &PoolLimits {
+        &self.limits
+    }
+
+    /// A session with a connection of the pool. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Of class [`SqlFailureClass::Operational`], retriable: none became free in time; or the database cannot be reached.
+    pub async fn session(self: &Arc<Self>) -> Result<SqlSession, SqlFailure> {
+        let permit = self.permit().await?;
+        let lease = Lease {
+            pool: Arc::downgrade(self),
+            _permit: permit,
+        };
+        while let Some(mut idle) = self.pop() {
+            let is_old = self
+                .limits
+                .recycle
+                .is_some_and(|recycle| idle.opened.elapsed() > recycle);
+            if is_old {
+                self.discard(idle.link);
+                continue;
+            }
+            if self.limits.pre_ping && idle.used.elapsed() > FRESH {
+                let answered = timeout(CHECK_LIMIT, idle.link.ping()).await;
+                if !matches!(answered, Ok(Ok(()))) {
+                    self.counters.closed.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+            }
+            return Ok(SqlSession::new(
+                self.target.clone(),
+                idle.link,
+                idle.server,
+                idle.opened,
+                Some(lease),
+            ));
+        }
+        let opened = Link::open(&self.target).await;
+        let (link, server) = opened.map_err(|failure| failure.within(&format!("outgoing.sql `{}`", self.name)))?;
+        self.counters.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(SqlSession::new(
+            self.target.clone(),
+            link,
+            server,
+            Instant::now(),
+            Some(lease),
+        ))
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, SqlFailure> {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        self.counters.waited.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting::new(&self.counters.waiting);
+        let got = timeout(self.limits.wait, self.permits.clone().acquire_owned()).await;
+        drop(waiting);
+        match got {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => {
+                self.counters.timed_out.fetch_add(1, Ordering::Relaxed);
+                let PoolLimits {
+                    size, overflow, wait, ..
+                } = &self.limits;
+                let message = format!(
+                    "outgoing.sql `{}`: all {} connections (pool_size {size}, max_overflow {overflow}) were in use for {} s; \
+                     close sessions earlier or raise pool_size",
+                    self.name,
+                    size + overflow,
+                    wait.as_secs_f64(),
+                );
+                Err(SqlFailure::new(SqlFailureClass::Operational, message).retriable())
+            }
+        }
+    }
+
+    fn pop(&self) -> Option<Idle> {
+        lock(&self.idle).pop()
+    }
+
+    fn discard(&self, link: Link) {
+        self.counters.closed.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(link.close());
+    }
+
+    /// Opens a session and runs a statement; gives how long that took.
+    pub async fn ping(self: &Arc<Self>) -> Result<Duration, SqlFailure> {
+        let started = Instant::now();
+        let session = self.session().await?;
+        let result = session.ping().await;
+        session.close().await;
+        result.map(|()| started.elapsed())
+    }
+
+    /// Its numbers.
+    pub fn stats(&self) -> PoolStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let all = self.limits.size + self.limits.overflow;
+        PoolStats {
+            in_use: (all - self.permits.available_permits()) as u64,
+            idle: lock(&self.idle).len() as u64,
+            waiting: read(&self.counters.waiting),
+            waited: read(&self.counters.waited),
+            timed_out: read(&self.counters.timed_out),
+            opened: read(&self.counters.opened),
+            closed: read(&self.counters.closed),
+        }
+    }
+
+    /// Nobody asks it for connections any more. Those that are in use stay in use, and are closed afterwards.
+    pub(super) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+        for idle in std::mem::take(&mut *lock(&self.idle)) {
+            self.discard(idle.link);
+        }
+    }
+}
+
+impl Lease {
+    /// Whether the pool still takes connections back.
+    pub(super) fn wants_back(&self) -> bool {
+        self.pool
+            .upgrade()
+            .is_some_and(|pool| !pool.is_retired.load(Ordering::Acquire))
+    }
+
+    /// Gives a clean connection back.
+    pub(super) async fn give_back(self, link: Link, server: ServerInfo, opened: Instant) {
+        let Some(pool) = self.pool.upgrade() else {
+            link.close().await;
+            return;
+        };
+        let idle = Idle {
+            link,
+            server,
+            opened,
+            used: Instant::now(),
+        };
+        let refused = {
+            let mut kept = lock(&pool.idle);
+            if kept.len() < pool.limits.size && !pool.is_retired.load(Ordering::Acquire) {
+                kept.push(idle);
+                None
+            } else {
+                Some(idle)
+            }
+        };
+        if let Some(idle) = refused {
+            pool.counters.closed.fetch_add(1, Ordering::Relaxed);
+            idle.link.close().await;
+        }
+    }
+}
+
+impl Link {
+    /// Makes a connection as it was when it was new, as far as transactions go. `false`: it is of no use any more.
+    pub(super) async fn reset(&mut self) -> bool {
+        let work =
+            async {
+                let rolled_back = self.command("ROLLBACK").await;
+                match self {
+                    Self::Postgres(_) => rolled_back.is_ok(),
+                    // what was set for the transactions of one user must not stay for the next
+                    Self::MySql(link) => rolled_back.is_ok()
+                        && link
+                            .command(
+                                "SET autocommit = 1, SESSION transaction_isolation = @@GLOBAL.transaction_isolation",
+                            )
+                            .await
+                            .is_ok(),
+                    // without a transaction that is an error
+                    Self::Sqlite(link) => link.command("PRAGMA read_uncommitted = 0").await.is_ok(),
+                }
+            };
+        timeout(CHECK_LIMIT, work).await.unwrap_or(false)
+    }
+}
+
+/// Counts somebody who waits.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn new(counter: &'a AtomicU64) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,560 @@
+//! A session: one connection in the hands of one user, with the transaction on it.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use tokio::sync::OwnedMutexGuard;
+use tokio::task::AbortHandle;
+
+use super::error::{SqlFailure, SqlFailureClass};
+use super::link::{Link, ServerInfo};
+use super::lock;
+use super::options::{Engine, SqlTarget};
+use super::outcome::Outcome;
+use super::pool::Lease;
+use super::scan::{Scanned, Verb};
+use super::value::Param;
+
+/// Isolation levels, and what switches a session between committing by itself and not.
+const LEVELS: [&str; 4] = ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
+
+/// A statement to be run.
+pub struct SqlRequest {
+    /// The statement.
+    pub scanned: Arc<Scanned>,
+    /// Its values, one list for each time that it is run.
+    pub lists: Vec<Vec<Param>>,
+    /// Whether it is run for its effect alone, once for each list.
+    pub is_many: bool,
+}
+
+/// A session. Cloning it is cheap and shares everything; dropping the last clone gives the connection back, or closes it.
+///
+/// One statement runs at a time. A statement whose future is dropped in the middle takes the connection with it.
+#[derive(Clone)]
+pub struct SqlSession {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    target: Arc<SqlTarget>,
+    server: ServerInfo,
+    slot: Arc<tokio::sync::Mutex<Slot>>,
+    state: Mutex<State>,
+    lease: Mutex<Option<Lease>>,
+    runtime: Handle,
+}
+
+/// The connection, which whoever runs a statement holds on to.
+struct Slot {
+    link: Option<Link>,
+    is_running: bool,
+    since: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    autocommit: bool,
+    isolation: Option<&'static str>,
+    read_only: Option<bool>,
+    deferrable: Option<bool>,
+    in_transaction: bool,
+    /// Something that a rollback is needed for even though the session began no transaction itself.
+    is_dirty: bool,
+    /// What the connection was told about committing by itself, where it has to be told.
+    told_autocommit: Option<bool>,
+    /// What the connection was told about isolation, where it has to be told.
+    told_isolation: bool,
+    reading: Option<(Weak<Outcome>, AbortHandle)>,
+    broken: Option<String>,
+    is_closed: bool,
+}
+
+/// The connection while a statement runs.
+struct Flight {
+    slot: OwnedMutexGuard<Slot>,
+    inner: Arc<Inner>,
+}
+
+impl SqlSession {
+    /// A session with a connection of its own, which belongs to no pool. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Of class [`SqlFailureClass::Operational`] when the database cannot be reached or refuses the connection.
+    pub async fn open(target: SqlTarget) -> Result<Self, SqlFailure> {
+        let target = Arc::new(target);
+        let (link, server) = Link::open(&target).await?;
+        Ok(Self::new(target, link, server, Instant::now(), None))
+    }
+
+    pub(super) fn new(
+        target: Arc<SqlTarget>,
+        link: Link,
+        server: ServerInfo,
+        since: Instant,
+        lease: Option<Lease>,
+    ) -> Self {
+        let slot = Slot {
+            link: Some(link),
+            is_running: false,
+            since,
+        };
+        let inner = Inner {
+            target,
+            server,
+            slot: Arc::new(tokio::sync::Mutex::new(slot)),
+            state: Mutex::default(),
+            lease: Mutex::new(lease),
+            runtime: Handle::current(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Kind of database.
+    pub fn engine(&self) -> Engine {
+        self.inner.target.engine
+    }
+
+    /// What is at the other end.
+    pub fn server(&self) -> &ServerInfo {
+        &self.inner.server
+    }
+
+    /// Whether each statement is committed by itself.
+    pub fn autocommit(&self) -> bool {
+        lock(&self.inner.state).autocommit
+    }
+
+    /// Whether a transaction is open.
+    pub fn in_transaction(&self) -> bool {
+        lock(&self.inner.state).in_transaction
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.inner.state).is_closed
+    }
+
+    /// Whether the connection was lost, or a statement on it was cut off.
+    pub fn is_broken(&self) -> bool {
+        lock(&self.inner.state).broken.is_some()
+    }
+
+    /// The isolation level that was set; `None`: the server's.
+    pub fn isolation(&self) -> Option<&'static str> {
+        lock(&self.inner.state).isolation
+    }
+
+    /// Whether transactions only read, and whether they may wait until nothing can make them fail; `None`: the server's default.
+    pub fn characteristics(&self) -> (Option<bool>, Option<bool>) {
+        let state = lock(&self.inner.state);
+        (state.read_only, state.deferrable)
+    }
+
+    /// Sets whether each statement is committed by itself.
+    pub fn set_autocommit(&self, autocommit: bool) -> Result<(), SqlFailure> {
+        let mut state = self.idle("autocommit")?;
+        state.autocommit = autocommit;
+        Ok(())
+    }
+
+    /// Sets the isolation level of the transactions that follow; `AUTOCOMMIT` is one too.
+    pub fn set_isolation(&self, level: Option<&str>) -> Result<(), SqlFailure> {
+        let level = level.map(|level| level.trim().replace('_', " ").to_uppercase());
+        let mut state = self.idle("the isolation level")?;
+        match level.as_deref() {
+            None => {
+                state.isolation = None;
+                state.autocommit = false;
+            }
+            Some("AUTOCOMMIT") => {
+                state.autocommit = true;
+                return Ok(());
+            }
+            Some(name) => {
+                let known = LEVELS.iter().find(|level| **level == name);
+                let known = known.ok_or_else(|| {
+                    let message = format!(
+                        "isolation level `{name}` is not one of {}, AUTOCOMMIT",
+                        LEVELS.join(", ")
+                    );
+                    SqlFailure::new(SqlFailureClass::Programming, message)
+                })?;
+                let is_lite = self.engine() == Engine::Sqlite;
+                if is_lite && !matches!(*known, "READ UNCOMMITTED" | "SERIALIZABLE") {
+                    let message =
+                        format!("SQLite has the isolation levels READ UNCOMMITTED and SERIALIZABLE, not {known}");
+                    return Err(SqlFailure::new(SqlFailureClass::NotSupported, message));
+                }
+                state.isolation = Some(known);
+                state.autocommit = false;
+            }
+        }
+        state.told_isolation = false;
+        Ok(())
+    }
+
+    /// Sets whether transactions only read.
+    pub fn set_read_only(&self, read_only: Option<bool>) -> Result<(), SqlFailure> {
+        self.idle("readonly")?.read_only = read_only;
+        Ok(())
+    }
+
+    /// Sets whether transactions may wait until nothing can make them fail.
+    pub fn set_deferrable(&self, deferrable: Option<bool>) -> Result<(), SqlFailure> {
+        self.idle("deferrable")?.deferrable = deferrable;
+        Ok(())
+    }
+
+    fn idle(&self, what: &str) -> Result<std::sync::MutexGuard<'_, State>, SqlFailure> {
+        let state = lock(&self.inner.state);
+        if state.in_transaction {
+            let message = format!("{what} cannot be set within a transaction; commit or roll back first");
+            return Err(SqlFailure::new(SqlFailureClass::Programming, message));
+        }
+        Ok(state)
+    }
+
+    /// Runs a statement. Gives back as soon as its first rows are there; the rest follows while they are read.
+    pub async fn execute(&self, request: SqlRequest) -> Result<Arc<Outcome>, SqlFailure> {
+        let inner = &self.inner;
+        let mut flight = inner.take().await?;
+        inner.prepare(&mut flight).await?;
+        let engine = inner.target.engine;
+        let begin = inner.begin(&request.scanned);
+        let (outcome, mut outlet) = Outcome::new(request.is_many, engine == Engine::MySql);
+        {
+            let mut state = lock(&inner.state);
+            outlet.in_transaction = state.in_transaction;
+            outlet.begin.clone_from(&begin);
+            state.is_dirty |= request.scanned.verb == Verb::Transaction || request.scanned.is_script;
+        }
+        let own = inner.clone();
+        let mut pump = Box::pin(async move {
+            let mut began = false;
+            let link = flight.slot.link.as_mut();
+            let result = match link {
+                Some(link) => {
+                    let SqlRequest { scanned, lists, .. } = &request;
+                    link.run(scanned, lists, begin.as_deref(), &mut began, &mut outlet)
+                        .await
+                }
+                None => Err(SqlFailure::lost("the connection is closed")),
+            };
+            flight.land(&result, began);
+            drop(own);
+            match result {
+                Err(failure) => outlet.finish(Some(failure)).await,
+                Ok(()) => outlet.finish(None).await,
+            }
+        });
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut pump => {
+                    drop(pump);
+                    while outcome.receive().await {}
+                    break;
+                }
+                _ = outcome.receive() => {
+                    let summary = outcome.summary();
+                    if summary.columns.is_some() && summary.count.is_none() {
+                        // the rest comes while the first rows are read
+                        let task = tokio::spawn(pump);
+                        lock(&inner.state).reading = Some((Arc::downgrade(&outcome), task.abort_handle()));
+                        break;
+                    }
+                }
+            }
+        }
+        match outcome.failure() {
+            Some(failure) => Err(failure),
+            None => Ok(outcome),
+        }
+    }
+
+    /// Waits for further rows of an outcome of this session.
+    pub async fn fetch(&self, outcome: &Outcome, batches: usize) -> Result<(), SqlFailure> {
+        outcome.receive_many(batches).await;
+        if outcome.is_complete() {
+            lock(&self.inner.state).reading = None;
+        }
+        match outcome.failure() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    /// Commits the open transaction, if there is one.
+    pub async fn commit(&self) -> Result<(), SqlFailure> {
+        self.end("COMMIT").await
+    }
+
+    /// Rolls the open transaction back, if there is one.
+    pub async fn rollback(&self) -> Result<(), SqlFailure> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(&self, sql: &'static str) -> Result<(), SqlFailure> {
+        let inner = &self.inner;
+        let is_open = {
+            let state = lock(&inner.state);
+            if state.is_closed {
+                return Err(closed());
+            }
+            state.in_transaction || state.is_dirty
+        };
+        if !is_open {
+            return Ok(());
+        }
+        let mut flight = inner.take().await?;
+        let is_lite_idle = inner.target.engine == Engine::Sqlite && !lock(&inner.state).in_transaction;
+        let result = match flight.slot.link.as_mut() {
+            Some(link) => link.command(sql).await,
+            None => Err(SqlFailure::lost("the connection is closed")),
+        };
+        // SQLite says so when there is no transaction, the others do not mind
+        let result = if is_lite_idle && result.as_ref().is_err_and(|failure| !failure.is_disconnect()) {
+            Ok(())
+        } else {
+            result
+        };
+        // SQLite keeps the transaction when it is too busy to commit: it can be tried again
+        let is_over = result.is_ok() || inner.target.engine != Engine::Sqlite;
+        if is_over {
+            let mut state = lock(&inner.state);
+            state.in_transaction = false;
+            state.is_dirty = false;
+        }
+        flight.land(&result, false);
+        result
+    }
+
+    /// Asks whether the database is there.
+    pub async fn ping(&self) -> Result<(), SqlFailure> {
+        let mut flight = self.inner.take().await?;
+        let result = match flight.slot.link.as_mut() {
+            Some(link) => link.ping().await,
+            None => Err(SqlFailure::lost("the connection is closed")),
+        };
+        flight.land(&result, false);
+        result
+    }
+
+    /// Ends the session: an open transaction is rolled back, the connection goes back to its pool, or is closed.
+    pub async fn close(&self) {
+        if let Some(work) = self.inner.end_of_life(false) {
+            if lock(&self.inner.lease).is_some() {
+                // nobody has to wait for that
+                self.inner.runtime.spawn(work);
+            } else {
+                work.await;
+            }
+        }
+    }
+
+    /// Ends the session and its connection, without a word to the other side.
+    pub fn invalidate(&self) {
+        if let Some(work) = self.inner.end_of_life(true) {
+            self.inner.runtime.spawn(work);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = lock(&self.state);
+        if state.is_closed {
+            return;
+        }
+        let is_dirty = state.in_transaction || state.is_dirty || state.autocommit || state.isolation.is_some();
+        drop(state);
+        let slot = self.slot.clone();
+        let lease = lock(&self.lease).take();
+        self.runtime
+            .spawn(give_back(slot, lease, self.server.clone(), is_dirty, false));
+    }
+}
+
+impl Inner {
+    /// What is left to do when the session ends; `None`: it has ended already.
+    fn end_of_life(&self, is_broken: bool) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
+        let (is_dirty, is_broken) = {
+            let mut state = lock(&self.state);
+            if std::mem::replace(&mut state.is_closed, true) {
+                return None;
+            }
+            if let Some((outcome, task)) = state.reading.take() {
+                if let Some(outcome) = outcome.upgrade() {
+                    outcome.give_up();
+                }
+                if is_broken {
+                    task.abort();
+                }
+            }
+            let is_dirty = state.in_transaction || state.is_dirty || state.autocommit || state.isolation.is_some();
+            state.in_transaction = false;
+            (is_dirty, is_broken || state.broken.is_some())
+        };
+        let lease = lock(&self.lease).take();
+        Some(give_back(
+            self.slot.clone(),
+            lease,
+            self.server.clone(),
+            is_dirty,
+            is_broken,
+        ))
+    }
+
+    /// Takes the connection for a statement: what is still being read is read to its end first.
+    async fn take(self: &Arc<Self>) -> Result<Flight, SqlFailure> {
+        let reading = {
+            let mut state = lock(&self.state);
+            if state.is_closed {
+                return Err(closed());
+            }
+            if let Some(why) = &state.broken {
+                return Err(SqlFailure::lost(format!("the connection is of no use any more: {why}")));
+            }
+            state.reading.take()
+        };
+        // if nobody reads it any more, it ends by itself
+        if let Some(outcome) = reading.and_then(|(outcome, _)| outcome.upgrade()) {
+            outcome.receive_many(usize::MAX).await;
+        }
+        let slot = self.slot.clone().lock_owned().await;
+        if slot.link.is_none() {
+            return Err(SqlFailure::lost("the connection is of no use any more"));
+        }
+        let mut flight = Flight {
+            slot,
+            inner: self.clone(),
+        };
+        flight.slot.is_running = true;
+        Ok(flight)
+    }
+
+    /// Tells the connection how transactions are to be, where that is not part of opening one.
+    async fn prepare(&self, flight: &mut Flight) -> Result<(), SqlFailure> {
+        let mut commands: Vec<String> = Vec::new();
+        {
+            let mut state = lock(&self.state);
+            match self.target.engine {
+                Engine::Postgres => {}
+                Engine::MySql => {
+                    if state.told_autocommit != Some(state.autocommit) {
+                        state.told_autocommit = Some(state.autocommit);
+                        commands.push(format!("SET autocommit = {}", u8::from(state.autocommit)));
+                    }
+                    if let (Some(level), false) = (state.isolation, state.told_isolation) {
+                        commands.push(format!("SET SESSION TRANSACTION ISOLATION LEVEL {level}"));
+                    }
+                    state.told_isolation = true;
+                }
+                Engine::Sqlite => {
+                    if let (Some(level), false) = (state.isolation, state.told_isolation) {
+                        commands.push(format!("PRAGMA read_uncommitted = {}", u8::from(level == LEVELS[0])));
+                    }
+                    state.told_isolation = true;
+                }
+            }
+        }
+        for command in commands {
+            let result = match flight.slot.link.as_mut() {
+                Some(link) => link.command(&command).await,
+                None => Err(SqlFailure::lost("the connection is closed")),
+            };
+            if result.is_err() {
+                flight.land(&result, false);
+                return result;
+            }
+        }
+        Ok(())
+    }
+
+    /// What has to be run before a statement, if anything.
+    fn begin(&self, scanned: &Scanned) -> Option<String> {
+        let state = lock(&self.state);
+        let is_outside = scanned.verb == Verb::Outside && self.target.engine == Engine::Sqlite;
+        let is_own = scanned.verb == Verb::Transaction && self.target.engine == Engine::Sqlite && !state.in_transaction;
+        if state.autocommit || state.in_transaction || is_outside || is_own {
+            return None;
+        }
+        Some(Link::begin(
+            self.target.engine,
+            state.isolation,
+            state.read_only,
+            state.deferrable,
+        ))
+    }
+}
+
+impl Flight {
+    /// The statement has ended, one way or another.
+    fn land<T>(&mut self, result: &Result<T, SqlFailure>, began: bool) {
+        self.slot.is_running = false;
+        let mut state = lock(&self.inner.state);
+        state.in_transaction |= began;
+        if let Err(failure) = result
+            && failure.is_disconnect()
+        {
+            self.slot.link = None;
+            state.broken = Some(failure.message().to_owned());
+            state.in_transaction = false;
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !std::mem::replace(&mut self.slot.is_running, false) {
+            return;
+        }
+        // a statement was cut off in the middle: what the connection says next would be its answer
+        let Some(link) = self.slot.link.take() else {
+            return;
+        };
+        {
+            let mut state = lock(&self.inner.state);
+            state.broken = Some("a statement on it was cut off".to_owned());
+            state.in_transaction = false;
+        }
+        let target = self.inner.target.clone();
+        self.inner.runtime.spawn(async move {
+            let label = target.label().to_owned();
+            if let Err(failure) = link.cut_off(&target).await {
+                tracing::warn!(error = %failure, "a statement that was cut off may still run in {label}");
+            }
+        });
+    }
+}
+
+/// Gives a connection back to its pool, or closes it.
+async fn give_back(
+    slot: Arc<tokio::sync::Mutex<Slot>>,
+    lease: Option<Lease>,
+    server: ServerInfo,
+    is_dirty: bool,
+    is_broken: bool,
+) {
+    let mut slot = slot.lock_owned().await;
+    let Some(mut link) = slot.link.take() else {
+        return;
+    };
+    let since = slot.since;
+    drop(slot);
+    let Some(lease) = lease.filter(|lease| !is_broken && lease.wants_back()) else {
+        link.close().await;
+        return;
+    };
+    if is_dirty && !link.reset().await {
+        link.close().await;
+        return;
+    }
+    lease.give_back(link, server, since).await;
+}
+
+fn closed() -> SqlFailure {
+    SqlFailure::new(SqlFailureClass::Interface, "the connection is closed")
+}

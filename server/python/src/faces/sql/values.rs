@@ -1,0 +1,290 @@
+//! Python's values on their way to a database, and rows on their way back.
+
+use busbar_connectors::sql::{Cell, Columns, Date, DateTime, Param, Row, Scanned, Slot, Span, SqlFailureClass, Time};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyDict, PyFloat, PyInt,
+    PyList, PyMapping, PyMemoryView, PySequence, PyString, PyTime, PyTimeAccess, PyTuple, PyType, PyTzInfo,
+    PyTzInfoAccess,
+};
+
+use super::errors::{raise, to_exception};
+use crate::json;
+
+static DECIMAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static UUID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+fn decimal(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    DECIMAL.import(py, "decimal", "Decimal")
+}
+
+fn uuid(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    UUID.import(py, "uuid", "UUID")
+}
+
+// === to the database ===
+
+/// The values of a statement's placeholders, in their order.
+pub(super) fn list(scanned: &Scanned, parameters: &Bound<'_, PyAny>) -> PyResult<Vec<Param>> {
+    let py = parameters.py();
+    let wrong = |message: String| raise(py, SqlFailureClass::Programming, message);
+    if scanned.slots.is_empty() {
+        let given = parameters.len().unwrap_or(0);
+        // a dictionary may hold more than a statement asks for
+        if given > 0 && !parameters.is_instance_of::<PyDict>() {
+            return Err(wrong(format!(
+                "the statement has no placeholders, {given} values were given"
+            )));
+        }
+        return Ok(Vec::new());
+    }
+    let mut values = Vec::with_capacity(scanned.slots.len());
+    if matches!(scanned.slots[0], Slot::Name(_)) {
+        let mapping = parameters.cast::<PyMapping>().map_err(|_| {
+            wrong("the placeholders of the statement have names: give the values in a dictionary".to_owned())
+        })?;
+        for slot in &scanned.slots {
+            if let Slot::Name(name) = slot {
+                let value = mapping
+                    .get_item(name)
+                    .map_err(|_| wrong(format!("no value was given for the placeholder `{name}`")))?;
+                values.push(param(&value)?);
+            }
+        }
+        return Ok(values);
+    }
+    if parameters.is_instance_of::<PyString>() || parameters.is_instance_of::<PyDict>() {
+        let message = "the placeholders of the statement have no names: give the values in a list or tuple";
+        return Err(wrong(message.to_owned()));
+    }
+    let given: Vec<Bound<'_, PyAny>> = match parameters.cast::<PySequence>() {
+        Ok(sequence) => sequence.try_iter()?.collect::<PyResult<_>>()?,
+        Err(_) => return Err(wrong("values of placeholders are given in a list or tuple".to_owned())),
+    };
+    let needed = scanned
+        .slots
+        .iter()
+        .map(|slot| if let Slot::Place(place) = slot { place + 1 } else { 0 })
+        .max()
+        .unwrap_or(0);
+    if given.len() != needed {
+        return Err(wrong(format!(
+            "the statement has {needed} placeholders, {} values were given",
+            given.len()
+        )));
+    }
+    for slot in &scanned.slots {
+        if let Slot::Place(place) = slot {
+            values.push(param(&given[*place])?);
+        }
+    }
+    Ok(values)
+}
+
+/// A value of Python for a database.
+fn param(value: &Bound<'_, PyAny>) -> PyResult<Param> {
+    let py = value.py();
+    if value.is_none() {
+        return Ok(Param::Null);
+    }
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(Param::Text(text.to_str()?.to_owned()));
+    }
+    if let Ok(flag) = value.cast::<PyBool>() {
+        return Ok(Param::Bool(flag.is_true()));
+    }
+    if let Ok(number) = value.cast::<PyInt>() {
+        return Ok(match number.extract::<i64>() {
+            Ok(number) => Param::Int(number),
+            // wider than any integer of a database
+            Err(_) => Param::Decimal(number.call_method0(intern!(py, "__int__"))?.str()?.to_str()?.to_owned()),
+        });
+    }
+    if let Ok(number) = value.cast::<PyFloat>() {
+        return Ok(Param::Float(number.value()));
+    }
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(Param::Bytes(bytes.as_bytes().to_vec()));
+    }
+    if value.is_instance_of::<PyDateTime>() || value.is_instance_of::<PyDate>() {
+        return point(value);
+    }
+    if value.is_instance(decimal(py)?)? {
+        return Ok(Param::Decimal(value.str()?.to_str()?.to_owned()));
+    }
+    if let Ok(time) = value.cast::<PyTime>() {
+        return Ok(Param::Time(clock(time, offset(value)?)));
+    }
+    if let Ok(span) = value.cast::<PyDelta>() {
+        return Ok(Param::Span(Span {
+            days: span.get_days().into(),
+            micros: i64::from(span.get_seconds()) * 1_000_000 + i64::from(span.get_microseconds()),
+        }));
+    }
+    if value.is_instance(uuid(py)?)? {
+        return Ok(Param::Uuid(value.getattr(intern!(py, "bytes"))?.extract()?));
+    }
+    if value.is_instance_of::<PyByteArray>() || value.is_instance_of::<PyMemoryView>() {
+        let bytes = py.get_type::<PyBytes>().call1((value,))?;
+        return Ok(Param::Bytes(bytes.extract()?));
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        let items = value.try_iter()?.map(|item| param(&item?)).collect::<PyResult<_>>()?;
+        return Ok(Param::List(items));
+    }
+    if value.is_instance_of::<PyDict>() {
+        let text = String::from_utf8(json::write(value)?).map_err(|error| {
+            raise(
+                py,
+                SqlFailureClass::Data,
+                format!("a dict cannot be given as JSON: {error}"),
+            )
+        })?;
+        return Ok(Param::Json(text));
+    }
+    let message = format!(
+        "a value of type `{}` cannot be given to a database; give text, a number, bytes, a date, a UUID, a list or a dict",
+        value.get_type().name()?
+    );
+    Err(raise(py, SqlFailureClass::Programming, message))
+}
+
+fn point(value: &Bound<'_, PyAny>) -> PyResult<Param> {
+    let day = |date: &dyn Fn() -> (i32, u8, u8)| {
+        let (year, month, day) = date();
+        Date { year, month, day }
+    };
+    if let Ok(point) = value.cast::<PyDateTime>() {
+        let date = day(&|| (point.get_year(), point.get_month(), point.get_day()));
+        let time = clock(
+            point,
+            if point.get_tzinfo().is_some() {
+                offset(value)?
+            } else {
+                None
+            },
+        );
+        return Ok(Param::DateTime(DateTime { date, time }));
+    }
+    let date = value.cast::<PyDate>()?;
+    Ok(Param::Date(day(&|| {
+        (date.get_year(), date.get_month(), date.get_day())
+    })))
+}
+
+fn clock(time: &impl PyTimeAccess, offset: Option<i32>) -> Time {
+    Time {
+        hour: time.get_hour(),
+        minute: time.get_minute(),
+        second: time.get_second(),
+        micro: time.get_microsecond(),
+        offset,
+    }
+}
+
+/// Seconds east of UTC.
+fn offset(value: &Bound<'_, PyAny>) -> PyResult<Option<i32>> {
+    let offset = value.call_method0(intern!(value.py(), "utcoffset"))?;
+    if offset.is_none() {
+        return Ok(None);
+    }
+    let offset = offset.cast::<PyDelta>()?;
+    Ok(Some(offset.get_days() * 86_400 + offset.get_seconds()))
+}
+
+// === from the database ===
+
+/// A row as a tuple.
+pub(super) fn tuple<'py>(
+    py: Python<'py>,
+    row: &Row,
+    columns: &Columns,
+    json_text: bool,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let mut values = Vec::with_capacity(columns.len());
+    for (index, column) in columns.iter().enumerate() {
+        let cell = row.cell(index, column).map_err(|failure| to_exception(py, &failure))?;
+        values.push(object(py, cell, json_text)?);
+    }
+    PyTuple::new(py, values)
+}
+
+fn object<'py>(py: Python<'py>, cell: Cell<'_>, json_text: bool) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match cell {
+        Cell::Null => py.None().into_bound(py),
+        Cell::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
+        Cell::Int(value) => value.into_pyobject(py)?.into_any(),
+        Cell::UInt(value) => value.into_pyobject(py)?.into_any(),
+        Cell::Float(value) => PyFloat::new(py, value).into_any(),
+        Cell::Decimal(text) => decimal(py)?.call1((&*text,))?,
+        Cell::Text(text) => PyString::new(py, &text).into_any(),
+        Cell::Bytes(bytes) => PyBytes::new(py, &bytes).into_any(),
+        Cell::Date(date) => PyDate::new(py, date.year, date.month, date.day)?.into_any(),
+        Cell::Time(time) => {
+            let zone = zone(py, time.offset)?;
+            PyTime::new(py, time.hour, time.minute, time.second, time.micro, zone.as_ref())?.into_any()
+        }
+        Cell::DateTime(DateTime { date, time }) => {
+            let zone = zone(py, time.offset)?;
+            PyDateTime::new(
+                py,
+                date.year,
+                date.month,
+                date.day,
+                time.hour,
+                time.minute,
+                time.second,
+                time.micro,
+                zone.as_ref(),
+            )?
+            .into_any()
+        }
+        Cell::Span(span) => delta(py, span)?,
+        Cell::Uuid(bytes) => {
+            let arguments = PyDict::new(py);
+            arguments.set_item(intern!(py, "int"), u128::from_be_bytes(bytes))?;
+            uuid(py)?.call((), Some(&arguments))?
+        }
+        Cell::Json(text) if json_text => PyString::new(py, &String::from_utf8_lossy(&text)).into_any(),
+        Cell::Json(text) => json::read(py, &text).map_err(|error| {
+            raise(
+                py,
+                SqlFailureClass::Data,
+                format!("JSON of the database cannot be read: {error}"),
+            )
+        })?,
+        Cell::List(cells) => {
+            let list = PyList::empty(py);
+            for cell in cells {
+                list.append(object(py, cell, json_text)?)?;
+            }
+            list.into_any()
+        }
+    })
+}
+
+fn delta<'py>(py: Python<'py>, span: Span) -> PyResult<Bound<'py, PyAny>> {
+    const DAY: i64 = 86_400_000_000;
+    let days = span.days + span.micros.div_euclid(DAY);
+    let micros = span.micros.rem_euclid(DAY);
+    let days = i32::try_from(days).ok().filter(|days| days.abs() <= 999_999_999);
+    let days = days.ok_or_else(|| {
+        raise(
+            py,
+            SqlFailureClass::Data,
+            "an interval is longer than a timedelta can be",
+        )
+    })?;
+    let seconds = (micros / 1_000_000) as i32;
+    Ok(PyDelta::new(py, days, seconds, (micros % 1_000_000) as i32, false)?.into_any())
+}
+
+fn zone<'py>(py: Python<'py>, offset: Option<i32>) -> PyResult<Option<Bound<'py, PyTzInfo>>> {
+    Ok(match offset {
+        None => None,
+        Some(0) => Some(PyTzInfo::utc(py)?.to_owned()),
+        Some(offset) => Some(PyTzInfo::fixed_offset(py, PyDelta::new(py, 0, offset, 0, true)?)?),
+    })
+}
