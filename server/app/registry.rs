@@ -8,7 +8,7 @@ use busbar_connectors::sql::OutgoingSql;
 use busbar_connectors::zmq::OutgoingZmq;
 use busbar_dispatch::security::{
     RbacClientRole, RbacPermission, RbacRole, RbacRolePermission, SecurityApiKey, SecurityBasicAuth, SecurityGroup,
-    SecurityJwt, SecurityTechAccount, SecurityTlsChannel, SecurityWss,
+    SecurityJwt, SecurityOauth, SecurityTechAccount, SecurityTlsChannel, SecurityWss, SecurityXpath,
 };
 use busbar_model::bearer_token::SecurityBearerToken;
 use busbar_model::object::ObjectType;
@@ -21,6 +21,8 @@ pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<SecurityBearerToken>(),
     ObjectType::of::<SecurityJwt>(),
     ObjectType::of::<SecurityWss>(),
+    ObjectType::of::<SecurityOauth>(),
+    ObjectType::of::<SecurityXpath>(),
     ObjectType::of::<SecurityTechAccount>(),
     ObjectType::of::<SecurityTlsChannel>(),
     ObjectType::of::<SecurityGroup>(),

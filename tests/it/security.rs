@@ -311,3 +311,38 @@ fn the_ping_with_credentials() {
         (&json!("zato"), &json!("ZATO_OK"))
     );
 }
+
+#[test]
+fn the_pings_over_soap() {
+    let server = server().start();
+    let basic = "zato.ping.soap.basic_auth";
+    let wss = "zato.ping.soap.wss.clear_text";
+    let envelope = |header: &str| {
+        format!(
+            "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Header>{header}</s:Header><s:Body><ping/></s:Body></s:Envelope>"
+        )
+    };
+    let ping = |name: &str, header: &str| Request::new("POST", &format!("/zato/{}", &name[5..])).body(envelope(header));
+    for name in [basic, wss] {
+        assert!(send(&server, ping(name, ""), 401).text().contains("SOAP-ENV:Fault"));
+    }
+    server.import(&format!(
+        "security: [{{name: {basic}, type: basic_auth, username: {basic}, realm: Zato ping, password: p}},
+                    {{name: {wss}, type: wss, username: {wss}, password: p, password_type: clear_text}}]"
+    ));
+    let namespace = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd";
+    let token = format!(
+        "<w:Security xmlns:w='{namespace}'><w:UsernameToken><w:Username>{wss}</w:Username><w:Password>p</w:Password></w:UsernameToken></w:Security>"
+    );
+    for request in [ping(basic, "").basic(basic, "p"), ping(wss, &token)] {
+        let response = send(&server, request, 200);
+        assert!(response.header("content-type").unwrap().starts_with("text/xml"));
+        let text = response.text();
+        assert!(
+            text.contains("<soap:Body><zato_ping_response><zato_env><cid>"),
+            "{text}"
+        );
+        assert!(text.contains("<item><pong>zato</pong></item>"), "{text}");
+    }
+    send(&server, ping(basic, "").basic(basic, "wrong"), 401);
+}

@@ -1,5 +1,8 @@
 //! Credentials in the message itself, in headers of their own, and in the client's certificate.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use busbar_testkit::provider::oauth_signature;
 use busbar_testkit::{Request, TestServer};
 
 use crate::server;
@@ -129,4 +132,111 @@ fn accounts_and_certificates_come_in_headers() {
     assert_eq!(response.header("www-authenticate"), Some("zato-tls-channel-sec"));
     let missing = server.import("security: [{name: none, type: tls_channel_sec, value: ''}]");
     assert!(missing.stderr.contains("value"), "{}", missing.stderr);
+}
+
+#[test]
+fn names_and_passwords_are_found_by_xpath() {
+    let server = server()
+        .service("who.py", WHO)
+        .enmasse(
+            "
+def_sec:
+  - {name: login, type: xpath_sec, username: ann, password: s3cret, username_expr: '//s:login/user', password_expr: '//login/@password'}
+channel_plain_http:
+  - {name: xml, url_path: /xml, service: who.who, data_format: xml, sec_def: login}
+",
+        )
+        .start();
+    let send = |body: &str| server.send(&Request::new("POST", "/xml").body(body));
+    let right = "<order><login password='s3cret'><user>ann</user></login></order>";
+    assert_eq!(send(right).expect(200).text(), "<who>login,xpath_sec,ann</who>");
+    for body in [
+        &right.replace("s3cret", "s3"),
+        &right.replace("ann", "bob"),
+        "<order/>",
+        "{}",
+        "",
+    ] {
+        let refused = send(body).expect(401);
+        assert_eq!(refused.header("www-authenticate"), Some("zato-xpath"));
+    }
+}
+
+#[test]
+fn requests_are_signed_as_oauth_1_has_it() {
+    let server = server()
+        .service("who.py", WHO)
+        .enmasse(
+            "
+def_sec:
+  - {name: signed, type: oauth, username: key, password: s3cret, proto_version: oauth_version_10, sig_method: HMAC-SHA1, max_nonce_log: 500}
+channel_plain_http:
+  - {name: signed, url_path: /signed, service: who.who, sec_def: signed}
+",
+        )
+        .start();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let header = |nonce: &str, base_end: &str| {
+        let base = format!(
+            "POST&http%3A%2F%2Flocalhost%2Fsigned&{base_end}oauth_consumer_key%3Dkey%26oauth_nonce%3D{nonce}%26oauth_signature_method%3DHMAC-SHA1%26\
+             oauth_timestamp%3D{now}%26x%3D1"
+        );
+        let signature = oauth_signature("s3cret&", &base)
+            .replace('+', "%2B")
+            .replace('/', "%2F")
+            .replace('=', "%3D");
+        format!(
+            "OAuth realm=\"x\", oauth_consumer_key=\"key\", oauth_nonce=\"{nonce}\", oauth_signature_method=\"HMAC-SHA1\", \
+             oauth_timestamp=\"{now}\", oauth_signature=\"{signature}\""
+        )
+    };
+    let send = |authorization: &str, target: &str| {
+        let request = Request::new("POST", target).header("Authorization", authorization);
+        server.send(&request)
+    };
+    let first = header("1", "");
+    assert_eq!(
+        send(&first, "/signed?x=1").expect(200).text(),
+        "<who>signed,oauth,key</who>"
+    );
+    // fields of forms are signed too
+    let form = Request::new("POST", "/signed?x=1").header("Content-Type", "application/x-www-form-urlencoded");
+    let form = form
+        .body("a=b+c")
+        .header("Authorization", &header("2", "a%3Db%2520c%26"));
+    server.send(&form).expect(200);
+    for (response, what) in [
+        (send(&first, "/signed?x=1"), "The OAuth signature is not right"),
+        (
+            send(&header("3", ""), "/signed?x=2"),
+            "The OAuth signature is not right",
+        ),
+        (
+            send("OAuth oauth_nonce=\"1\"", "/signed"),
+            "parameters are not all there",
+        ),
+        (send("Basic YTpi", "/signed"), "No OAuth header"),
+        (server.post("/signed", ""), "No OAuth header"),
+    ] {
+        let response = response.expect(401);
+        assert_eq!(response.header("www-authenticate"), Some("OAuth"));
+        assert!(response.text().contains(what), "{what}: {}", response.text());
+    }
+}
+
+#[test]
+fn bearer_tokens_of_3_2_go_by_the_name_of_oauth() {
+    let server = server()
+        .enmasse(
+            "
+security:
+  - {name: tokens, type: oauth, username: me, password: null, auth_server_url: 'https://login.example.com/token', scopes: read, data_format: form,
+     client_id_field: client_id, client_secret_field: client_secret, grant_type: client_credentials, extra_fields: null}
+outgoing_rest:
+  - {name: CRM, host: 'https://crm.example.com', security_name: tokens}
+",
+        )
+        .start();
+    let exported = server.enmasse(&["--export"], "").stdout;
+    assert!(exported.contains("bearer_token"), "{exported}");
 }

@@ -65,7 +65,9 @@ impl Dispatcher {
             return Err(Outcome::Fault(Fault::new(500, "Internal server error")));
         };
         match &*request.service {
-            builtin::PING | builtin::PING_BASIC => Err(ping::answer(request.cid)),
+            builtin::PING | builtin::PING_BASIC | builtin::PING_SOAP_BASIC | builtin::PING_SOAP_WSS => {
+                Err(ping::answer(request.cid, head.soap.is_some()))
+            }
             builtin::OPENAPI => Err(self.openapi.answer()),
             builtin::OPENAPI_PAGE => Err(OpenApi::page()),
             builtin::LOG_IN => Err(self.definitions.log_in(&head, &request.body, request.cid)),
@@ -73,7 +75,7 @@ impl Dispatcher {
             builtin::INVOKER => {
                 let target = invoker::target(&head, &request.body).map_err(Outcome::Fault)?;
                 if target.name == builtin::PING {
-                    return Err(ping::answer(request.cid));
+                    return Err(ping::answer(request.cid, false));
                 }
                 let Some(entry) = self.table.get(target.name) else {
                     return Err(Outcome::Fault(Fault::new(

@@ -4,10 +4,18 @@ use busbar_model::Cid;
 use busbar_runtime::{Outcome, Reply};
 
 /// The answer: 3.2's, and 2.0's key beside it, because clients of both look for theirs (http.md 9).
-pub(crate) fn answer(cid: Cid) -> Outcome {
-    let body = format!(
-        r#"{{"pong":"zato","zato_env":{{"result":"ZATO_OK","cid":"{cid}","details":""}},"zato_ping_response":{{"pong":"zato"}}}}"#
-    );
+///
+/// Over SOAP it is what goes into an envelope, in the shape that 2.0 gives to XML (sio.md 6.2).
+pub(crate) fn answer(cid: Cid, is_soap: bool) -> Outcome {
+    let body = if is_soap {
+        format!(
+            "<zato_ping_response><zato_env><cid>{cid}</cid><result>ZATO_OK</result></zato_env><item><pong>zato</pong></item></zato_ping_response>"
+        )
+    } else {
+        format!(
+            r#"{{"pong":"zato","zato_env":{{"result":"ZATO_OK","cid":"{cid}","details":""}},"zato_ping_response":{{"pong":"zato"}}}}"#
+        )
+    };
     Outcome::Reply(Reply {
         status: 200,
         body: body.into(),

@@ -157,10 +157,12 @@ pub mod builtin {
     pub const INVOKER_PARAM: &str = "service_name";
     /// Security definition that guards [`INVOKER`].
     pub const PUBAPI: &str = "pubapi";
-    /// Says that the server is there to whoever has the credentials of [`PING_USER`].
+    /// Says that the server is there to whoever has the credentials of the definition that has this name too.
     pub const PING_BASIC: &str = "zato.ping.plain_http.basic_auth";
-    /// Security definition that guards [`PING_BASIC`].
-    pub const PING_USER: &str = "zato.ping.plain_http.basic_auth";
+    /// The same over SOAP, with the credentials of Basic authentication, or of WS-Security. The definitions have these names too.
+    pub const PING_SOAP_BASIC: &str = "zato.ping.soap.basic_auth";
+    /// See [`PING_SOAP_BASIC`].
+    pub const PING_SOAP_WSS: &str = "zato.ping.soap.wss.clear_text";
     /// Gives a token for a user name and a password: `/zato/jwt/log-in`.
     pub const LOG_IN: &str = "zato.security.jwt.log-in";
     /// Describes what can be called: `/openapi.json`.

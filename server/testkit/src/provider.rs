@@ -120,6 +120,12 @@ pub fn mac_token(header: &Value, claims: &Value, secret: &[u8]) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag))
 }
 
+/// A signature of OAuth 1.0, by HMAC-SHA1.
+pub fn oauth_signature(secret: &str, base_string: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+    STANDARD.encode(hmac::sign(&key, base_string.as_bytes()))
+}
+
 /// A token without a signature.
 pub fn unsigned_token(claims: &Value) -> String {
     format!("{}.", signed_part(&json!({"alg": "none"}), claims))

@@ -276,6 +276,7 @@ impl<'a> Resolver<'a> {
         let known: Vec<_> = candidates.iter().filter_map(|it| it.enmasse_type).collect();
         match fields.shift_remove("type") {
             Some(Value::String(name)) => {
+                let name = todays_type(name, fields);
                 let found = candidates
                     .iter()
                     .find(|it| it.enmasse_type == Some(name.as_str()))
@@ -419,6 +420,18 @@ impl<'a> Resolver<'a> {
             let message = format!("{what} (used for {}{more})", shown.join(", "));
             self.problems.push(Problem::new(Code::E10, message).in_file(file));
         }
+    }
+}
+
+/// What a type is called today: exports of 3.2 have bearer tokens under the name of what they replaced, OAuth 1.0.
+fn todays_type(name: String, fields: &Map<String, Value>) -> String {
+    let is_token = ["auth_server_url", "client_id_field", "grant_type"]
+        .iter()
+        .any(|field| fields.get(*field).is_some_and(|value| !value.is_null()));
+    if name == "oauth" && is_token {
+        "bearer_token".to_owned()
+    } else {
+        name
     }
 }
 

@@ -23,7 +23,7 @@ use busbar_runtime::{Configure, HeadBuilder, Switch};
 
 use crate::http::audit::AuditLog;
 use crate::http::cache::ResponseCache;
-use crate::http::config::{ANY_ACCEPT, ChannelHttp, ParamsPriority, UrlParamsPriority};
+use crate::http::config::{ANY_ACCEPT, ChannelHttp, ParamsPriority, Transport, UrlParamsPriority};
 use crate::http::cors::CorsRules;
 use crate::http::extra::{Extra, Shared};
 use crate::http::pattern::{Pattern, first_segment};
@@ -475,20 +475,22 @@ fn internal_routes(snapshot: &Snapshot, guards: &dyn Guards, routes: &Routes) ->
         OpenApiAccess::Protected => Some(Some(builtin::PUBAPI)),
         OpenApiAccess::Open => Some(None),
     };
-    let ping = format!("/zato/{}", builtin::PING_BASIC.trim_start_matches("zato."));
+    let path = |service: &str| format!("/zato/{}", service.trim_start_matches("zato."));
+    let pings =
+        [builtin::PING_BASIC, builtin::PING_SOAP_BASIC, builtin::PING_SOAP_WSS].map(|service| (service, path(service)));
     [
         ("zato.ping", "/zato/ping", builtin::PING, None),
-        (
-            builtin::PING_BASIC,
-            &ping,
-            builtin::PING_BASIC,
-            Some(builtin::PING_USER),
-        ),
         ("pubapi.invoke", &invoke, builtin::INVOKER, Some(builtin::PUBAPI)),
         ("zato.jwt.log-in", "/zato/jwt/log-in", builtin::LOG_IN, None),
         ("zato.jwt.log-out", "/zato/jwt/log-out", builtin::LOG_OUT, None),
     ]
     .into_iter()
+    // the definition of each has its name
+    .chain(
+        pings
+            .iter()
+            .map(|(service, path)| (*service, path.as_str(), *service, Some(*service))),
+    )
     .chain(openapi.into_iter().flat_map(|security| {
         [
             (builtin::OPENAPI, "/openapi.json", builtin::OPENAPI, security),
@@ -514,7 +516,7 @@ fn internal_routes(snapshot: &Snapshot, guards: &dyn Guards, routes: &Routes) ->
             name: name.to_owned(),
             head: channel_head(name, &channel, definition),
             service: service.into(),
-            style: routes.styles.of(channel.data_format, None),
+            style: routes.styles.of(channel.data_format, channel.soap()),
             extra: None,
             guard,
             timeout: None,
@@ -534,10 +536,12 @@ fn internal_routes(snapshot: &Snapshot, guards: &dyn Guards, routes: &Routes) ->
 }
 
 fn internal_channel(path: &str, service: &str, security: Option<&str>) -> ChannelHttp {
+    let is_soap = matches!(service, builtin::PING_SOAP_BASIC | builtin::PING_SOAP_WSS);
     ChannelHttp {
         service: service.to_owned(),
         url_path: path.to_owned(),
-        data_format: DataFormat::Json,
+        data_format: if is_soap { DataFormat::Xml } else { DataFormat::Json },
+        transport: if is_soap { Transport::Soap } else { Transport::PlainHttp },
         security: security.map(str::to_owned),
         match_slash: false,
         ..ChannelHttp::default()

@@ -1,5 +1,6 @@
 //! How callers identify themselves.
 
+use busbar_model::bearer_token::SecurityBearerToken;
 use busbar_model::object::{Object, Record, Snapshot};
 use serde_json::{Value, json};
 
@@ -17,11 +18,13 @@ pub enum Scheme {
     ApiKey(String),
     /// A token that `/zato/jwt/log-in` gave.
     Bearer,
+    /// A token that somebody else gave.
+    AccessToken,
     /// User name and password in headers of their own.
     TechAccount,
     /// A certificate.
     Certificate,
-    /// Something that OpenAPI has no word for: WS-Security, in the envelope.
+    /// Something that OpenAPI has no word for: OAuth 1.0, and what is in the body, as WS-Security.
     Other,
 }
 
@@ -61,6 +64,7 @@ impl Scheme {
                 Some(Self::ApiKey(header.unwrap_or(DEFAULT_API_KEY_HEADER).to_owned()))
             }
             SecurityJwt::KIND => Some(Self::Bearer),
+            SecurityBearerToken::KIND => Some(Self::AccessToken),
             SecurityTechAccount::KIND => Some(Self::TechAccount),
             SecurityTlsChannel::KIND => Some(Self::Certificate),
             kind => kind.starts_with("security.").then_some(Self::Other),
@@ -78,6 +82,10 @@ impl Scheme {
                 let bearer =
                     json!({"type": "http", "scheme": "bearer", "description": "A token that /zato/jwt/log-in gave."});
                 vec![("bearer".to_owned(), bearer)]
+            }
+            Self::AccessToken => {
+                let token = json!({"type": "http", "scheme": "bearer", "description": "An OAuth 2 access token."});
+                vec![("access-token".to_owned(), token)]
             }
             Self::TechAccount => ["X-Zato-User", "X-Zato-Password"]
                 .map(|name| (name.to_owned(), header(name)))

@@ -17,9 +17,11 @@ use crate::security::bearer::{Bearer, Bearers};
 use crate::security::guard::Making;
 use crate::security::jwt::log_in::Desk;
 use crate::security::limits::{Counters, Limiter};
+use crate::security::oauth::{self, SecurityOauth};
 use crate::security::table::Table;
 use crate::security::wss::nonces::Nonces;
 use crate::security::wss::{self, Now, SecurityWss};
+use crate::security::xpath::Xpath;
 
 /// Checks credentials against the definitions that are configured.
 #[derive(Clone, Default)]
@@ -34,7 +36,7 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
     pub(crate) desk: Desk,
     pub(super) bearers: Bearers,
-    nonces: Nonces,
+    pub(super) nonces: Nonces,
 }
 
 /// One definition.
@@ -67,6 +69,8 @@ pub(crate) enum Check {
     /// Fields of a certificate.
     Tls(Vec<(String, String)>),
     Bearer(Arc<Bearer>),
+    Oauth(Arc<SecurityOauth>),
+    Xpath(Arc<Xpath>),
 }
 
 /// A definition whose callers have logged in.
@@ -142,7 +146,16 @@ impl Definition {
     pub(crate) fn check(&self, visitor: &Visitor<'_>) -> Verdict {
         let header = visitor.header;
         match &self.check {
-            Check::Wss(config) if self.is_usable => return self.look_for_token(config, visitor.cid),
+            Check::Wss(config) if self.is_usable => {
+                let (config, state, name) = (Arc::clone(config), Arc::clone(&self.state), self.name.clone());
+                let look = move |body: &[u8]| wss::is_right(&config, &name, &state.nonces, body, Now::read());
+                return self.look(look, visitor.cid);
+            }
+            Check::Xpath(xpath) if self.is_usable => {
+                let xpath = Arc::clone(xpath);
+                return self.look(move |body| xpath.is_right(body), visitor.cid);
+            }
+            Check::Oauth(config) if self.is_usable => return oauth::check(config, &self.name, &self.state, visitor),
             Check::Bearer(bearer) if self.is_usable => return bearer.check(header("authorization"), visitor.cid),
             _ => {}
         }
@@ -155,7 +168,7 @@ impl Definition {
                 Check::Jwt(jwt) => header("authorization")
                     .and_then(bearer_token)
                     .is_some_and(|token| self.state.desk.sessions.is_good(token, &self.name, jwt.version)),
-                Check::Wss(_) | Check::Bearer(_) => false,
+                Check::Wss(_) | Check::Bearer(_) | Check::Oauth(_) | Check::Xpath(_) => false,
                 Check::TechAccount { password } => accounts::account_is_right(visitor, &self.name, password),
                 Check::Tls(fields) => accounts::certificate_is_right(visitor, fields),
             };
@@ -168,13 +181,12 @@ impl Definition {
         }
     }
 
-    /// Whether a request has a UsernameToken is seen in its body.
-    fn look_for_token(&self, config: &Arc<SecurityWss>, cid: Cid) -> Verdict {
-        let (config, state) = (Arc::clone(config), Arc::clone(&self.state));
-        let (name, refusal) = (self.name.clone(), self.refusal(cid));
+    /// Whether a request has its credentials is seen in its body.
+    fn look(&self, is_right: impl FnOnce(&[u8]) -> bool + Send + 'static, cid: Cid) -> Verdict {
+        let refusal = self.refusal(cid);
         Verdict::Body(Box::new(move |body| {
-            let is_right = wss::is_right(&config, &name, &state.nonces, body, Now::read());
-            Box::pin(std::future::ready(if is_right { Ok(None) } else { Err(refusal) }))
+            let admission = if is_right(body) { Ok(None) } else { Err(refusal) };
+            Box::pin(std::future::ready(admission))
         }))
     }
 
@@ -202,6 +214,8 @@ impl Definition {
             Check::TechAccount { .. } => "zato-tech-acc",
             Check::Tls(_) => "zato-tls-channel-sec",
             Check::Bearer(bearer) => return bearer.refusal(cid),
+            Check::Oauth(_) => return oauth::fault(cid),
+            Check::Xpath(_) => "zato-xpath",
         };
         unauthorized(cid).with_header("WWW-Authenticate", challenge)
     }

@@ -4,8 +4,8 @@
 //! * [`table`] - how it is made ready
 //! * [`guard`] - what stands before a channel
 //! * [`limits`] - rate limits at work
-//! * [`SecurityBasicAuth`], [`SecurityApiKey`], [`SecurityJwt`], [`SecurityWss`], [`SecurityTechAccount`], [`SecurityTlsChannel`] -
-//!   credentials
+//! * [`SecurityBasicAuth`], [`SecurityApiKey`], [`SecurityJwt`], [`SecurityWss`], [`SecurityTechAccount`], [`SecurityTlsChannel`],
+//!   [`SecurityOauth`], [`SecurityXpath`] - credentials
 //! * [`bearer`] - OAuth 2 tokens of callers, which are objects of [`busbar_model::bearer_token`]
 //! * [`SecurityGroup`] - several definitions for one channel
 //! * [`rbac`] - roles
@@ -19,9 +19,11 @@ mod groups;
 mod guard;
 mod jwt;
 mod limits;
+mod oauth;
 mod rbac;
 mod table;
 mod wss;
+mod xpath;
 
 pub use accounts::{SecurityTechAccount, SecurityTlsChannel};
 pub(crate) use basic::bearer_token;
@@ -30,5 +32,7 @@ pub use definitions::Definitions;
 pub use groups::SecurityGroup;
 pub use jwt::SecurityJwt;
 pub(crate) use jwt::log_in::remote_ip;
+pub use oauth::SecurityOauth;
 pub use rbac::{RbacClientRole, RbacPermission, RbacRole, RbacRolePermission};
 pub use wss::SecurityWss;
+pub use xpath::SecurityXpath;

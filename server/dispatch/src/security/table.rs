@@ -15,8 +15,10 @@ use crate::security::definitions::{Check, Definition, Jwt, State};
 use crate::security::groups::SecurityGroup;
 use crate::security::jwt::SecurityJwt;
 use crate::security::limits::Limiter;
+use crate::security::oauth::SecurityOauth;
 use crate::security::rbac::Roles;
 use crate::security::wss::SecurityWss;
+use crate::security::xpath::{SecurityXpath, Xpath};
 use crate::security::{SecurityApiKey, SecurityBasicAuth};
 
 /// What is configured at one moment.
@@ -92,6 +94,24 @@ impl Table {
             let fields = accounts::fields(&tls.value).unwrap_or_default();
             let is_set = !fields.is_empty();
             building.add(record, &tls.username, is_set, limits, Check::Tls(fields))?;
+        }
+        for (record, oauth) in snapshot.of::<SecurityOauth>() {
+            let oauth = oauth.map_err(|error| unreadable(record, error))?;
+            let limits = (oauth.is_rate_limit_active, &oauth.rate_limit_def);
+            let check = Check::Oauth(Arc::new(oauth.clone()));
+            building.add(record, &oauth.username, !oauth.password.is_empty(), limits, check)?;
+        }
+        for (record, xpath) in snapshot.of::<SecurityXpath>() {
+            let xpath = xpath.map_err(|error| unreadable(record, error))?;
+            let limits = (xpath.is_rate_limit_active, &xpath.rate_limit_def);
+            let check = Xpath::build(&xpath).map_err(|error| unreadable(record, error))?;
+            building.add(
+                record,
+                &xpath.username,
+                xpath.is_set(),
+                limits,
+                Check::Xpath(Arc::new(check)),
+            )?;
         }
         for (record, tokens) in snapshot.of::<SecurityBearerToken>() {
             let tokens = tokens.map_err(|error| unreadable(record, error))?;

@@ -14,7 +14,7 @@ use super::connection::HttpConnection;
 use super::double::Double;
 use super::message::HttpRequest;
 use super::peers::{form, plain_connection};
-use busbar_model::bearer_token::{SecurityBearerToken, TokenFormat};
+use busbar_model::bearer_token::{ClientAuth, SecurityBearerToken, TokenFormat};
 
 /// How long the authorization server may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -200,11 +200,19 @@ impl TokenSource {
 
     fn request(&self, scopes: &str) -> HttpRequest {
         let config = &self.config;
-        let mut fields = vec![
-            ("grant_type", config.grant_type.as_str()),
-            (config.client_id_field.as_str(), config.username.as_str()),
-            (config.client_secret_field.as_str(), config.password.as_str()),
-        ];
+        let mut fields = vec![("grant_type", config.grant_type.as_str())];
+        let basic_auth = match config.client_auth {
+            ClientAuth::Form => {
+                fields.push((config.client_id_field.as_str(), config.username.as_str()));
+                fields.push((config.client_secret_field.as_str(), config.password.as_str()));
+                None
+            }
+            // encoded, so that a colon in a name is none (RFC 6749 2.3.1)
+            ClientAuth::Basic => {
+                let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                Some((encoded(&config.username), encoded(&config.password)))
+            }
+        };
         if !scopes.is_empty() {
             fields.push(("scope", scopes));
         }
@@ -222,6 +230,7 @@ impl TokenSource {
         HttpRequest {
             body: body.into(),
             content_type: Some(content_type.to_owned()),
+            basic_auth,
             headers: vec![("Accept".to_owned(), "application/json".to_owned())],
             ..HttpRequest::new("POST")
         }

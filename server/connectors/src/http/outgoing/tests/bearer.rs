@@ -82,6 +82,28 @@ async fn tokens_are_asked_for_as_json_too() {
 }
 
 #[tokio::test]
+async fn clients_may_say_who_they_are_in_a_header() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&asked);
+    let login = Server::answering(move |request| {
+        let authorization = request.header("authorization").unwrap_or_default().to_owned();
+        list.lock()
+            .unwrap()
+            .push((authorization, String::from_utf8(request.body.clone()).unwrap()));
+        ok(r#"{"access_token": "t1"}"#)
+    });
+    let more = json!({"client_auth": "basic", "username": "m:e", "password": "hunter 2"});
+    let connections = crm(&picky(&[]).url(), definition(&login.url(), more));
+    assert_eq!(called(&connections).await, "Bearer t1");
+    // `m%3Ae:hunter+2`
+    let expected = (
+        "Basic bSUzQWU6aHVudGVyKzI=".to_owned(),
+        "grant_type=client_credentials&scope=a+b".to_owned(),
+    );
+    assert_eq!(*asked.lock().unwrap(), [expected]);
+}
+
+#[tokio::test]
 async fn expired_and_refused_tokens_are_replaced() {
     let (short, asked) = login("0");
     let connections = crm(&picky(&[]).url(), definition(&short.url(), json!({})));
