@@ -69,6 +69,7 @@ impl Check {
             module,
             message,
             traceback,
+            ..
         } in &failed
         {
             let text = format!("`{module}` cannot be deployed: {message}\n{}", traceback.trim_end());

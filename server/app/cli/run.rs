@@ -68,23 +68,7 @@ impl Run {
 }
 
 async fn start(files: &[PathBuf], home: &Path, config: &Config) -> anyhow::Result<Arc<Node>> {
-    let setup = Setup {
-        name: "run".to_owned(),
-        store: Store::in_memory().await.map_err(Exit::from)?,
-        directory: std::env::current_dir().context("cannot tell the working directory")?,
-        package: package::unpack(&package::cache()?)?,
-        secret_key: None,
-        venv: venv(),
-        redis: RedisConfig {
-            executable: String::new(),
-            directory: home.join("redis"),
-            log: home.join("redis.log"),
-        },
-        redis_is_optional: true,
-        workers: 0,
-        python_log_level: config.log.python_level(),
-        doubles: None,
-    };
+    let setup = in_process("run", home, package::unpack(&package::cache()?)?, config).await?;
     let building = Node::build(setup, config).await?;
     let (sender, batches) = mpsc::channel(PICKUP_QUEUE);
     let directories: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
@@ -103,6 +87,28 @@ async fn start(files: &[PathBuf], home: &Path, config: &Config) -> anyhow::Resul
     publish(&node.deployer, &node.changes, node.address()).await?;
     task::spawn("pickup", TaskKind::Once, reload(files.to_vec(), node.clone(), batches));
     Ok(node)
+}
+
+/// What a server is made of that runs services in this process, has no directory of its own, and is gone when it ends. `home` takes what
+/// must be a file.
+pub async fn in_process(name: &str, home: &Path, package: PathBuf, config: &Config) -> anyhow::Result<Setup> {
+    Ok(Setup {
+        name: name.to_owned(),
+        store: Store::in_memory().await.map_err(Exit::from)?,
+        directory: std::env::current_dir().context("cannot tell the working directory")?,
+        package,
+        secret_key: None,
+        venv: venv(),
+        redis: RedisConfig {
+            executable: String::new(),
+            directory: home.join("redis"),
+            log: home.join("redis.log"),
+        },
+        redis_is_optional: true,
+        workers: 0,
+        python_log_level: config.log.python_level(),
+        doubles: None,
+    })
 }
 
 /// Where files for the services lie: beside their own.

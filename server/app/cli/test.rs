@@ -6,18 +6,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use busbar_admin::enmasse::{self, Document, ImportOptions, ReadOptions};
-use busbar_broker::RedisConfig;
 use busbar_dispatch::deploy::read_source;
 use busbar_model::object::{Change, ChangeSet, Record};
 use busbar_model::{Error, Kind};
 use busbar_python::bench::{self, Bench, Deployed, Doubles};
-use busbar_store::Store;
 use clap::Args;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
 use crate::cli::Exit;
-use crate::cli::run::venv;
+use crate::cli::run::{in_process, venv};
 use crate::config::Config;
 use crate::node::{Node, Setup};
 use crate::{hub, logging, package};
@@ -73,21 +71,8 @@ async fn start(home: &Path, package: PathBuf, doubles: Arc<Doubles>) -> anyhow::
     let mut config = Config::default();
     config.http.address = "127.0.0.1:0".to_owned();
     let setup = Setup {
-        name: "test".to_owned(),
-        store: Store::in_memory().await.map_err(Exit::from)?,
-        directory: std::env::current_dir().context("cannot tell the working directory")?,
-        package,
-        secret_key: None,
-        venv: venv(),
-        redis: RedisConfig {
-            executable: String::new(),
-            directory: home.join("redis"),
-            log: home.join("redis.log"),
-        },
-        redis_is_optional: true,
-        workers: 0,
-        python_log_level: config.log.python_level(),
         doubles: Some(doubles),
+        ..in_process("test", home, package, &config).await?
     };
     Ok(Node::build(setup, &config).await?.listen())
 }
