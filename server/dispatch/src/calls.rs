@@ -168,6 +168,10 @@ impl ReplySink for Calls {
 
     /// Nothing is kept back.
     fn flush(&self) {}
+
+    fn try_flush(&self) -> bool {
+        true
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -103,6 +103,9 @@ pub trait ReplySink: Send + Sync {
     /// Sends what was kept back, and waits until it has left. Handler threads call it, detached from the interpreter, when they are
     /// about to do something else than the next call.
     fn flush(&self);
+
+    /// Sends as much of what was kept back as leaves without waiting; false if some is left.
+    fn try_flush(&self) -> bool;
 }
 
 /// Source files to import together.

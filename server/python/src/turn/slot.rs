@@ -179,6 +179,18 @@ impl Slot {
             sink.flush();
         }
     }
+
+    /// The same as far as it needs no waiting: for the watchdog, which has the other threads to look after.
+    pub fn try_flush(&self) {
+        if !self.has_unflushed.load(Ordering::Acquire) {
+            return;
+        }
+        let mut unflushed = lock(&self.unflushed);
+        if unflushed.as_ref().is_none_or(|sink| sink.try_flush()) {
+            *unflushed = None;
+            self.has_unflushed.store(false, Ordering::Release);
+        }
+    }
 }
 
 /// A moment that times are kept relative to, so that they fit an atomic.

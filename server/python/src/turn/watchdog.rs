@@ -87,7 +87,8 @@ fn watch(turns: &Arc<Turns>) {
                 continue;
             }
             // between two looks without a move: what it kept back is old enough
-            slot.flush();
+            slot.try_flush();
+            has_unflushed |= slot.has_unflushed.load(Ordering::Relaxed);
             let standing = slot.standing();
             // set aside because somebody waited: nobody may wait any more, but its standing is a guess as yet
             let is_guess = standing == Standing::Burning && !known.judged;

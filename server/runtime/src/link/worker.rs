@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 
 use busbar_model::{Error, Kind};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -26,8 +27,8 @@ const READ_SIZE: usize = 64 << 10;
 pub struct HubLink {
     stream: UnixStream,
     out: Mutex<BytesMut>,
-    /// Held while writing, so that bytes leave in the order in which they were appended.
-    writing: Mutex<()>,
+    /// What leaves next. Locked while writing, so that bytes leave in the order in which they were appended.
+    leaving: Mutex<BytesMut>,
     requests: Mutex<HashMap<u64, oneshot::Sender<Result<Bytes, Error>>>>,
     next_request: AtomicU64,
     /// Room for pieces of answers, by number of the call.
@@ -43,7 +44,7 @@ impl HubLink {
         Arc::new_cyclic(|me| Self {
             stream,
             out: Mutex::default(),
-            writing: Mutex::default(),
+            leaving: Mutex::default(),
             requests: Mutex::default(),
             next_request: AtomicU64::new(1),
             streams: Mutex::default(),
@@ -191,16 +192,47 @@ impl ReplySink for HubLink {
     }
 
     fn flush(&self) {
-        let writing = lock(&self.writing);
-        let bytes = lock(&self.out).split();
-        if !bytes.is_empty()
-            && let Err(error) = (&self.stream).write_all(&bytes)
+        let mut leaving = lock(&self.leaving);
+        leaving.unsplit(lock(&self.out).split());
+        if !leaving.is_empty()
+            && let Err(error) = (&self.stream).write_all(&leaving)
         {
             // the hub is gone: the reader sees that too, and ends the process
             tracing::debug!(%error, "cannot write to the hub");
         }
-        drop(writing);
+        *leaving = BytesMut::new();
     }
+
+    fn try_flush(&self) -> bool {
+        let mut leaving = match self.leaving.try_lock() {
+            Ok(leaving) => leaving,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // whoever writes may have begun before the last of it was appended
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        leaving.unsplit(lock(&self.out).split());
+        while !leaving.is_empty() {
+            match send_now(&self.stream, &leaving) {
+                Ok(count) => leaving.advance(count),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
+                Err(error) => {
+                    tracing::debug!(%error, "cannot write to the hub");
+                    break;
+                }
+            }
+        }
+        *leaving = BytesMut::new();
+        true
+    }
+}
+
+/// Sends as much as leaves without waiting.
+fn send_now(stream: &UnixStream, bytes: &[u8]) -> std::io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the descriptor is open as long as `stream` lives, and `bytes` can be read to its end
+    let sent = unsafe { libc::send(stream.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| std::io::Error::last_os_error())
 }
 
 impl HubPort for HubLink {
@@ -220,4 +252,54 @@ impl HubPort for HubLink {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // the data is whole after every statement, so a panic elsewhere while the lock was held leaves nothing half-made
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::link::frame::next_for_hub;
+
+    #[test]
+    fn what_does_not_leave_at_once_leaves_later_and_in_order() {
+        let (ours, mut hub) = UnixStream::pair().unwrap();
+        let link = HubLink::new(ours);
+        // more than the socket takes while nobody reads
+        let body = Bytes::from(vec![b'x'; FLUSH_AT]);
+        let reply = || {
+            Outcome::Reply(Reply {
+                status: 200,
+                content_type: String::new(),
+                headers: Vec::new(),
+                body: body.clone(),
+                stream: None,
+            })
+        };
+        for id in 0..64 {
+            link.reply(id, reply());
+        }
+        assert!(!link.try_flush());
+        for id in 64..66 {
+            link.reply(id, reply());
+        }
+        assert!(!link.try_flush());
+        let reader = thread::spawn(move || {
+            let (mut buffer, mut chunk, mut ids) = (BytesMut::new(), vec![0; READ_SIZE], Vec::new());
+            while ids.len() < 66 {
+                let count = hub.read(&mut chunk).unwrap();
+                buffer.extend_from_slice(&chunk[..count]);
+                while let Some(frame) = next_for_hub(&mut buffer).unwrap() {
+                    let ToHub::Outcome { id, .. } = frame else {
+                        panic!("{frame:?}")
+                    };
+                    ids.push(id);
+                }
+            }
+            (ids, buffer.len())
+        });
+        link.flush();
+        assert!(link.try_flush());
+        assert_eq!(reader.join().unwrap(), ((0..66).collect(), 0));
+    }
 }

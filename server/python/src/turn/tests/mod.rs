@@ -514,6 +514,11 @@ fn replies_are_flushed_when_nothing_waits_and_when_the_next_call_is_long() {
             self.flushed
                 .store(self.replies.load(Ordering::SeqCst), Ordering::SeqCst);
         }
+
+        fn try_flush(&self) -> bool {
+            self.flush();
+            true
+        }
     }
     let turns = turns(limits());
     let sink = Arc::new(Sink::default());
@@ -552,6 +557,10 @@ fn a_reader_that_is_late_holds_up_nobody_else() {
         fn flush(&self) {
             self.flushing.fetch_add(1, Ordering::SeqCst);
             until("the reader goes on", || self.let_go.load(Ordering::SeqCst));
+        }
+
+        fn try_flush(&self) -> bool {
+            self.let_go.load(Ordering::SeqCst)
         }
     }
     let turns = turns(limits());
