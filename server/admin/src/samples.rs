@@ -250,6 +250,7 @@ impl Handler for Host {
                     module: source.module.clone(),
                     message: "no".into(),
                     traceback: String::new(),
+                    worker_lost: false,
                 }),
                 false => Ok(ServiceInfo {
                     name: format!("{}.run", source.module),

@@ -202,14 +202,8 @@ impl Deployer {
         if removed.is_empty() {
             return Ok(Report::default());
         }
-        let generation = self.store.next_generation().await?;
-        let deployment = Arc::new(Deployment {
-            generation,
-            sources: Vec::new(),
-            builtin: Vec::new(),
-            removed: removed.clone(),
-        });
-        let infos = match self.handler.prepare(deployment).await {
+        let (generation, prepared) = self.prepare(&[], &removed).await?;
+        let infos = match prepared {
             Ok(infos) => infos,
             Err(error) => {
                 // a module that imports the one to be removed
@@ -272,14 +266,8 @@ impl Deployer {
         let mut failed = self.without_builtin(&mut sources);
         let mut fallen_back: Vec<StoredFailure> = Vec::new();
         while !sources.is_empty() {
-            let generation = self.store.next_generation().await?;
-            let deployment = Arc::new(Deployment {
-                generation,
-                sources: sources.clone(),
-                builtin: Vec::new(),
-                removed: Vec::new(),
-            });
-            match self.handler.prepare(deployment).await {
+            let (generation, prepared) = self.prepare(&sources, &[]).await?;
+            match prepared {
                 Ok(infos) => {
                     let mut report = self.keep(current, generation, &sources, infos).await?;
                     report.failed = failed;
@@ -314,6 +302,32 @@ impl Deployer {
             failed,
             ..Report::default()
         })
+    }
+
+    /// Has a deployment imported, and says under which generation. Once more if the worker that did it died: it may have been killed while
+    /// it happened to import files that are in order.
+    async fn prepare(
+        &self,
+        sources: &[Source],
+        removed: &[String],
+    ) -> Result<(u64, Result<Vec<ServiceInfo>, DeployError>), Error> {
+        let mut may_retry = true;
+        loop {
+            let generation = self.store.next_generation().await?;
+            let deployment = Deployment {
+                generation,
+                sources: sources.to_vec(),
+                builtin: Vec::new(),
+                removed: removed.to_vec(),
+            };
+            match self.handler.prepare(Arc::new(deployment)).await {
+                Err(error) if error.worker_lost && may_retry => {
+                    may_retry = false;
+                    tracing::warn!(generation, "a deployment is tried once more: {}", error.message);
+                }
+                prepared => return Ok((generation, prepared)),
+            }
+        }
     }
 
     /// The same for files that cannot be deployed together.
@@ -528,6 +542,7 @@ impl Deployer {
                     message: "a module of busbar has this name, give the file another one".to_owned(),
                     module: source.module,
                     traceback: String::new(),
+                    worker_lost: false,
                 };
                 tracing::error!("{error}");
                 error
@@ -540,6 +555,7 @@ impl Deployer {
             module,
             message,
             traceback,
+            ..
         } = error;
         tracing::error!(
             generation,

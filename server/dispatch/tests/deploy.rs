@@ -1,4 +1,5 @@
-//! Deployments against a handler that "imports" texts of the form `Name Name` and refuses those that begin with `broken`.
+//! Deployments against a handler that "imports" texts of the form `Name Name`, refuses those that begin with `broken`, and dies of those
+//! that begin with `deadly`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,6 +20,9 @@ struct Importer {
     prepared: Mutex<Option<u64>>,
     committed: Mutex<Vec<Commit>>,
     sources: Mutex<BTreeMap<String, String>>,
+    /// How many of the next imports it dies in, whatever the files are.
+    deaths: Mutex<u32>,
+    imports: Mutex<u32>,
 }
 
 impl Handler for Importer {
@@ -31,6 +35,17 @@ impl Handler for Importer {
     fn prepare(&self, deployment: Arc<Deployment>) -> BoxFuture<'_, Result<Vec<ServiceInfo>, DeployError>> {
         Box::pin(async move {
             let mut infos = Vec::new();
+            *self.imports.lock().unwrap() += 1;
+            let mut deaths = self.deaths.lock().unwrap();
+            if *deaths > 0 {
+                *deaths -= 1;
+                return Err(DeployError {
+                    module: String::new(),
+                    message: "the worker died".into(),
+                    traceback: String::new(),
+                    worker_lost: true,
+                });
+            }
             for source in &deployment.sources {
                 let text = String::from_utf8(source.text.clone()).unwrap();
                 if text.starts_with("broken") || text.starts_with("deadly") {
@@ -41,6 +56,7 @@ impl Handler for Importer {
                         } else {
                             source.module.clone()
                         },
+                        worker_lost: text.starts_with("deadly"),
                         message: text,
                         traceback: "line 1".into(),
                     });
@@ -229,6 +245,25 @@ async fn a_start_falls_back_file_by_file_when_a_file_kills_its_importer() {
     );
     let shown = restarted.deployer.last_failures();
     assert_eq!(failed(shown.iter().map(|failure| &*failure.module).collect()), expected);
+}
+
+#[tokio::test]
+async fn a_deployment_that_meets_a_dying_worker_is_tried_once_more() {
+    let Setup { deployer, importer, .. } = setup(Store::in_memory().await.unwrap());
+    *importer.deaths.lock().unwrap() = 1;
+    let report = deployer.deploy(vec![source("a", "One")]).await.unwrap();
+    assert_eq!(report.deployed["a"], ["one"]);
+    assert!(deployer.last_failures().is_empty());
+    *importer.deaths.lock().unwrap() = 1;
+    let report = deployer.remove(&["a".to_owned()]).await.unwrap();
+    assert!(report.failed.is_empty());
+    assert_eq!(names(&deployer), [""; 0]);
+
+    // and no more often
+    *importer.imports.lock().unwrap() = 0;
+    let report = deployer.deploy(vec![source("b", "deadly")]).await.unwrap();
+    assert_eq!(report.failed[0].module, "b");
+    assert_eq!(*importer.imports.lock().unwrap(), 2);
 }
 
 #[tokio::test]

@@ -157,6 +157,9 @@ pub struct DeployError {
     /// The Python traceback; empty if there is none.
     #[serde(default)]
     pub traceback: String,
+    /// The worker that imported it died, of the files or of something else.
+    #[serde(skip)]
+    pub worker_lost: bool,
 }
 
 mod source_text {

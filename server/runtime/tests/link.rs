@@ -59,6 +59,7 @@ impl Handler for Echo {
                 module: source.module.clone(),
                 message: "no".into(),
                 traceback: format!("{:?}", source.text),
+                worker_lost: false,
             })
         })
     }

@@ -90,6 +90,7 @@ impl Deployments for Server {
                     module: "shop".into(),
                     message: "name 'x' is not defined".into(),
                     traceback: "Traceback...\n".into(),
+                    worker_lost: false,
                 };
                 return Err(error.into());
             }

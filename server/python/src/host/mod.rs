@@ -158,6 +158,7 @@ impl Host {
             module: String::new(),
             message,
             traceback: String::new(),
+            worker_lost: false,
         };
         let own = Own {
             what: "import",
@@ -183,6 +184,7 @@ impl Host {
                     module,
                     message,
                     traceback: String::new(),
+                    worker_lost: false,
                 });
             }
         };

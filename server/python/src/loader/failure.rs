@@ -12,6 +12,7 @@ pub(super) fn describe(py: Python<'_>, module: &str, error: &PyErr) -> DeployErr
         module: module.to_owned(),
         message: message(py, error),
         traceback: errors::traceback(py, error),
+        worker_lost: false,
     }
 }
 

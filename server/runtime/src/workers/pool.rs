@@ -314,12 +314,15 @@ impl WorkerPool {
         let mut found = None;
         if !first {
             let Some(canary) = self.ready.load().first().cloned() else {
-                return Err(nobodys("the worker that was to import it died".to_owned()));
+                return Err(lost("the worker that was to import it died".to_owned()));
             };
             match canary.control(prepare(), self.control_limit()).await {
                 Ok(Controlled::Prepared(services)) => found = Some(services),
                 Ok(Controlled::Refused(error)) => return Err(error),
                 Ok(other) => return Err(nobodys(format!("the worker answered {other:?}"))),
+                Err(error) if error.kind() == Kind::WorkerLost => {
+                    return Err(lost("the worker that imported it died".to_owned()));
+                }
                 Err(error) => {
                     return Err(nobodys(format!(
                         "the worker that imported it failed: {}",
@@ -335,7 +338,25 @@ impl WorkerPool {
                 other => return Err(nobodys(format!("a worker answered {other:?}"))),
             }
         }
-        found.ok_or_else(|| nobodys("every worker that imported it died".to_owned()))
+        found.ok_or_else(|| lost("every worker that imported it died".to_owned()))
+    }
+
+    /// Waits until a worker that died has been replaced, so that whoever tries again does not take the last one down.
+    async fn replaced(&self) {
+        let mut changed = self.ready_changed.subscribe();
+        let is_full = || {
+            let ready = self.ready.load();
+            ready.iter().filter(|link| !link.is_closed()).count() >= self.config.workers
+        };
+        let mut stopping = self.stopping.subscribe();
+        let full = async {
+            tokio::select! {
+                _ = changed.wait_for(|_| is_full()) => {}
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+            }
+        };
+        // when the limit passes there may still be another worker
+        tokio::time::timeout(READY_LIMIT, full).await.ok();
     }
 }
 
@@ -345,6 +366,15 @@ fn nobodys(message: String) -> DeployError {
         module: String::new(),
         message,
         traceback: String::new(),
+        worker_lost: false,
+    }
+}
+
+/// The same because a worker died.
+fn lost(message: String) -> DeployError {
+    DeployError {
+        worker_lost: true,
+        ..nobodys(message)
     }
 }
 
@@ -392,6 +422,11 @@ impl Handler for WorkerPool {
                 Err(error) => {
                     let generation = deployment.generation;
                     self.on_all(|| Control::Abort { generation }).await;
+                    if error.worker_lost {
+                        // whatever replaces it needs the state
+                        drop(state);
+                        self.replaced().await;
+                    }
                     Err(error)
                 }
             }
