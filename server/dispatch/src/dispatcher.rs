@@ -33,8 +33,8 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher of the services in `table`, which `handler` runs, as often as `definitions` allows. Calls may take `deadline` unless their service or channel says
-    /// otherwise. Needs a tokio runtime around it.
+    /// A dispatcher of the services in `table`, which `handler` runs, as often as `definitions` allows. Calls may take `deadline` unless
+    /// their service or channel says otherwise. Needs a tokio runtime around it.
     pub fn new(
         table: Arc<ServiceTable>,
         definitions: Definitions,
