@@ -2112,6 +2112,9 @@ def model_from_dict(
 ) -> _Model:
     """An instance of a model out of a dictionary. What `extra` has wins."""
 
+def kind_of_name(name: str) -> str:
+    """The type that a declared name implies: `int`, `bool`, `secret` or `text`."""
+
 def model_to_dict(instance: object) -> dict[str, Any]:
     """The fields of an instance as a dictionary, in the order of their declaration."""
 

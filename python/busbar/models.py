@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Self, dataclass_transform
 
-from _busbar import model_from_dict, model_to_dict
+from _busbar import kind_of_name, model_from_dict, model_to_dict
 from zato.common.json_internal import encode_more
 
 if typing.TYPE_CHECKING:
@@ -147,11 +147,7 @@ def _flat(item: Any) -> tuple[str, str, bool]:
     name = getattr(item, 'name', item)
     required = getattr(item, 'is_required', not name.startswith('-'))
     name = name.removeprefix('-')
-    kind = getattr(item, 'kind', '')
-    if not kind:
-        is_int = name == 'id' or name.endswith(('_count', '_id', '_size', '_size_min', '_size_max', '_timeout'))
-        is_bool = name.startswith(('by_', 'has_', 'is_', 'may_', 'needs_', 'should_'))
-        kind = 'bool' if is_bool else 'int' if is_int else 'str'
+    kind = getattr(item, 'kind', '') or kind_of_name(name)
     return name, kind if kind in {'int', 'bool'} else 'str', required
 
 

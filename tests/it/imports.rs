@@ -119,6 +119,8 @@ class Paths(Service):
                 problems.append(str(error))
         assert len(problems) == 4, problems
         assert isinstance(self.request, Request) and isinstance(self.response, Response)
+        assert is_int('x_size_max') and is_bool('may_go') and is_bool('is_id') and not is_int('is_id')
+        assert is_int('order_no', ('no',), ('_no',)) and not is_bool('is_new', None, ('can_',))
         assert is_int('user_id') and is_bool('is_new') and convert_sio(self.cid, 'user_id', '7') == 7
         assert QueryDict('a=1&a=2').getlist('a') == ['1', '2']
         self.response.payload = problems[0]

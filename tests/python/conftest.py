@@ -34,6 +34,11 @@ class FakeModule(types.ModuleType):
 
     model_to_dict = model_from_dict
 
+    @staticmethod
+    def kind_of_name(name):
+        """The rules are the server's; these are the names that the tests use."""
+        return {'user_id': 'int', 'is_new': 'bool'}.get(name, 'text')
+
     def log(self, level: int, logger: str, message: str) -> None:
         """Keeps what was logged."""
         self.lines.append((level, logger, message))

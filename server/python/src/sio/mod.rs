@@ -18,5 +18,5 @@ pub(crate) mod model;
 pub(crate) mod output;
 pub(crate) mod xml;
 
-pub(crate) use declaration::{CsvFormat, Field, Sio};
+pub(crate) use declaration::{CsvFormat, Field, Sio, kind_of_name};
 pub(crate) use input::ServiceInput;

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from _busbar import ServiceInput
+from _busbar import ServiceInput, kind_of_name
 from busbar.sio import (
     CSV,
     UTC,
@@ -31,6 +31,9 @@ from busbar.sio import (
 )
 from zato.common.exception import ValidationException
 from zato.common.util.api import asbool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     'CSV',
@@ -62,25 +65,34 @@ __all__ = [
     'is_int',
 ]
 
-_BOOL_PREFIXES = ('is_', 'needs_', 'should_', 'by_', 'has_')
-_INT_NAMES = frozenset({'id'})
-_INT_SUFFIXES = ('_id', '_size', '_count', '_timeout')
 
+def is_bool(param_name: Any, param: Any = None, bool_parameter_prefixes: Iterable[str] | None = None) -> bool:
+    """Whether the element is true or false, by its type or by what it is called.
 
-def is_bool(param_name: Any, param: Any = None, bool_parameter_prefixes: tuple[str, ...] = _BOOL_PREFIXES) -> bool:
-    """Whether the element is true or false, by its type or by what it is called."""
+    :param bool_parameter_prefixes: beginnings of such names, in the place of the ordinary ones.
+    """
     if isinstance(param, SIOElem):
         return isinstance(param, Bool)
-    return isinstance(param_name, str) and param_name.startswith(tuple(bool_parameter_prefixes))
+    if not isinstance(param_name, str):
+        return False
+    if bool_parameter_prefixes is None:
+        return kind_of_name(param_name) == 'bool'
+    return param_name.startswith(tuple(bool_parameter_prefixes))
 
 
 def is_int(
-    param_name: Any, int_parameters: Any = _INT_NAMES, int_parameter_suffixes: tuple[str, ...] = _INT_SUFFIXES
+    param_name: Any, int_parameters: Iterable[str] | None = None, int_parameter_suffixes: Iterable[str] | None = None
 ) -> bool:
-    """Whether the element is a whole number, by what it is called."""
-    return isinstance(param_name, str) and (
-        param_name in int_parameters or param_name.endswith(tuple(int_parameter_suffixes))
-    )
+    """Whether the element is a whole number, by what it is called.
+
+    :param int_parameters: such names, in the place of the ordinary ones.
+    :param int_parameter_suffixes: ends of such names, in the place of the ordinary ones.
+    """
+    if not isinstance(param_name, str):
+        return False
+    if int_parameters is None and int_parameter_suffixes is None:
+        return kind_of_name(param_name) == 'int'
+    return param_name in (int_parameters or ()) or param_name.endswith(tuple(int_parameter_suffixes or ()))
 
 
 def convert_sio(cid: str | None, param_name: str, value: Any, *_args: Any, **_kwargs: Any) -> Any:

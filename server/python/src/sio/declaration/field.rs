@@ -33,6 +33,17 @@ pub(crate) struct Field {
     pub(crate) writes_as_is: bool,
 }
 
+/// The type that a plain name implies where the settings of the server say nothing else: `int`, `bool`, `secret` or `text`.
+#[pyfunction]
+pub(crate) fn kind_of_name(name: &str) -> &'static str {
+    match NamingRules::default().kind_of(name) {
+        ElementKind::Int => "int",
+        ElementKind::Bool => "bool",
+        ElementKind::Secret => "secret",
+        _ => "text",
+    }
+}
+
 impl Field {
     pub(super) fn to_element(&self) -> Element {
         Element {

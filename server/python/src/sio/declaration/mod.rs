@@ -19,7 +19,7 @@ use busbar_model::sio::{Declaration, XmlLayout};
 use busbar_sio::names::NamingRules;
 
 pub(crate) use csv::CsvFormat;
-pub(crate) use field::Field;
+pub(crate) use field::{Field, kind_of_name};
 
 use crate::sio::model::{ModelPlan, flat_model, is_model, list_of_models, plan_of};
 

@@ -17,6 +17,7 @@ pub(crate) use read::{Reading, as_dict, new_instance};
 pub(crate) use write::{to_dict, written_by_fields};
 
 use crate::sio::input::Sources;
+use crate::sio::kind_of_name;
 
 /// An instance of a model out of a dictionary. `extra` wins where both have a field.
 ///
@@ -52,5 +53,6 @@ fn model_to_dict<'py>(instance: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDic
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ModelPlan>()?;
     module.add_function(wrap_pyfunction!(model_from_dict, module)?)?;
-    module.add_function(wrap_pyfunction!(model_to_dict, module)?)
+    module.add_function(wrap_pyfunction!(model_to_dict, module)?)?;
+    module.add_function(wrap_pyfunction!(kind_of_name, module)?)
 }
