@@ -7,7 +7,6 @@ server starts.
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import struct
 from collections.abc import Iterator
@@ -77,6 +76,8 @@ def _pack(value: Any) -> bytes:
     """A value as it is kept: as JSON if that brings it back exactly, else as a pickle, which only our workers read."""
     if (plain := pack_exactly(value)) is not None:
         return b'j' + plain
+    import pickle  # every worker imports this module, and most keep what JSON can hold
+
     try:
         return b'p' + pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     except Exception as e:
@@ -86,8 +87,12 @@ def _pack(value: Any) -> bytes:
 
 
 def _unpack(packed: bytes) -> Any:
+    if packed[:1] == b'j':
+        return unpack(packed[1:])
+    import pickle
+
     # made by `_pack` in a worker of this server, never by anybody outside
-    return unpack(packed[1:]) if packed[:1] == b'j' else pickle.loads(packed[1:])
+    return pickle.loads(packed[1:])
 
 
 def _key(key: str | int) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime, time
-from decimal import Decimal
 from json import load, loads
 from typing import Any
-from uuid import UUID
 
 __all__ = ['dump', 'dumps', 'encode_more', 'load', 'loads']
 
@@ -21,6 +19,10 @@ def encode_more(value: Any) -> Any:
     """
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
+    # every worker imports this module, and few values get so far
+    from decimal import Decimal
+    from uuid import UUID
+
     if isinstance(value, (Decimal, UUID)):
         return str(value)
     if isinstance(value, (set, frozenset)):
