@@ -4,6 +4,8 @@
 //! - [`server`]: [`TestServer`], a server in a temporary environment on a port of its own
 //! - [`client`]: [`Connection`], [`Request`] and [`Response`]: HTTP/1.1, exactly as told
 //! - [`backend`]: [`Backend`], an HTTP back-end whose every answer is scripted, faults included
+//! - [`database`]: databases of PostgreSQL and MySQL servers that are the test's own
+//! - [`proxy`]: a line to a server that can be cut
 //! - [`zeromq`]: peers of ZeroMQ connections
 //! - [`provider`]: [`Provider`], an identity provider whose tokens and keys are made up as a test goes
 //! - [`load`]: [`Load`], many keep-alive connections that count what they get
@@ -15,17 +17,21 @@
 
 pub mod backend;
 pub mod client;
+pub mod database;
 pub mod load;
 pub mod process;
 pub mod provider;
+pub mod proxy;
 pub mod server;
 pub mod wait;
 pub mod zeromq;
 
 pub use backend::{Answer, Backend};
 pub use client::{Connection, Request, Response};
+pub use database::Database;
 pub use load::{Load, Tally};
 pub use process::{Output, run};
 pub use provider::{Provider, SigningKey};
+pub use proxy::Proxy;
 pub use server::TestServer;
 pub use wait::{LIMIT, wait_until};

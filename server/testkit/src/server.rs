@@ -23,6 +23,7 @@ pub struct Builder {
     variables: Vec<(String, String)>,
     channels: Vec<Value>,
     outgoing: Vec<Value>,
+    odb: Option<String>,
 }
 
 impl Builder {
@@ -82,6 +83,13 @@ impl Builder {
         self
     }
 
+    /// Its objects in this database instead of a file.
+    #[must_use]
+    pub fn odb(mut self, url: &str) -> Self {
+        self.odb = Some(url.to_owned());
+        self
+    }
+
     /// Makes the environment, without starting anything.
     ///
     /// # Panics
@@ -105,13 +113,12 @@ impl Builder {
             child: None,
             deployed: AtomicUsize::new(0),
         };
-        let output = process::run(
-            server
-                .command("quickstart")
-                .arg(&environment)
-                .args(["--address", "127.0.0.1:0"]),
-        )
-        .expect_code(0);
+        let mut quickstart = server.command("quickstart");
+        quickstart.arg(&environment).args(["--address", "127.0.0.1:0"]);
+        if let Some(url) = &self.odb {
+            quickstart.args(["--odb", url]);
+        }
+        let output = process::run(&mut quickstart).expect_code(0);
         server.password = password(&output.stdout).unwrap_or_else(|| panic!("no password in:\n{}", output.stdout));
 
         let path = server.directory.join("config/server.toml");
@@ -209,6 +216,7 @@ impl TestServer {
             variables: Vec::new(),
             channels: Vec::new(),
             outgoing: Vec::new(),
+            odb: None,
         }
     }
 
