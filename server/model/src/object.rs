@@ -177,6 +177,16 @@ pub struct ObjectType {
 }
 
 impl ObjectType {
+    /// Names of the fields that are never shown and are encrypted where they are stored.
+    pub fn secrets(&self) -> Vec<String> {
+        let schema = (self.schema)();
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        properties
+            .filter(|(_, property)| property["x-secret"] == Value::Bool(true))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
     /// Forgets the Rust type.
     pub const fn of<T: Object>() -> Self {
         Self {
@@ -187,7 +197,7 @@ impl ObjectType {
             schema: || serde_json::to_value(schemars::schema_for!(T)).expect("a JSON schema is JSON"),
             from_enmasse: T::from_enmasse,
             normalise: |body| {
-                let object: T = body::parse(body)?;
+                let object: T = body::parse(body).map_err(|error| without_secret(&Self::of::<T>(), error))?;
                 object.check()?;
                 match serde_json::to_value(&object).expect("an object serialises to JSON") {
                     Value::Object(body) => Ok(body),
@@ -201,6 +211,17 @@ impl ObjectType {
             },
         }
     }
+}
+
+/// What is said of a secret does not repeat it: `invalid type: integer, expected a string`.
+fn without_secret(object_type: &ObjectType, mut error: FieldError) -> FieldError {
+    if object_type.secrets().contains(&error.field)
+        && let Some((what, expected)) = error.message.split_once(", expected ")
+    {
+        let what = what.split(['`', '"']).next().unwrap_or_default().trim_end();
+        error.message = format!("{what}, expected {expected}");
+    }
+    error
 }
 
 impl fmt::Debug for ObjectType {
@@ -221,6 +242,9 @@ mod tests {
         address: String,
         #[serde(default)]
         size: u32,
+        #[serde(default)]
+        #[schemars(extend("x-secret" = true))]
+        password: String,
     }
 
     impl Object for Sample {
@@ -245,7 +269,7 @@ mod tests {
     fn defaults_are_filled_in() {
         assert_eq!(
             normalise(serde_json::json!({"address": "a"})).unwrap(),
-            serde_json::json!({"address": "a", "size": 0})
+            serde_json::json!({"address": "a", "size": 0, "password": ""})
         );
     }
 
@@ -265,5 +289,13 @@ mod tests {
         let error = normalise(serde_json::json!({"size": "many", "address": "a"})).unwrap_err();
         assert_eq!(error.field, "size");
         assert_eq!(error.message, "invalid type: string \"many\", expected u32");
+    }
+
+    #[test]
+    fn errors_do_not_repeat_secrets() {
+        assert_eq!(ObjectType::of::<Sample>().secrets(), ["password"]);
+        let error = normalise(serde_json::json!({"address": "a", "password": 4711})).unwrap_err();
+        assert_eq!(error.field, "password");
+        assert_eq!(error.message, "invalid type: integer, expected a string");
     }
 }
