@@ -23,6 +23,8 @@ pub struct Config {
     pub calls: Calls,
     /// `[hot_deploy]`
     pub hot_deploy: HotDeploy,
+    /// `[odb]`
+    pub odb: Odb,
     /// `[redis]`
     pub redis: Redis,
     /// `[queue]`
@@ -131,6 +133,15 @@ impl Default for HotDeploy {
             deny: Vec::new(),
         }
     }
+}
+
+/// The server's own database.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Odb {
+    /// `postgresql://user:password@host:port/database`, `mysql://` likewise, or `sqlite:path`. `${NAME}` stands for an environment variable.
+    /// Empty: `work/odb.sqlite`.
+    pub url: String,
 }
 
 /// Redis, for the key-value database.
@@ -248,9 +259,15 @@ impl Config {
     }
 
     /// The text of a new server's file.
-    pub fn initial(address: &str, workers: Option<usize>, venv: &str) -> String {
+    pub fn initial(address: &str, workers: Option<usize>, venv: &str, odb: &str) -> String {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let (address, venv) = (quoted(address), quoted(venv));
+        let odb = if odb.is_empty() {
+            r#"# url = "postgresql://user:${ODB_PASSWORD}@localhost/busbar"   # default: a file in this directory"#
+                .to_owned()
+        } else {
+            format!("url = {}", quoted(odb))
+        };
         let workers = match workers {
             Some(count) => format!("count = {count}"),
             None => "# count = 2           # default: one for each core; 0 runs services in the hub's own process"
@@ -274,6 +291,9 @@ address = {address}
 
 [hot_deploy]
 # remove_with_file = true
+
+[odb]
+{odb}
 
 [redis]
 # url = "redis://localhost:6379/0"   # default: a private one in this directory
@@ -303,11 +323,14 @@ mod tests {
 
     #[test]
     fn the_initial_file_reads_back() {
-        let config: Config = toml::from_str(&Config::initial("127.0.0.1:9", Some(0), "/x \"y\"")).unwrap();
+        let config: Config = toml::from_str(&Config::initial("127.0.0.1:9", Some(0), "/x \"y\"", "")).unwrap();
         assert_eq!(config.http.address, "127.0.0.1:9");
         assert_eq!(config.workers.count(), 0);
         assert_eq!(config.python.venv, "/x \"y\"");
         assert_eq!(config.calls.deadline(), Duration::from_secs(60));
+        assert_eq!(config.odb.url, "");
+        let config: Config = toml::from_str(&Config::initial("127.0.0.1:9", None, "", "${ODB_URL}")).unwrap();
+        assert_eq!(config.odb.url, "${ODB_URL}");
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Directory {
         self.0.join("config/server.toml")
     }
 
-    /// `config/secret.key`, which only its owner may read: what secrets are encrypted with. Made if it is not there.
+    /// `config/secret.key`, which only its owner may read: what `self.crypto` encrypts with. Made if it is not there.
     pub fn secret_key(&self) -> anyhow::Result<PathBuf> {
         let path = self.0.join("config/secret.key");
         let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
@@ -78,6 +78,11 @@ impl Directory {
         };
         written.with_context(|| format!("cannot write `{}`", path.display()))?;
         Ok(path)
+    }
+
+    /// `config/odb.key`, which only its owner may read: the keys of the secrets in the database. The database makes it.
+    pub fn odb_key(&self) -> PathBuf {
+        self.0.join("config/odb.key")
     }
 
     /// Where service files are dropped: `pickup-dir`, or `pickup/incoming/services` if that is there and the first is not.
@@ -100,7 +105,7 @@ impl Directory {
         }
     }
 
-    /// The server's own database.
+    /// The server's own database, unless its settings name another.
     pub fn odb(&self) -> PathBuf {
         self.0.join("work/odb.sqlite")
     }

@@ -12,7 +12,6 @@ use busbar_dispatch::Deployer;
 use busbar_dispatch::deploy::read_source;
 use busbar_runtime::handler::Source;
 use busbar_runtime::task::{self, TaskKind};
-use busbar_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -20,7 +19,7 @@ use crate::cli::Exit;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::node::{Node, Setup};
-use crate::{control, logging, package};
+use crate::{control, logging, odb, package};
 
 /// Batches of changed files that wait while one is being deployed. More wait in the pickup directory itself.
 const PICKUP_QUEUE: usize = 16;
@@ -70,7 +69,7 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
     let started = std::time::Instant::now();
     let setup = Setup {
         name: directory.name(),
-        store: Store::open(&directory.odb()).await.map_err(Exit::from)?,
+        store: odb::open(directory, config).await.map_err(Exit::from)?,
         directory: directory.path().to_owned(),
         package: package::unpack(&directory.work())?,
         secret_key: Some(directory.secret_key()?),

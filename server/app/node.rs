@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 
 use crate::cli::Exit;
 use crate::config::Config;
+use crate::odb;
 use crate::openapi::Description;
 use crate::registry;
 use crate::worker::{SETTINGS, WorkerSettings};
@@ -433,6 +434,7 @@ async fn start_handler(
             SETTINGS.to_owned(),
             serde_json::to_string(&settings).context("cannot pack the workers' settings")?,
         )],
+        hidden: odb::variables(config),
     };
     let limit = config.workers.memory_limit_mb << 20;
     let pool_config = PoolConfig {

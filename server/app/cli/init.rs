@@ -1,6 +1,9 @@
 //! `busbar quickstart`.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -23,6 +26,10 @@ pub struct Quickstart {
     /// Worker processes; 0 runs everything in one process. Default: one for each core.
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
+    /// PostgreSQL or MySQL database for the server's own objects, `postgresql://user:password@host/database`. `${NAME}` in it stands for an
+    /// environment variable, now and whenever the server starts. Default: a file in its directory.
+    #[arg(long, value_name = "URL", default_value = "")]
+    odb: String,
 }
 
 impl Quickstart {
@@ -40,25 +47,41 @@ impl Quickstart {
         }
         let directory = Directory::create(&self.directory.join("server1"))?;
         let venv = std::env::var("VIRTUAL_ENV").unwrap_or_default();
-        let text = Config::initial(&self.address.to_string(), self.workers, &venv);
-        let config = directory.config();
-        std::fs::write(&config, text).with_context(|| format!("cannot write `{}`", config.display()))?;
+        let text = Config::initial(&self.address.to_string(), self.workers, &venv, &self.odb);
+        let path = directory.config();
+        // it may hold a password
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
         directory.secret_key()?;
+        let created = Config::read(&path).and_then(|config| odb::create(&directory, &config));
+        if created.is_err() && !directory.odb_key().exists() {
+            // so that the same command can be typed again; a key that was made may be in use
+            std::fs::remove_dir_all(directory.path()).ok();
+        }
+        let password = created?;
         package::unpack(&directory.work())?;
         self.tell_editors(&venv)?;
-        let password = odb::create(&directory)?;
 
         let server = directory.path().display();
         println!("The server's directory is {server}");
         println!();
         println!("Start it:          busbar start {server}");
         println!("Deploy a service:  cp my_service.py {}", directory.pickup().display());
+        let shown = password.as_deref().unwrap_or("PASSWORD");
         println!(
-            "Call it:           curl -u pubapi:{password} {}/zato/api/invoke/my-service.my-class -d '{{}}'",
+            "Call it:           curl -u pubapi:{shown} {}/zato/api/invoke/my-service.my-class -d '{{}}'",
             self.address
         );
         println!();
-        println!("User `pubapi`, password `{password}`, may invoke every service through /zato/api/invoke/.");
+        match password {
+            Some(password) => {
+                println!("User `pubapi`, password `{password}`, may invoke every service through /zato/api/invoke/.");
+            }
+            None => {
+                println!("The ODB was there already: user `pubapi` has the password that it has on the other servers.")
+            }
+        }
         Ok(0)
     }
 

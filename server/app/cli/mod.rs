@@ -6,8 +6,10 @@ mod check;
 mod control;
 mod enmasse;
 mod init;
+mod odb;
 mod queue;
 mod run;
+mod secrets;
 mod server;
 mod service;
 mod test;
@@ -61,6 +63,12 @@ enum Command {
         after_help = "Example:\n  busbar audit-log ~/env/server1 orders.in\n  busbar audit-log ~/env/server1 orders.in --json"
     )]
     AuditLog(audit_log::AuditLog),
+    /// Shows the server's own database, and takes its schema forward and back.
+    #[command(subcommand)]
+    Odb(odb::Odb),
+    /// Changes the key that passwords and keys of objects are encrypted with.
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
     /// Runs service files in one process, without an environment, and reloads them when they are saved.
     #[command(
         after_help = "Example:\n  busbar run my_service.py\n  curl localhost:11223/my-service.get-client-details -d '{\"cust_id\": 1}'"
@@ -111,6 +119,8 @@ pub fn run() -> ExitCode {
         Command::Queue(command) => command.run(),
         Command::Enmasse(command) => command.run(),
         Command::AuditLog(command) => command.run(),
+        Command::Odb(command) => command.run(),
+        Command::Secrets(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Test(command) => command.run(),

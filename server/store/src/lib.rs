@@ -1,25 +1,36 @@
-//! The ODB: what a server must not forget, in one SQLite file in its directory.
+//! The ODB: what a server must not forget, in one SQLite file in its directory, or in a PostgreSQL or MySQL database.
 //!
 //! Objects and their versions, the deployed source files with what they were before, the counters that never go back, and the
 //! deployments that failed. Nothing else in busbar speaks SQL to the ODB.
 //!
-//! * `open` - opening the file, and what is said of one that cannot be opened
+//! * [`Location`] - where an ODB is
+//! * `open` - opening it; `error` - what is said of one that cannot be opened
+//! * `db` - the three databases behind one door
+//! * `secrets` - what is encrypted before it is stored
 //! * `objects` - objects: [`Store::snapshot`], [`Store::apply`]
 //! * `sources` - deployed files: [`Store::put_sources`], [`Store::current_sources`]
-//! * `migrations` - the schema's steps, embedded
+//! * `schema` - the schema's steps, forward and back
 //! * [`diff`](fn@diff) - what leads from one snapshot to another
 //! * [`now`] - the time as the ODB writes it
 
+mod db;
 mod diff;
 mod error;
-mod migrations;
+mod location;
 mod objects;
 mod open;
+mod schema;
+mod secrets;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use crate::diff::{diff, put_version};
+pub use crate::location::Location;
 pub use crate::objects::ObjectVersion;
 pub use crate::open::Store;
+pub use crate::schema::{RolledBack, Schema};
+pub use crate::secrets::{Rotated, Secrets, new_key};
 pub use crate::sources::{StoredFailure, StoredSource};
 pub use crate::time::now;

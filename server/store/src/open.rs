@@ -2,51 +2,64 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use busbar_model::{Error, Kind};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::mysql::MySqlPoolOptions;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tracing::warn;
 
-use crate::error::{translate, translate_migration};
-use crate::migrations::migrator;
+use crate::db::{Arg, Db, Transaction};
+use crate::error::translate;
+use crate::location::{At, Location};
+use crate::secrets::Secrets;
 
-/// How long an operation waits for another process that writes.
+/// How long an operation waits for another process that writes a SQLite file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an operation waits for its turn in this process.
+/// How long an operation waits for its turn at a SQLite file in this process.
 const TURN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// `busb`, written into the file's header by the first migration.
-const APPLICATION_ID: i32 = 0x6275_7362;
+/// How long an operation waits for a database server to be there.
+const REACH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections to a database server at most: operations are short and rare.
+const CONNECTIONS: u32 = 4;
 
 /// The ODB. Its operations run on the current tokio runtime.
 #[derive(Debug)]
 pub struct Store {
-    pub(crate) pool: SqlitePool,
-    pub(crate) path: Option<PathBuf>,
+    pub(crate) db: Db,
+    pub(crate) name: String,
+    pub(crate) secrets: Secrets,
 }
 
 impl Store {
-    /// Opens the file, creates it (readable by its owner alone, it holds passwords) if there is none, and brings its schema up to date.
+    /// Opens the ODB, makes it if it is not there (a file readable by its owner alone), and brings it up to date: the schema, then the
+    /// secrets that are not encrypted yet.
     ///
     /// # Errors
     ///
-    /// [`Kind::Config`]: the file or its directory cannot be read or written, is damaged, is not an ODB, or comes from a newer
-    /// busbar. [`Kind::Unavailable`]: another process holds it locked.
-    pub async fn open(path: &Path) -> Result<Arc<Self>, Error> {
-        prepare_file(path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            // every commit reaches the disk: a change that was answered survives a power cut
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .statement_cache_capacity(32);
-        Self::connect(options, Some(path.to_owned())).await
+    /// [`Kind::Config`]: the file or its directory cannot be read or written, is damaged, the database or its user is not there, it is not
+    /// an ODB, comes from a newer busbar, or its secrets were encrypted with a key that is not here. [`Kind::Unavailable`]: it is locked,
+    /// or does not answer.
+    pub async fn open(location: &Location, secrets: Secrets) -> Result<Arc<Self>, Error> {
+        if let At::File(path) = &location.at {
+            prepare_file(path)?;
+        }
+        let store = Self::connect(location, secrets).await?;
+        let up_to_date = async {
+            store.migrate().await?;
+            store.prepare_secrets().await
+        };
+        if let Err(error) = up_to_date.await {
+            store.db.close().await;
+            return Err(error);
+        }
+        Ok(Arc::new(store))
     }
 
     /// An ODB that is forgotten with the process.
@@ -55,75 +68,128 @@ impl Store {
     ///
     /// Only when memory is short.
     pub async fn in_memory() -> Result<Arc<Self>, Error> {
-        Self::connect(SqliteConnectOptions::new().in_memory(true).foreign_keys(true), None).await
+        Self::open(&Location::memory(), Secrets::none()).await
     }
 
-    async fn connect(options: SqliteConnectOptions, path: Option<PathBuf>) -> Result<Arc<Self>, Error> {
-        // One connection: operations are short and rare, SQLite has one writer anyway, and a second connection to memory would be
-        // a second database. For the same reason it is never closed for being idle or old.
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .acquire_timeout(TURN_TIMEOUT)
-            .connect_with(options)
-            .await
-            .map_err(|error| translate(path.as_deref(), error))?;
-        let store = Self { pool, path };
-        if let Err(error) = store.bring_up_to_date().await {
-            store.pool.close().await;
-            return Err(error);
-        }
-        Ok(Arc::new(store))
+    /// Connects to what is there, whatever its schema.
+    pub(crate) async fn connect(location: &Location, secrets: Secrets) -> Result<Self, Error> {
+        let name = location.to_string();
+        let db = match &location.at {
+            At::Memory => connect_sqlite(SqliteConnectOptions::new().in_memory(true)).await,
+            At::File(path) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // every commit reaches the disk: a change that was answered survives a power cut
+                    .synchronous(SqliteSynchronous::Full)
+                    // what is deleted is overwritten: it may be a secret
+                    .pragma("secure_delete", "ON")
+                    .busy_timeout(BUSY_TIMEOUT)
+                    .statement_cache_capacity(32);
+                connect_sqlite(options).await
+            }
+            At::Postgres(options) => {
+                let pool = PgPoolOptions::new()
+                    .max_connections(CONNECTIONS)
+                    .acquire_timeout(REACH_TIMEOUT)
+                    .after_connect(|connection, _| {
+                        Box::pin(async move {
+                            // a notice at each start that a table is there already tells nobody anything
+                            let sql = "SET lock_timeout = '30s'; SET client_min_messages = warning";
+                            sqlx::raw_sql(sql).execute(connection).await?;
+                            Ok(())
+                        })
+                    });
+                pool.connect_with((**options).clone()).await.map(Db::Postgres)
+            }
+            At::MySql(options) => {
+                let pool = MySqlPoolOptions::new()
+                    .max_connections(CONNECTIONS)
+                    .acquire_timeout(REACH_TIMEOUT)
+                    .after_connect(|connection, _| {
+                        Box::pin(async move {
+                            // what does not fit is an error, not cut off
+                            let sql = "SET SESSION innodb_lock_wait_timeout = 30, \
+                                 sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')";
+                            sqlx::query(sql).execute(connection).await?;
+                            Ok(())
+                        })
+                    });
+                pool.connect_with((**options).clone()).await.map(Db::MySql)
+            }
+        };
+        let db = db.map_err(|error| translate(&name, error))?;
+        Ok(Self { db, name, secrets })
     }
 
-    async fn bring_up_to_date(&self) -> Result<(), Error> {
-        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(|error| self.error(error))?;
-        let application_id: i32 = sqlx::query_scalar("PRAGMA application_id")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(|error| self.error(error))?;
-        if tables > 0 && application_id != APPLICATION_ID && !self.is_new().await? {
-            let name = self.path.as_deref().unwrap_or(Path::new("(in memory)")).display();
-            return Err(Error::new(Kind::Config, format!("`{name}` is not an ODB"))
-                .with_hint("this SQLite file belongs to something else; move it away"));
-        }
-        migrator()
-            .run(&self.pool)
-            .await
-            .map_err(|error| translate_migration(self.path.as_deref(), error))
-    }
-
-    /// Whether the only table is the list of migrations and that is empty: a start that was cut off before its first migration.
-    async fn is_new(&self) -> Result<bool, Error> {
-        let others: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT IN ('_sqlx_migrations', 'sqlite_sequence')",
+    /// Begins a transaction that writes. Only one at a time does: it reads what the one before has written, and nothing is lost.
+    pub(crate) async fn write(&self) -> Result<Transaction, Error> {
+        let mut transaction = self.db.begin().await.map_err(|error| self.error(error))?;
+        // whoever writes first takes the lock of the row, of SQLite's file as a whole; later it might be too late for that
+        self.execute(
+            &mut transaction,
+            "UPDATE counter SET value = value WHERE name = 'revision'",
+            &[],
         )
-        .fetch_one(&self.pool)
-        .await
-        .map_err(|error| self.error(error))?;
-        if others > 0 {
-            return Ok(false);
+        .await?;
+        Ok(transaction)
+    }
+
+    pub(crate) async fn execute(
+        &self,
+        transaction: &mut Transaction,
+        sql: &str,
+        args: &[Arg<'_>],
+    ) -> Result<(), Error> {
+        transaction.execute(sql, args).await.map_err(|error| self.error(error))
+    }
+
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
+        transaction.commit().await.map_err(|error| {
+            let error = self.error(error);
+            let lost = error.kind() == Kind::Unavailable;
+            if lost {
+                error.with_hint(
+                    "whether the change was stored shows when the database is back; then look before you repeat it",
+                )
+            } else {
+                error
+            }
+        })
+    }
+
+    /// Overwrites what was deleted or replaced, as far as the database lets anybody.
+    pub(crate) async fn scrub(&self) -> Result<(), Error> {
+        let Db::Sqlite(pool) = &self.db else { return Ok(()) };
+        for sql in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+            sqlx::query(sql)
+                .execute(pool)
+                .await
+                .map_err(|error| self.error(error))?;
         }
-        let applied: i64 = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(|error| self.error(error))?;
-        Ok(applied == 0)
+        Ok(())
     }
 
-    /// Writes everything down and closes the file. Operations fail afterwards.
+    /// Writes everything down and closes the connections. Operations fail afterwards.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.db.close().await;
     }
 
-    /// Translates what SQLite says.
+    /// Translates what the database says.
     pub(crate) fn error(&self, error: sqlx::Error) -> Error {
-        translate(self.path.as_deref(), error)
+        translate(&self.name, error)
     }
+}
+
+async fn connect_sqlite(options: SqliteConnectOptions) -> Result<Db, sqlx::Error> {
+    // One connection: operations are short and rare, SQLite has one writer anyway, and a second connection to memory would be
+    // a second database. For the same reason it is never closed for being idle or old.
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(TURN_TIMEOUT);
+    pool.connect_with(options.foreign_keys(true)).await.map(Db::Sqlite)
 }
 
 /// Creates the file with permissions that let nobody else read it, which SQLite would not do; its journal files inherit them.
@@ -146,133 +212,5 @@ fn prepare_file(path: &Path) -> Result<(), Error> {
             Ok(())
         }
         Err(error) => Err(fail(error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_new_file_is_for_its_owner_alone_and_opens_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("odb.sqlite");
-        let store = Store::open(&path).await.unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let generation = store.next_generation().await.unwrap();
-        for journal in ["odb.sqlite-wal", "odb.sqlite-shm"] {
-            let mode = std::fs::metadata(dir.path().join(journal))
-                .unwrap()
-                .permissions()
-                .mode();
-            assert_eq!(mode & 0o777, 0o600, "{journal}");
-        }
-        store.close().await;
-        let store = Store::open(&path).await.unwrap();
-        assert_eq!(store.next_generation().await.unwrap(), generation + 1);
-    }
-
-    #[tokio::test]
-    async fn migrations_go_back_and_forward_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("odb.sqlite");
-        let store = Store::open(&path).await.unwrap();
-        store.next_generation().await.unwrap();
-        migrator().undo(&store.pool, 0).await.unwrap();
-        let tables: Vec<String> = sqlx::query_scalar(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('_sqlx_migrations', 'sqlite_sequence')",
-        )
-        .fetch_all(&store.pool)
-        .await
-        .unwrap();
-        assert_eq!(tables, [""; 0]);
-        store.close().await;
-        let store = Store::open(&path).await.unwrap();
-        assert_eq!(store.next_generation().await.unwrap(), 1);
-    }
-
-    async fn refused(path: &Path) -> Error {
-        let error = Store::open(path).await.unwrap_err();
-        assert!(error.message().contains(&path.display().to_string()), "{error}");
-        assert!(error.hint().is_some(), "{error}");
-        error
-    }
-
-    #[tokio::test]
-    async fn files_that_are_no_odb_are_refused_and_stay_as_they_are() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("odb.sqlite");
-        let text = b"this is not a database, it is a letter ".repeat(100);
-        std::fs::write(&path, &text).unwrap();
-        let error = refused(&path).await;
-        assert_eq!(error.kind(), Kind::Config);
-        assert!(error.message().contains("not an ODB"), "{error}");
-        assert_eq!(std::fs::read(&path).unwrap(), text);
-
-        let path = dir.path().join("other.sqlite");
-        let other = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&path).create_if_missing(true))
-            .await
-            .unwrap();
-        sqlx::query("CREATE TABLE letter (id INTEGER)")
-            .execute(&other)
-            .await
-            .unwrap();
-        other.close().await;
-        assert!(refused(&path).await.message().contains("not an ODB"));
-
-        assert_eq!(
-            refused(&dir.path().join("missing/odb.sqlite")).await.kind(),
-            Kind::Config
-        );
-        assert_eq!(refused(dir.path()).await.kind(), Kind::Config);
-    }
-
-    #[tokio::test]
-    async fn a_damaged_file_is_called_damaged() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("odb.sqlite");
-        let store = Store::open(&path).await.unwrap();
-        store.close().await;
-        let mut bytes = std::fs::read(&path).unwrap();
-        bytes[100..].fill(0x5a);
-        std::fs::write(&path, bytes).unwrap();
-        assert!(refused(&path).await.message().contains("damaged"));
-    }
-
-    #[tokio::test]
-    async fn a_file_of_a_newer_busbar_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("odb.sqlite");
-        let store = Store::open(&path).await.unwrap();
-        sqlx::query(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', 1, x'00', 0)",
-        )
-        .execute(&store.pool)
-        .await
-        .unwrap();
-        store.close().await;
-        let error = refused(&path).await;
-        assert!(error.message().contains("newer busbar"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_locked_file_is_called_locked() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("odb.sqlite");
-        let store = Store::open(&path).await.unwrap();
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .busy_timeout(Duration::from_millis(10));
-        let other = SqlitePool::connect_with(options).await.unwrap();
-        let transaction = store.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
-        let error = sqlx::query("UPDATE counter SET value = value + 1")
-            .execute(&other)
-            .await
-            .unwrap_err();
-        let error = translate(Some(&path), error);
-        assert_eq!(error.kind(), Kind::Unavailable);
-        assert!(error.is_temporary() && error.message().contains("locked"), "{error}");
-        drop(transaction);
-        other.close().await;
     }
 }

@@ -2,9 +2,8 @@
 
 use busbar_model::{Error, Kind};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
+use crate::db::{Arg, Row};
 use crate::open::Store;
 
 /// How many texts of one module are kept, the current one among them.
@@ -45,6 +44,9 @@ pub struct StoredFailure {
     pub failed_at: String,
 }
 
+/// The columns of a source file, in both tables.
+const SOURCE: &str = "module, path, text, hash, generation, deployed_at";
+
 impl Store {
     /// A number for the next deployment, used by no other, not even across restarts.
     ///
@@ -52,12 +54,12 @@ impl Store {
     ///
     /// When the ODB cannot be written.
     pub async fn next_generation(&self) -> Result<u64, Error> {
-        let value: i64 =
-            sqlx::query_scalar("UPDATE counter SET value = value + 1 WHERE name = 'generation' RETURNING value")
-                .fetch_one(&self.pool)
-                .await
-                .map_err(|error| self.error(error))?;
-        Ok(value as u64)
+        let mut transaction = self.write().await?;
+        let generation = self.counter(&mut transaction, "generation").await? + 1;
+        let sql = "UPDATE counter SET value = ? WHERE name = 'generation'";
+        self.execute(&mut transaction, sql, &[Arg::from(generation)]).await?;
+        self.commit(transaction).await?;
+        Ok(generation)
     }
 
     /// Makes `sources` the current files of their modules, all or none, under `generation` whatever theirs says; what they replace
@@ -67,59 +69,61 @@ impl Store {
     ///
     /// When the ODB cannot be written; [`Kind::Conflict`] if one of the modules runs a newer generation already.
     pub async fn put_sources(&self, generation: u64, sources: &[StoredSource]) -> Result<(), Error> {
-        let mut transaction = self
-            .pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(|error| self.error(error))?;
+        let mut transaction = self.write().await?;
         for source in sources {
-            let done = sqlx::query(
-                "INSERT INTO source (module, path, text, hash, generation, deployed_at) VALUES (?, ?, ?, ?, ?, ?) \
-                 ON CONFLICT (module) DO UPDATE SET path = excluded.path, text = excluded.text, hash = excluded.hash, \
-                 generation = excluded.generation, deployed_at = excluded.deployed_at \
-                 WHERE excluded.generation >= source.generation",
-            )
-            .bind(&source.module)
-            .bind(&source.path)
-            .bind(&source.text)
-            .bind(&source.hash)
-            .bind(generation as i64)
-            .bind(&source.deployed_at)
-            .execute(&mut *transaction)
-            .await
-            .map_err(|error| self.error(error))?;
-            if done.rows_affected() == 0 {
-                return Err(Error::new(
-                    Kind::Conflict,
-                    format!(
-                        "module `{}` runs a newer generation than {generation} already",
-                        source.module
-                    ),
-                ));
+            let StoredSource {
+                module,
+                path,
+                text,
+                hash,
+                deployed_at,
+                ..
+            } = source;
+            let sql = "SELECT generation FROM source WHERE module = ?";
+            let row = transaction.fetch_first(sql, &[module.into()]).await;
+            let row = row.map_err(|error| self.error(error))?;
+            let old = row.map(|row| row.count("generation")).transpose();
+            let sql = match old.map_err(|error| self.error(error))? {
+                Some(newer) if newer > generation => {
+                    return Err(Error::new(
+                        Kind::Conflict,
+                        format!("module `{module}` runs a newer generation than {generation} already"),
+                    ));
+                }
+                Some(_) => {
+                    "UPDATE source SET path = ?, text = ?, hash = ?, generation = ?, deployed_at = ? WHERE module = ?"
+                }
+                None => {
+                    "INSERT INTO source (path, text, hash, generation, deployed_at, module) VALUES (?, ?, ?, ?, ?, ?)"
+                }
+            };
+            let args = [
+                path.into(),
+                Arg::Bytes(text),
+                hash.into(),
+                Arg::from(generation),
+                deployed_at.into(),
+                module.into(),
+            ];
+            self.execute(&mut transaction, sql, &args).await?;
+            let sql = "DELETE FROM source_version WHERE module = ? AND generation = ?";
+            let key = [module.into(), Arg::from(generation)];
+            self.execute(&mut transaction, sql, &key).await?;
+            let sql = "INSERT INTO source_version (path, text, hash, generation, deployed_at, module) VALUES (?, ?, ?, ?, ?, ?)";
+            self.execute(&mut transaction, sql, &args).await?;
+            let sql =
+                "SELECT generation FROM source_version WHERE module = ? ORDER BY generation DESC LIMIT 1 OFFSET ?";
+            let row = transaction
+                .fetch_first(sql, &[module.into(), Arg::from(VERSIONS_KEPT)])
+                .await;
+            if let Some(row) = row.map_err(|error| self.error(error))? {
+                let last: i64 = row.get("generation").map_err(|error| self.error(error))?;
+                let sql = "DELETE FROM source_version WHERE module = ? AND generation <= ?";
+                self.execute(&mut transaction, sql, &[module.into(), Arg::from(last)])
+                    .await?;
             }
-            sqlx::query(
-                "INSERT OR REPLACE INTO source_version (module, generation, path, text, hash, deployed_at) VALUES (?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&source.module)
-            .bind(generation as i64)
-            .bind(&source.path)
-            .bind(&source.text)
-            .bind(&source.hash)
-            .bind(&source.deployed_at)
-            .execute(&mut *transaction)
-            .await
-            .map_err(|error| self.error(error))?;
-            sqlx::query(
-                "DELETE FROM source_version WHERE module = ?1 AND generation <= \
-                 (SELECT generation FROM source_version WHERE module = ?1 ORDER BY generation DESC LIMIT 1 OFFSET ?2)",
-            )
-            .bind(&source.module)
-            .bind(VERSIONS_KEPT)
-            .execute(&mut *transaction)
-            .await
-            .map_err(|error| self.error(error))?;
         }
-        transaction.commit().await.map_err(|error| self.error(error))
+        self.commit(transaction).await
     }
 
     /// The current file of every module, by module.
@@ -128,13 +132,8 @@ impl Store {
     ///
     /// When the ODB cannot be read.
     pub async fn current_sources(&self) -> Result<Vec<StoredSource>, Error> {
-        let rows = sqlx::query("SELECT module, path, text, hash, generation, deployed_at FROM source ORDER BY module")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| self.error(error))?;
-        rows.iter()
-            .map(|row| read_source(row).map_err(|error| self.error(error)))
-            .collect()
+        let sql = format!("SELECT {SOURCE} FROM source ORDER BY module");
+        self.read_sources(&sql, &[]).await
     }
 
     /// Forgets the current file of a module; no error if it has none. Its history stays.
@@ -143,12 +142,10 @@ impl Store {
     ///
     /// When the ODB cannot be written.
     pub async fn remove_source(&self, module: &str) -> Result<(), Error> {
-        sqlx::query("DELETE FROM source WHERE module = ?")
-            .bind(module)
-            .execute(&self.pool)
-            .await
-            .map_err(|error| self.error(error))?;
-        Ok(())
+        let mut transaction = self.write().await?;
+        let sql = "DELETE FROM source WHERE module = ?";
+        self.execute(&mut transaction, sql, &[module.into()]).await?;
+        self.commit(transaction).await
     }
 
     /// The files that a module ran, newest first, the current one among them.
@@ -157,13 +154,12 @@ impl Store {
     ///
     /// When the ODB cannot be read.
     pub async fn source_history(&self, module: &str) -> Result<Vec<StoredSource>, Error> {
-        let rows = sqlx::query(
-            "SELECT module, path, text, hash, generation, deployed_at FROM source_version WHERE module = ? ORDER BY generation DESC",
-        )
-        .bind(module)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(|error| self.error(error))?;
+        let sql = format!("SELECT {SOURCE} FROM source_version WHERE module = ? ORDER BY generation DESC");
+        self.read_sources(&sql, &[module.into()]).await
+    }
+
+    async fn read_sources(&self, sql: &str, args: &[Arg<'_>]) -> Result<Vec<StoredSource>, Error> {
+        let rows = self.db.fetch_all(sql, args).await.map_err(|error| self.error(error))?;
         rows.iter()
             .map(|row| read_source(row).map_err(|error| self.error(error)))
             .collect()
@@ -175,28 +171,27 @@ impl Store {
     ///
     /// When the ODB cannot be written.
     pub async fn put_failure(&self, failure: &StoredFailure) -> Result<(), Error> {
-        let mut transaction = self
-            .pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(|error| self.error(error))?;
-        sqlx::query(
-            "INSERT INTO deployment_failure (generation, module, message, traceback, failed_at) VALUES (?, ?, ?, ?, ?)",
-        )
-        .bind(failure.generation as i64)
-        .bind(&failure.module)
-        .bind(&failure.message)
-        .bind(&failure.traceback)
-        .bind(&failure.failed_at)
-        .execute(&mut *transaction)
-        .await
-        .map_err(|error| self.error(error))?;
-        sqlx::query("DELETE FROM deployment_failure WHERE id <= (SELECT id FROM deployment_failure ORDER BY id DESC LIMIT 1 OFFSET ?)")
-            .bind(FAILURES_KEPT)
-            .execute(&mut *transaction)
-            .await
-            .map_err(|error| self.error(error))?;
-        transaction.commit().await.map_err(|error| self.error(error))
+        // what Python says may have any character in it, and PostgreSQL's text has none for NUL
+        let [message, traceback] = [&failure.message, &failure.traceback].map(|text| text.replace('\0', "\u{fffd}"));
+        let mut transaction = self.write().await?;
+        let sql =
+            "INSERT INTO deployment_failure (generation, module, message, traceback, failed_at) VALUES (?, ?, ?, ?, ?)";
+        let args = [
+            Arg::from(failure.generation),
+            Arg::from(&failure.module),
+            Arg::from(&message),
+            Arg::from(&traceback),
+            Arg::from(&failure.failed_at),
+        ];
+        self.execute(&mut transaction, sql, &args).await?;
+        let sql = "SELECT id FROM deployment_failure ORDER BY id DESC LIMIT 1 OFFSET ?";
+        let row = transaction.fetch_first(sql, &[Arg::from(FAILURES_KEPT)]).await;
+        if let Some(row) = row.map_err(|error| self.error(error))? {
+            let last: i64 = row.get("id").map_err(|error| self.error(error))?;
+            let sql = "DELETE FROM deployment_failure WHERE id <= ?";
+            self.execute(&mut transaction, sql, &[Arg::from(last)]).await?;
+        }
+        self.commit(transaction).await
     }
 
     /// The last failed deployments, newest first, at most `limit` of them.
@@ -205,128 +200,33 @@ impl Store {
     ///
     /// When the ODB cannot be read.
     pub async fn failures(&self, limit: u32) -> Result<Vec<StoredFailure>, Error> {
-        let rows = sqlx::query(
-            "SELECT generation, module, message, traceback, failed_at FROM deployment_failure ORDER BY id DESC LIMIT ?",
-        )
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(|error| self.error(error))?;
-        rows.iter()
+        let sql =
+            "SELECT generation, module, message, traceback, failed_at FROM deployment_failure ORDER BY id DESC LIMIT ?";
+        let rows = self.db.fetch_all(sql, &[Arg::from(i64::from(limit))]).await;
+        rows.map_err(|error| self.error(error))?
+            .iter()
             .map(|row| read_failure(row).map_err(|error| self.error(error)))
             .collect()
     }
 }
 
-fn read_source(row: &SqliteRow) -> Result<StoredSource, sqlx::Error> {
+fn read_source(row: &Row) -> Result<StoredSource, sqlx::Error> {
     Ok(StoredSource {
-        module: row.try_get("module")?,
-        path: row.try_get("path")?,
-        text: row.try_get("text")?,
-        hash: row.try_get("hash")?,
-        generation: row.try_get::<i64, _>("generation")? as u64,
-        deployed_at: row.try_get("deployed_at")?,
+        module: row.get("module")?,
+        path: row.get("path")?,
+        text: row.get("text")?,
+        hash: row.get("hash")?,
+        generation: row.count("generation")?,
+        deployed_at: row.get("deployed_at")?,
     })
 }
 
-fn read_failure(row: &SqliteRow) -> Result<StoredFailure, sqlx::Error> {
+fn read_failure(row: &Row) -> Result<StoredFailure, sqlx::Error> {
     Ok(StoredFailure {
-        generation: row.try_get::<i64, _>("generation")? as u64,
-        module: row.try_get("module")?,
-        message: row.try_get("message")?,
-        traceback: row.try_get("traceback")?,
-        failed_at: row.try_get("failed_at")?,
+        generation: row.count("generation")?,
+        module: row.get("module")?,
+        message: row.get("message")?,
+        traceback: row.get("traceback")?,
+        failed_at: row.get("failed_at")?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::time::now;
-
-    fn source(module: &str, generation: u64) -> StoredSource {
-        StoredSource {
-            module: module.to_owned(),
-            path: format!("pickup-dir/{module}.py"),
-            text: format!("# {generation}\n").into_bytes(),
-            hash: format!("h{generation}"),
-            generation,
-            deployed_at: now(),
-        }
-    }
-
-    #[tokio::test]
-    async fn generations_are_never_reused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("odb.sqlite");
-        let store = Store::open(&path).await.unwrap();
-        assert_eq!(store.next_generation().await.unwrap(), 1);
-        assert_eq!(store.next_generation().await.unwrap(), 2);
-        store.close().await;
-        assert_eq!(Store::open(&path).await.unwrap().next_generation().await.unwrap(), 3);
-    }
-
-    #[tokio::test]
-    async fn sources_read_back_byte_for_byte_and_keep_their_history() {
-        let store = Store::in_memory().await.unwrap();
-        let mut latin = source("b", 1);
-        latin.text = b"# -*- coding: latin-1 -*-\n# \xe9\0\xff".to_vec();
-        store.put_sources(1, &[latin.clone(), source("a", 1)]).await.unwrap();
-        assert_eq!(store.current_sources().await.unwrap()[1], latin);
-        let newer = source("b", 2);
-        store.put_sources(2, std::slice::from_ref(&newer)).await.unwrap();
-        let current = store.current_sources().await.unwrap();
-        assert_eq!(
-            current
-                .iter()
-                .map(|it| (it.module.as_str(), it.generation))
-                .collect::<Vec<_>>(),
-            [("a", 1), ("b", 2)]
-        );
-        assert_eq!(store.source_history("b").await.unwrap(), [newer, latin]);
-        store.remove_source("b").await.unwrap();
-        store.remove_source("nobody").await.unwrap();
-        assert_eq!(store.current_sources().await.unwrap().len(), 1);
-        assert_eq!(store.source_history("b").await.unwrap().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn an_older_generation_does_not_overwrite_a_newer_one() {
-        let store = Store::in_memory().await.unwrap();
-        store.put_sources(5, &[source("b", 5)]).await.unwrap();
-        let error = store
-            .put_sources(4, &[source("a", 4), source("b", 4)])
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), Kind::Conflict);
-        let current = store.current_sources().await.unwrap();
-        assert_eq!(current.iter().map(|it| it.generation).collect::<Vec<_>>(), [5]);
-    }
-
-    #[tokio::test]
-    async fn history_and_failures_are_bounded() {
-        let store = Store::in_memory().await.unwrap();
-        for generation in 1..=130 {
-            store.put_sources(generation, &[source("a", generation)]).await.unwrap();
-            let failure = StoredFailure {
-                generation,
-                module: "a".into(),
-                message: "no".into(),
-                traceback: String::new(),
-                failed_at: now(),
-            };
-            store.put_failure(&failure).await.unwrap();
-        }
-        let history = store.source_history("a").await.unwrap();
-        assert_eq!(
-            (history.len(), history[0].generation, history[99].generation),
-            (100, 130, 31)
-        );
-        let failures = store.failures(1_000).await.unwrap();
-        assert_eq!(
-            (failures.len(), failures[0].generation, failures[99].generation),
-            (100, 130, 31)
-        );
-        assert_eq!(store.failures(3).await.unwrap().len(), 3);
-    }
 }

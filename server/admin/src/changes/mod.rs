@@ -8,12 +8,15 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use busbar_model::object::{Change, ChangeSet, Record, Reference, Snapshot};
 use busbar_model::{Error, Kind};
+use busbar_runtime::task::{self, TaskKind};
 use busbar_runtime::{Configure, Handler, Switch};
-use busbar_store::{Store, put_version};
+use busbar_store::{Rotated, Store, put_version};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 
@@ -22,6 +25,9 @@ use crate::registry::{Registry, SECURITY};
 
 /// Longest name of an object, in characters.
 const NAME_MAX: usize = 200;
+
+/// How often an ODB that went away is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Makes changes, one at a time.
 pub struct Changes {
@@ -33,6 +39,8 @@ pub struct Changes {
     /// Held while a change is being made.
     turn: tokio::sync::Mutex<()>,
     current: RwLock<Arc<Snapshot>>,
+    /// Whether the ODB went away in the middle of a change and is being looked for.
+    is_away: AtomicBool,
 }
 
 /// Tells whether a service of this name is deployed.
@@ -144,6 +152,7 @@ impl Changes {
             services: Box::new(services),
             turn: tokio::sync::Mutex::default(),
             current: RwLock::default(),
+            is_away: AtomicBool::default(),
         })
     }
 
@@ -239,7 +248,18 @@ impl Changes {
         Ok(self.prepare_change(&current, make(&current)?)?.applied)
     }
 
-    async fn make<F>(&self, make: F, who: &str) -> Result<Applied, ChangeError>
+    /// Encrypts all stored secrets with another key, see [`Store::rotate_secrets`]. No change is made meanwhile, and none is needed: what
+    /// runs has its secrets.
+    ///
+    /// # Errors
+    ///
+    /// As there; then everything is as it was.
+    pub async fn rotate_secrets(&self) -> Result<Rotated, Error> {
+        let _turn = self.turn.lock().await;
+        self.store.rotate_secrets().await
+    }
+
+    async fn make<F>(self: &Arc<Self>, make: F, who: &str) -> Result<Applied, ChangeError>
     where
         F: FnOnce(&Snapshot) -> Result<ChangeSet, ChangeError>,
     {
@@ -257,10 +277,14 @@ impl Changes {
         let stored = match self.store.apply_at(current.revision, &set, who).await {
             Ok(stored) => stored,
             Err(error) => {
-                if error.kind() == Kind::Conflict
-                    && let Err(error) = self.load().await
-                {
-                    error!(error = %error.chain(), "cannot take over what somebody else changed in the ODB");
+                match error.kind() {
+                    Kind::Conflict => {
+                        if let Err(error) = self.load().await {
+                            error!(error = %error.chain(), "cannot take over what somebody else changed in the ODB");
+                        }
+                    }
+                    Kind::Unavailable => self.look_when_it_is_back(),
+                    _ => {}
                 }
                 return Err(error.into());
             }
@@ -284,6 +308,36 @@ impl Changes {
                 .push(format!("a worker did not take over the change: {}", error.chain()));
         }
         Ok(applied)
+    }
+
+    /// A connection that was lost at the very end of a change does not say whether that was stored: what is stored comes into effect as
+    /// soon as it can be read.
+    fn look_when_it_is_back(self: &Arc<Self>) {
+        if self.is_away.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let this = self.clone();
+        task::spawn("odb-return", TaskKind::Once, async move {
+            loop {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                let stored = match this.store.snapshot().await {
+                    Err(error) if error.kind() == Kind::Unavailable => continue,
+                    stored => stored,
+                };
+                let _turn = this.turn.lock().await;
+                this.is_away.store(false, Ordering::Release);
+                let taken_over = match stored {
+                    Ok(stored) if stored.revision == this.snapshot().revision => Ok(()),
+                    Ok(_) => this.load().await.map(|_| ()),
+                    Err(error) => Err(error),
+                };
+                match taken_over {
+                    Ok(()) => info!("the ODB is back"),
+                    Err(error) => error!(error = %error.chain(), "cannot take over what is in the ODB"),
+                }
+                return;
+            }
+        });
     }
 
     fn prepare_change(&self, current: &Snapshot, set: ChangeSet) -> Result<Prepared, ChangeError> {

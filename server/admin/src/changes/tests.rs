@@ -317,9 +317,7 @@ async fn a_change_is_carried_through_though_nobody_waits() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), in_effect)
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), in_effect).await.unwrap();
     assert_eq!(bench.store.snapshot().await.unwrap().records[0].name, "shop");
 }
 

@@ -75,6 +75,10 @@ impl Control {
             }
             Request::QueueReplay { ids } => changed(self.parts.queue.replay(ids).await),
             Request::QueueForget { ids } => changed(self.parts.queue.forget(ids).await),
+            Request::SecretsRotate => {
+                let rotated = self.changes.rotate_secrets().await;
+                rotated.map(Response::SecretsRotated).map_err(|error| failed(&error))
+            }
             Request::EnmasseExport { options } => {
                 let text = enmasse::export(self.changes.registry(), &self.changes.snapshot(), &options);
                 text.map(|text| Response::Exported { text })

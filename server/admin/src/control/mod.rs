@@ -17,7 +17,7 @@ use busbar_model::slow::SlowCall;
 use busbar_model::{DataFormat, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, DeployError};
 use busbar_runtime::queue::{DeadLetter, Queue, QueueStatus};
-use busbar_store::StoredFailure;
+use busbar_store::{Rotated, StoredFailure};
 use serde::{Deserialize, Serialize};
 
 use crate::changes::Applied;
@@ -98,6 +98,8 @@ pub enum Request {
         /// Which; `None`: all.
         ids: Option<Vec<String>>,
     },
+    /// Encrypt all stored secrets with another key.
+    SecretsRotate,
     /// Write the objects down.
     EnmasseExport {
         /// Which, and how.
@@ -145,6 +147,8 @@ pub enum Response {
         /// How many dead letters there were.
         count: usize,
     },
+    /// To [`Request::SecretsRotate`].
+    SecretsRotated(Rotated),
     /// To any.
     Failed(Failure),
 }

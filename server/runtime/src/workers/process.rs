@@ -17,6 +17,8 @@ pub struct WorkerCommand {
     pub arguments: Vec<String>,
     /// Further environment variables.
     pub environment: Vec<(String, String)>,
+    /// Environment variables of the hub that are not for workers.
+    pub hidden: Vec<String>,
 }
 
 impl WorkerCommand {
@@ -36,7 +38,11 @@ impl WorkerCommand {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
         let ours = UnixStream::from_std(ours).map_err(failed)?;
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        for name in &self.hidden {
+            command.env_remove(name);
+        }
+        let child = command
             .args(&self.arguments)
             .arg(index.to_string())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
