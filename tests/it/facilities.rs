@@ -84,6 +84,7 @@ fn examples_run() {
                 answer,
                 r#"[{"from":"anna@example.com","name":"order.csv","lines":["a,1","b,2"]}]"#
             ),
+            Some("stock") => assert_eq!(answer, r#"{"total":9,"picture":2}"#),
             Some("send-report") => assert_eq!(answer, r#"{"is_sent":false}"#),
             _ => {}
         }

@@ -341,7 +341,37 @@ def commands():
         ('rpush', ('l', 'a', 'b', 'c'), {}), ('lmpop', (2, 'none', 'l'), {'direction': 'LEFT'}),
         ('blmpop', (1, 1, 'l'), {'direction': 'RIGHT', 'count': 2}), ('lmpop', (1, 'l'), {'direction': 'LEFT'}),
         ('set', ('k1', 'ohmytext'), {}), ('set', ('k2', 'mynewtext'), {}), ('lcs', ('k1', 'k2'), {}), ('lcs', ('k1', 'k2'), {'len': True}),
-        ('bitop', ('AND', 'k3', 'k1', 'k2'), {}), ('dump', ('k1',), {}), ('memory_usage', ('none',), {}), ('client_getname', (), {}),
+        ('set', ('text', 'x'), {}), ('bitop', ('AND', 'k3', 'k1', 'k2'), {}), ('bitfield_ro', ('k1', 'u8', 0), {}),
+        ('pfadd', ('hll', 'a', 'b'), {}), ('pfcount', ('hll',), {}), ('pfmerge', ('hll2', 'hll'), {}), ('setbit', ('bits', 7, 1), {}),
+        ('bitcount', ('bits',), {}), ('bitpos', ('bits', 1), {}), ('sort', ('l',), {'alpha': True, 'get': ['#', '#'], 'groups': True}),
+        ('sort_ro', ('l',), {'alpha': True}), ('xinfo_stream', ('s', True), {}), ('hset', ('h', 'a', 1), {}), ('hscan', ('h',), {}),
+        ('zrange', ('z2', 0, -1), {'withscores': True, 'score_cast_func': int}), ('zscan', ('z2',), {}), ('zadd', ('z2', {'big': 1e18}), {}),
+        ('zrange', ('z2', 0, -1), {'withscores': True, 'score_cast_func': int}), ('zrange', ('z2', 0, -1), {'withscores': True}),
+        # scripts and functions
+        ('function_flush', (), {}), ('function_load', ('#!lua name=lib\\nredis.register_function([[f]], function(k, a) return a end)',), {}),
+        ('fcall', ('f', 0, 'x', 1), {}), ('function_list', (), {}), ('function_list', ('none',), {'withcode': True}),
+        ('function_load', ('#!lua name=lib\\nredis.register_function([[f]], function(k, a) return a end)', True), {}),
+        ('function_delete', ('lib',), {}), ('eval_ro', ('return {1, KEYS[1]}', 1, 'k'), {}), ('script_load', ('return 1',), {}),
+        ('evalsha_ro', ('e0e1f9fabfc9d4800c877a703b823ac0578ff8db', 0), {}), ('evalsha', ('0' * 40, 0), {}), ('script_kill', (), {}),
+        # the server, its users and clients
+        ('acl_cat', ('scripting',), {}), ('acl_help', (), {}), ('acl_list', (), {}), ('acl_whoami', (), {}), ('acl_users', (), {}),
+        ('acl_setuser', ('u',), {'enabled': True, 'passwords': ['+p'], 'categories': ['+@read'], 'keys': ['a*'],
+                                 'commands': ['+set'], 'channels': ['c'], 'selectors': [('+get', '%R~b*')], 'reset': True}),
+        ('acl_getuser', ('u',), {}), ('acl_getuser', ('none',), {}), ('acl_getuser', ('default',), {}), ('acl_dryrun', ('u', 'get', 'x'), {}),
+        ('acl_deluser', ('u', 'none'), {}), ('acl_log', (), {}), ('acl_log_reset', (), {}), ('acl_genpass', (9000,), {}), ('acl_save', (), {}),
+        ('client_getredir', (), {}), ('client_trackinginfo', (), {}), ('client_pause', (1,), {'all': False}), ('client_unpause', (), {}),
+        ('client_unblock', (99999999,), {}), ('client_kill', ('1.1.1.1:1',), {}), ('client_kill_filter', (), {'_id': '99999999'}),
+        ('client_list', (), {'_type': 'replica'}), ('client_list', (), {'_type': 'x'}), ('command_count', (), {}),
+        ('command_getkeys', ('MSET', 'a', 1, 'b', 2), {}), ('command_list', (), {'category': 'scripting'}),
+        ('command_getkeysandflags', ('SET', 'a', 1), {}), ('config_get', ('maxmemory*',), {}), ('config_get', ('maxmemory', 'save'), {}),
+        ('config_set', ('maxmemory-samples', 5), {}), ('config_resetstat', (), {}), ('debug_object', ('none',), {}),
+        ('latency_latest', (), {}), ('latency_history', ('command',), {}), ('latency_reset', (), {}), ('memory_purge', (), {}),
+        ('module_list', (), {}), ('object', ('encoding', 'k1'), {}), ('role', (), {}), ('slowlog_reset', (), {}), ('slowlog_len', (), {}),
+        ('swapdb', (3, 4), {}), ('wait', (0, 10), {}), ('lastsave', (), {}), ('pubsub_channels', (), {}), ('pubsub_numsub', ('a', 'b'), {}),
+        ('pubsub_numpat', (), {}), ('pubsub_shardchannels', (), {}), ('pubsub_shardnumsub', ('a',), {}), ('spublish', ('a', 'x'), {}),
+        ('cluster', ('info',), {}), ('replicaof', ('no', 'one'), {}), ('migrate', ('127.0.0.1', 1, [], 0, 1), {}),
+        ('migrate', ('127.0.0.1', 1, 'none', 0, 1), {'copy': True}), ('hexpire', ('h', 10, 'a'), {'nx': True, 'xx': True}),
+        ('lolwut', (), {}), ('dump', ('k1',), {}), ('memory_usage', ('none',), {}), ('client_getname', (), {}),
     )
 
 def run(conn):
@@ -349,8 +379,9 @@ def run(conn):
     for name, args, kwargs in commands():
         try:
             result = getattr(conn, name)(*args, **kwargs)
-        except redis.RedisError as error:
+        except (redis.RedisError, ValueError) as error:
             result = type(error).__name__
+
         yield name, args, kwargs, repr(result)
     conn.xadd('r', ENTRY, id='1-1')
     conn.xgroup_create('r', 'g', 0)
@@ -376,4 +407,101 @@ fn streams_places_and_sets_are_what_redis_py_makes_of_them() {
     let got = server.invoke("beside.beside", "").expect(200).json();
     assert!(got["count"].as_u64().unwrap() > 70, "{got}");
     assert_eq!(got["different"], json!([]));
+}
+
+/// Every public name of redis-py's client: it is there, or its absence has a reason.
+const NAMES: &str = "
+import inspect
+import redis
+from zato.server.service import Service
+
+class Names(Service):
+    def handle(self):
+        conn, missing, differs = self.kvdb.conn, [], []
+        for name in dir(redis.Redis):
+            if name.startswith('_'):
+                continue
+            try:
+                getattr(conn, name)
+            except AttributeError as error:
+                if 'is not offered: ' not in str(error):
+                    missing.append(name)
+        self.response.payload = {'missing': missing, 'count': len(dir(conn))}
+
+class Threads(Service):
+    def handle(self):
+        # redis-py itself, beside
+        path = self.kvdb.conn.config_get('unixsocket')['unixsocket']
+        theirs = redis.Redis(unix_socket_path=path, decode_responses=True)
+        theirs.set('theirs', 1)
+        lock = theirs.lock('shared-lock', timeout=5)
+        with lock:
+            ours = self.kvdb.conn.lock('shared-lock', blocking=False).acquire()
+        try:
+            self.kvdb.conn.lock('never-taken').release()
+        except redis.exceptions.LockError as error:
+            caught = error.lock_name
+        self.response.payload = {'read': self.kvdb.conn.get('theirs'), 'ours': ours, 'caught': caught}
+";
+
+#[test]
+fn every_method_of_redis_py_is_there_or_has_a_reason() {
+    let server = server().service("names.py", NAMES).start();
+    let got = server.invoke("names.names", "").expect(200).json();
+    assert_eq!(got["missing"], json!([]));
+    assert!(got["count"].as_u64().unwrap() > 250, "{got}");
+    let got = server.invoke("names.threads", "").expect(200).json();
+    assert_eq!(got, json!({"read": "1", "ours": false, "caught": "never-taken"}));
+}
+
+const WAITING: &str = "
+from zato.server.service import Service
+
+class Wait(Service):
+    def handle(self):
+        sub = self.kvdb.conn.pubsub(ignore_subscribe_messages=True)
+        sub.subscribe('news')
+        for message in sub.listen():
+            self.response.payload = {'got': message['data']}
+            break
+
+class Pop(Service):
+    def handle(self):
+        self.response.payload = {'got': self.kvdb.conn.blpop('queue', timeout=20)}
+
+class Send(Service):
+    def handle(self):
+        conn = self.kvdb.conn
+        self.response.payload = {'waiting': conn.pubsub_numsub('news')[0][1]}
+        if self.request.raw_request:
+            conn.publish('news', 'here')
+            conn.rpush('queue', *range(4))
+";
+
+#[test]
+fn those_who_wait_for_messages_hold_nobody_up_and_end_with_their_call() {
+    let server = server()
+        .config("[workers]\ncount = 1\nmax_threads = 16")
+        .service("waiting.py", WAITING)
+        .start();
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8)
+            .map(|number| {
+                let server = &server;
+                let service = if number % 2 == 0 { "waiting.wait" } else { "waiting.pop" };
+                scope.spawn(move || server.invoke(service, "").expect(200).json())
+            })
+            .collect();
+        wait_until("everybody to wait", || {
+            let answer = server.invoke("waiting.send", "").expect(200).json();
+            (answer["waiting"] == 4).then_some(())
+        });
+        server.invoke("waiting.send", "true").expect(200);
+        let got: Vec<_> = waiting.into_iter().map(|waiter| waiter.join().unwrap()).collect();
+        assert_eq!(
+            got.iter().filter(|answer| answer["got"] == "here").count(),
+            4,
+            "{got:?}"
+        );
+    });
 }

@@ -13,7 +13,7 @@ use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConn
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-use super::command::{Way, only_reads, way};
+use super::command::{Way, only_reads, upper, way};
 use super::line::{Line, open};
 use super::{RedisConfig, RedisFailure, RedisFailureKind, RedisSession, RedisSubscription, Reply};
 
@@ -109,6 +109,12 @@ impl RedisClient {
             Way::Shared => self.execute_shared(command).await,
             Way::Blocking(wait) => {
                 let mut session = self.session().await?;
+                if is_wait(command) {
+                    // waits for what its own connection wrote; any command makes that everything so far
+                    session
+                        .run_waiting(&[b"PING".to_vec()], Some(self.inner.config.response_timeout))
+                        .await?;
+                }
                 session
                     .run_waiting(command, wait.map(|wait| wait + self.inner.config.response_timeout))
                     .await
@@ -390,6 +396,13 @@ fn is_restarting(failure: &RedisFailure) -> bool {
         failure.kind(),
         RedisFailureKind::Connection | RedisFailureKind::BusyLoading
     )
+}
+
+/// Whether it waits for replicas rather than for values.
+fn is_wait(command: &[Vec<u8>]) -> bool {
+    command
+        .first()
+        .is_some_and(|name| matches!(upper(name).as_slice(), b"WAIT" | b"WAITAOF"))
 }
 
 fn needs_session(command: &[Vec<u8>]) -> RedisFailure {

@@ -67,7 +67,8 @@ impl RedisFailureKind {
 }
 
 impl RedisFailure {
-    pub(super) fn new(kind: RedisFailureKind, message: impl Into<String>) -> Self {
+    /// A failure of this kind.
+    pub fn new(kind: RedisFailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),

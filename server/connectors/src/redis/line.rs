@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use redis::{ConnectionAddr, ConnectionInfo};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -48,13 +48,56 @@ pub(super) async fn open(info: &ConnectionInfo, limit: Duration) -> Result<Box<d
     }
 }
 
-/// A connection with one user.
-pub(super) struct Line {
-    stream: Box<dyn Io>,
+/// The receiving half of a connection.
+pub(super) struct Reader {
+    stream: ReadHalf<Box<dyn Io>>,
     decoder: Decoder,
     input: BytesMut,
+}
+
+/// The sending half of a connection.
+pub(super) struct Writer {
+    stream: WriteHalf<Box<dyn Io>>,
+}
+
+/// A connection with one user.
+pub(super) struct Line {
+    reader: Reader,
+    writer: Writer,
     /// Replies are due that nobody has read: a call was given up or failed half-way.
     is_broken: bool,
+}
+
+impl Reader {
+    /// Reads the next reply. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<Reply, RedisFailure> {
+        loop {
+            match self.decoder.decode(&mut self.input) {
+                Ok(Some(reply)) => return Ok(reply),
+                Ok(None) => {}
+                Err(error) => return Err(lost(&error)),
+            }
+            let read = self.stream.read_buf(&mut self.input).await;
+            if read.map_err(|error| lost(&error))? == 0 {
+                return Err(lost(&io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Sends commands.
+    pub(super) async fn send(&mut self, commands: &[Vec<Vec<u8>>]) -> Result<(), RedisFailure> {
+        let mut wire = Vec::new();
+        for command in commands {
+            pack(command, &mut wire);
+        }
+        let sent = async {
+            self.stream.write_all(&wire).await?;
+            self.stream.flush().await
+        };
+        sent.await.map_err(|error| lost(&error))
+    }
 }
 
 impl Line {
@@ -64,11 +107,14 @@ impl Line {
         connect: Duration,
         response: Duration,
     ) -> Result<Self, RedisFailure> {
-        let stream = open(info, connect).await?;
+        let (reader, writer) = tokio::io::split(open(info, connect).await?);
         let mut line = Self {
-            stream,
-            decoder: Decoder::default(),
-            input: BytesMut::new(),
+            reader: Reader {
+                stream: reader,
+                decoder: Decoder::default(),
+                input: BytesMut::new(),
+            },
+            writer: Writer { stream: writer },
             is_broken: false,
         };
         let settings = info.redis_settings();
@@ -101,10 +147,10 @@ impl Line {
         // until the last reply is read: giving this future up must not leave replies to the next user
         self.is_broken = true;
         let exchange = async {
-            self.send(commands).await?;
+            self.writer.send(commands).await?;
             let mut replies = Vec::with_capacity(commands.len());
             while replies.len() < commands.len() {
-                replies.push(self.next().await?);
+                replies.push(self.reader.next().await?);
             }
             Ok(replies)
         };
@@ -124,42 +170,14 @@ impl Line {
         Ok(replies)
     }
 
-    /// Sends commands.
-    pub(super) async fn send(&mut self, commands: &[Vec<Vec<u8>>]) -> Result<(), RedisFailure> {
-        let mut wire = Vec::new();
-        for command in commands {
-            pack(command, &mut wire);
-        }
-        let sent = async {
-            self.stream.write_all(&wire).await?;
-            self.stream.flush().await
-        };
-        sent.await.map_err(|error| lost(&error))
-    }
-
-    /// Reads the next reply. Cancel safe.
-    pub(super) async fn next(&mut self) -> Result<Reply, RedisFailure> {
-        loop {
-            match self.decoder.decode(&mut self.input) {
-                Ok(Some(reply)) => return Ok(reply),
-                Ok(None) => {}
-                Err(error) => return Err(lost(&error)),
-            }
-            if self
-                .stream
-                .read_buf(&mut self.input)
-                .await
-                .map_err(|error| lost(&error))?
-                == 0
-            {
-                return Err(lost(&io::ErrorKind::UnexpectedEof.into()));
-            }
-        }
+    /// Its halves, for one who sends while it waits for what comes.
+    pub(super) fn split(self) -> (Reader, Writer) {
+        (self.reader, self.writer)
     }
 
     /// Whether another user can have it.
     pub(super) fn is_clean(&self) -> bool {
-        !self.is_broken && self.input.is_empty()
+        !self.is_broken && self.reader.input.is_empty()
     }
 }
 

@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use tokio::time::timeout;
 
-use super::line::Line;
+use super::command::upper;
+use super::line::{Line, Reader, Writer};
 use super::{RedisFailure, RedisFailureKind, Reply};
 
 /// A connection that receives what is published to the channels and patterns it subscribes to. Messages that nobody takes wait in
 /// the socket, so a slow reader costs no memory here; Redis drops a reader that is too slow for it.
+///
+/// One may subscribe to more while another waits for what comes.
 pub struct RedisSubscription {
-    line: Line,
+    reader: Mutex<Reader>,
+    writer: Mutex<Writer>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -23,6 +27,8 @@ pub enum PushKind {
     Message,
     /// A message to a channel that fits a pattern.
     PatternMessage,
+    /// A message to a channel that one node of a cluster keeps.
+    ShardMessage,
     /// A channel was subscribed to.
     Subscribe,
     /// A channel was given up.
@@ -31,6 +37,10 @@ pub enum PushKind {
     PatternSubscribe,
     /// A pattern was given up.
     PatternUnsubscribe,
+    /// A channel of a node was subscribed to.
+    ShardSubscribe,
+    /// A channel of a node was given up.
+    ShardUnsubscribe,
     /// The answer to a ping.
     Pong,
 }
@@ -45,6 +55,9 @@ impl PushKind {
             Self::Unsubscribe => "unsubscribe",
             Self::PatternSubscribe => "psubscribe",
             Self::PatternUnsubscribe => "punsubscribe",
+            Self::ShardMessage => "smessage",
+            Self::ShardSubscribe => "ssubscribe",
+            Self::ShardUnsubscribe => "sunsubscribe",
             Self::Pong => "pong",
         }
     }
@@ -63,49 +76,72 @@ pub struct RedisPush {
     pub data: Bytes,
     /// How many channels and patterns are subscribed to after a confirmation.
     pub count: i64,
+    /// Everything was given up, and there was nothing.
+    pub is_nothing: bool,
 }
 
 impl RedisSubscription {
     pub(super) fn new(line: Line, permit: OwnedSemaphorePermit) -> Self {
-        Self { line, _permit: permit }
+        let (reader, writer) = line.split();
+        Self {
+            reader: Mutex::new(reader),
+            writer: Mutex::new(writer),
+            _permit: permit,
+        }
     }
 
     /// Subscribes to channels. Confirmations come through [`RedisSubscription::next`].
-    pub async fn subscribe(&mut self, channels: &[Vec<u8>]) -> Result<(), RedisFailure> {
-        self.send("SUBSCRIBE", channels).await
+    pub async fn subscribe(&self, channels: &[Vec<u8>]) -> Result<(), RedisFailure> {
+        self.send_with("SUBSCRIBE", channels).await
     }
 
     /// Gives channels up; all of them if none is named.
-    pub async fn unsubscribe(&mut self, channels: &[Vec<u8>]) -> Result<(), RedisFailure> {
-        self.send("UNSUBSCRIBE", channels).await
+    pub async fn unsubscribe(&self, channels: &[Vec<u8>]) -> Result<(), RedisFailure> {
+        self.send_with("UNSUBSCRIBE", channels).await
     }
 
     /// Subscribes to all channels that fit a pattern.
-    pub async fn psubscribe(&mut self, patterns: &[Vec<u8>]) -> Result<(), RedisFailure> {
-        self.send("PSUBSCRIBE", patterns).await
+    pub async fn psubscribe(&self, patterns: &[Vec<u8>]) -> Result<(), RedisFailure> {
+        self.send_with("PSUBSCRIBE", patterns).await
     }
 
     /// Gives patterns up; all of them if none is named.
-    pub async fn punsubscribe(&mut self, patterns: &[Vec<u8>]) -> Result<(), RedisFailure> {
-        self.send("PUNSUBSCRIBE", patterns).await
+    pub async fn punsubscribe(&self, patterns: &[Vec<u8>]) -> Result<(), RedisFailure> {
+        self.send_with("PUNSUBSCRIBE", patterns).await
     }
 
     /// Asks for a [`PushKind::Pong`].
-    pub async fn ping(&mut self) -> Result<(), RedisFailure> {
-        self.send("PING", &[]).await
+    pub async fn ping(&self) -> Result<(), RedisFailure> {
+        self.send_with("PING", &[]).await
     }
 
-    async fn send(&mut self, name: &str, words: &[Vec<u8>]) -> Result<(), RedisFailure> {
+    async fn send_with(&self, name: &str, words: &[Vec<u8>]) -> Result<(), RedisFailure> {
         let mut command = vec![name.as_bytes().to_vec()];
         command.extend_from_slice(words);
-        self.line.send(&[command]).await
+        self.send(&command).await
+    }
+
+    /// Sends `SUBSCRIBE`, `SSUBSCRIBE`, their opposites and `PING`; nothing else makes sense here.
+    pub async fn send(&self, command: &[Vec<u8>]) -> Result<(), RedisFailure> {
+        let name = command.first().map(|name| upper(name)).unwrap_or_default();
+        let is_known = matches!(
+            name.as_slice(),
+            b"SUBSCRIBE" | b"UNSUBSCRIBE" | b"PSUBSCRIBE" | b"PUNSUBSCRIBE" | b"SSUBSCRIBE" | b"SUNSUBSCRIBE" | b"PING"
+        );
+        if !is_known {
+            return Err(RedisFailure::new(
+                RedisFailureKind::Data,
+                "a subscription only receives",
+            ));
+        }
+        self.writer.lock().await.send(&[command.to_vec()]).await
     }
 
     /// Waits for what comes next; `None` if nothing did within `limit` (`None`: no limit). Loses nothing when it is given up.
-    pub async fn next(&mut self, limit: Option<Duration>) -> Result<Option<RedisPush>, RedisFailure> {
+    pub async fn next(&self, limit: Option<Duration>) -> Result<Option<RedisPush>, RedisFailure> {
         let reply = match limit {
-            None => self.line.next().await?,
-            Some(limit) => match timeout(limit, self.line.next()).await {
+            None => self.reader.lock().await.next().await?,
+            Some(limit) => match timeout(limit, async { self.reader.lock().await.next().await }).await {
                 Ok(reply) => reply?,
                 Err(_late) => return Ok(None),
             },
@@ -125,11 +161,13 @@ fn push(reply: Reply) -> Result<RedisPush, RedisFailure> {
                 channel: Bytes::new(),
                 data: Bytes::new(),
                 count: 0,
+                is_nothing: false,
             });
         }
         Reply::Array(items) => items,
         _ => return Err(unknown()),
     };
+    let is_nothing = matches!(items.get(1), Some(Reply::Nil));
     let mut items = items.into_iter();
     let mut bytes = || match items.next() {
         Some(Reply::Bulk(bytes)) => Some(bytes),
@@ -145,6 +183,9 @@ fn push(reply: Reply) -> Result<RedisPush, RedisFailure> {
         b"unsubscribe" => PushKind::Unsubscribe,
         b"psubscribe" => PushKind::PatternSubscribe,
         b"punsubscribe" => PushKind::PatternUnsubscribe,
+        b"smessage" => PushKind::ShardMessage,
+        b"ssubscribe" => PushKind::ShardSubscribe,
+        b"sunsubscribe" => PushKind::ShardUnsubscribe,
         b"pong" => PushKind::Pong,
         _ => return Err(unknown()),
     };
@@ -160,12 +201,13 @@ fn push(reply: Reply) -> Result<RedisPush, RedisFailure> {
     };
     let data = bytes().ok_or_else(unknown)?;
     match kind {
-        PushKind::Message | PushKind::PatternMessage | PushKind::Pong => Ok(RedisPush {
+        PushKind::Message | PushKind::PatternMessage | PushKind::ShardMessage | PushKind::Pong => Ok(RedisPush {
             kind,
             pattern,
             channel,
             data,
             count: 0,
+            is_nothing: false,
         }),
         _ => {
             let count = std::str::from_utf8(&data)
@@ -178,6 +220,7 @@ fn push(reply: Reply) -> Result<RedisPush, RedisFailure> {
                 channel,
                 data: Bytes::new(),
                 count,
+                is_nothing,
             })
         }
     }

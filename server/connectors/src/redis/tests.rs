@@ -281,7 +281,7 @@ async fn a_waiting_command_that_is_given_up_takes_nothing() {
 async fn subscriptions_receive_and_lose_nothing_between_waits() {
     let Some(server) = Server::start() else { return };
     let redis = server.client();
-    let mut subscription = redis.subscription().await.unwrap();
+    let subscription = redis.subscription().await.unwrap();
     subscription.subscribe(&[b"news".to_vec()]).await.unwrap();
     subscription.psubscribe(&[b"n*".to_vec()]).await.unwrap();
     let mut pushes = Vec::new();
@@ -301,6 +301,7 @@ async fn subscriptions_receive_and_lose_nothing_between_waits() {
         channel: "news".into(),
         data: "hello".into(),
         count: 0,
+        is_nothing: false,
     };
     assert_eq!(message, expected);
     let message = subscription.next(Some(LIMIT)).await.unwrap().unwrap();

@@ -81,7 +81,7 @@ pub(crate) fn outgoing<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py
 /// `self.kvdb`
 pub(crate) fn kvdb<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
     let environment = service.get().invocation()?.environment.clone();
-    Ok(Bound::new(service.py(), redis::Kvdb(environment))?.into_any())
+    Ok(Bound::new(service.py(), redis::Kvdb::new(environment, redis::Source::Kvdb))?.into_any())
 }
 
 /// `self.crypto`

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use crate::environment::Environment;
 use crate::faces::http::PlainHttp;
-use crate::faces::redis::Kvdb;
+use crate::faces::redis::{Kvdb, Source};
 use crate::faces::zmq::Zmq;
 
 /// Outgoing connections, by type: `self.outgoing.plain_http['CRM']`.
@@ -44,7 +44,7 @@ impl Outgoing {
     /// The key/value database; the same as `self.kvdb`.
     #[getter]
     fn redis(&self) -> Kvdb {
-        Kvdb(self.0.clone())
+        Kvdb::new(self.0.clone(), Source::Kvdb)
     }
 
     fn __getattr__(&self, name: &str) -> PyResult<()> {

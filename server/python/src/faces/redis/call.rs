@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::faces::redis::Command;
 use crate::faces::redis::errors::data_error;
 use crate::faces::redis::shape::Shape;
-use crate::faces::redis::values::{encode, encode_span, encode_time};
+use crate::faces::redis::values::{encode, encode_all, encode_span, encode_time};
 
 /// A method with code of its own.
 pub(super) struct Special {
@@ -111,6 +111,19 @@ impl<'py> Call<'py> {
         Ok(())
     }
 
+    pub(super) fn py(&self) -> Python<'py> {
+        self.py
+    }
+
+    /// All values of a list, if it is given.
+    pub(super) fn listed(&self, name: &str) -> PyResult<Vec<Vec<u8>>> {
+        let mut values = Vec::new();
+        if let Some(value) = self.optional(name) {
+            encode_all(value, &mut values)?;
+        }
+        Ok(values)
+    }
+
     pub(super) fn wrong(&self, message: &str) -> PyErr {
         data_error(self.py, &format!("{}: {message}", self.method))
     }
@@ -121,7 +134,7 @@ pub(super) fn word(text: &str) -> Vec<u8> {
 }
 
 pub(super) fn command(words: Vec<Vec<u8>>, shape: Shape) -> PyResult<Command> {
-    Ok(Command { words, shape })
+    Ok(Command::new(words, shape))
 }
 
 pub(super) const fn special(

@@ -1,10 +1,11 @@
 //! `self.kvdb` and `self.kvdb.conn`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use busbar_connectors::redis::{RedisClient, Reply};
 use busbar_model::{Error, Kind};
-use pyo3::exceptions::{PyAttributeError, PyKeyError};
+use pyo3::exceptions::{PyAttributeError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
@@ -13,22 +14,54 @@ use crate::errors::to_python;
 use crate::faces::redis::Command;
 use crate::faces::redis::errors::to_exception;
 use crate::faces::redis::pipeline::Pipeline;
+use crate::faces::redis::refused;
 use crate::faces::redis::scan::{ScanIterator, Scanned};
 use crate::faces::redis::script::Script;
-use crate::faces::redis::special::by_hand;
-use crate::faces::redis::table::{Method, shape_of};
+use crate::faces::redis::shape::To;
+use crate::faces::redis::table::Method;
 use crate::turn;
+
+/// Which Redis.
+#[derive(Clone, Default)]
+pub(crate) enum Source {
+    /// The server's own: `self.kvdb`.
+    #[default]
+    Kvdb,
+}
 
 /// The key/value database: `.conn` is its client, and attributes that it has not itself are the client's.
 #[pyclass(frozen, module = "_busbar")]
-pub(crate) struct Kvdb(pub(crate) Arc<Environment>);
+pub(crate) struct Kvdb {
+    environment: Arc<Environment>,
+    source: Source,
+}
+
+impl Kvdb {
+    pub(crate) fn new(environment: Arc<Environment>, source: Source) -> Self {
+        Self { environment, source }
+    }
+
+    fn client(&self, is_text: bool) -> Redis {
+        Redis {
+            environment: self.environment.clone(),
+            source: self.source.clone(),
+            is_text,
+        }
+    }
+}
 
 #[pymethods]
 impl Kvdb {
     /// The client, with the methods of redis-py. Text in, text out.
     #[getter]
     fn conn(&self) -> Redis {
-        Redis(self.0.clone())
+        self.client(true)
+    }
+
+    /// The same client, but what it gives is bytes: for values that are no text.
+    #[getter]
+    fn conn_bytes(&self) -> Redis {
+        self.client(false)
     }
 
     /// The same as `self.translate`.
@@ -76,53 +109,133 @@ impl Kvdb {
     }
 }
 
-/// The client of the key/value database. Its methods are those of redis-py for strings, keys, hashes, lists, sets, sorted sets, streams,
-/// places, scripts and pipelines; `execute_command` is for the rest.
+/// The client of the key/value database. Its methods are those of redis-py; `execute_command` is for commands that have none.
 #[pyclass(frozen, module = "_busbar")]
-pub(crate) struct Redis(Arc<Environment>);
+pub(crate) struct Redis {
+    environment: Arc<Environment>,
+    source: Source,
+    is_text: bool,
+}
 
 impl Redis {
+    /// The same, giving bytes.
+    fn as_bytes(&self) -> Self {
+        Self {
+            environment: self.environment.clone(),
+            source: self.source.clone(),
+            is_text: false,
+        }
+    }
+
     pub(super) fn client(&self, py: Python<'_>) -> PyResult<RedisClient> {
-        self.0.redis.clone().ok_or_else(|| {
-            let error = Error::new(Kind::Config, "this server has no key/value database")
-                .with_hint("set [redis] url, or let the server start a Redis of its own");
-            to_python(py, &error, "kvdb")
-        })
+        match &self.source {
+            Source::Kvdb => self.environment.redis.clone().ok_or_else(|| {
+                let error = Error::new(Kind::Config, "this server has no key/value database")
+                    .with_hint("set [redis] url, or let the server start a Redis of its own");
+                to_python(py, &error, "kvdb")
+            }),
+        }
     }
 
     pub(super) fn environment(&self) -> &Arc<Environment> {
-        &self.0
+        &self.environment
+    }
+
+    /// Whether it gives text rather than bytes.
+    pub(super) fn is_text(&self) -> bool {
+        self.is_text
     }
 
     /// Runs a command and waits for its reply.
     pub(super) fn run<'py>(&self, py: Python<'py>, command: Command) -> PyResult<Bound<'py, PyAny>> {
-        let shape = command.shape;
-        shape.convert(py, self.reply(py, command.words)?)
+        let Command { words, shape, cast } = command;
+        let reply = self.reply(py, words)?;
+        shape.convert(&self.to(py, cast), reply)
+    }
+
+    /// How replies are turned into what services get.
+    pub(super) fn to<'py>(&self, py: Python<'py>, cast: Option<Py<PyAny>>) -> To<'py> {
+        To {
+            py,
+            is_text: self.is_text,
+            cast: cast.map(|cast| cast.into_bound(py)),
+        }
     }
 
     fn reply(&self, py: Python<'_>, words: Vec<Vec<u8>>) -> PyResult<Reply> {
         let client = self.client(py)?;
-        turn::block_on(
-            py,
-            &self.0,
-            async move { client.execute(&words).await.map_err(Error::from) },
-        )
+        turn::block_on(py, &self.environment, async move {
+            client.execute(&words).await.map_err(Error::from)
+        })
         .map_err(|error| to_exception(py, &error))
+    }
+
+    fn run_words<'py>(&self, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        self.run(args.py(), Command::by_hand(args)?)
     }
 }
 
 #[pymethods]
 impl Redis {
-    /// Runs any command: its name, and its arguments.
-    #[pyo3(signature = (*args, **_options))]
+    /// Runs any command: its name, and its arguments. With `NEVER_DECODE=True` what it gives is bytes.
+    #[pyo3(signature = (*args, **options))]
     fn execute_command<'py>(
         &self,
         args: &Bound<'py, PyTuple>,
-        _options: Option<&Bound<'py, PyDict>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let words = by_hand(args)?;
-        let shape = shape_of(&words);
-        self.run(args.py(), Command { words, shape })
+        if options.is_some_and(|options| options.contains("NEVER_DECODE").unwrap_or(false)) {
+            return self.as_bytes().run_words(args);
+        }
+        self.run_words(args)
+    }
+
+    /// Receives what others publish.
+    #[pyo3(signature = (**options))]
+    fn pubsub<'py>(slf: &Bound<'py, Self>, options: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
+        let class = slf.py().import("busbar.kvdb.pubsub")?.getattr("PubSub")?;
+        class.call((slf,), options)
+    }
+
+    /// A lock that all who use this Redis share.
+    #[pyo3(signature = (name, *args, **options))]
+    fn lock<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let make = slf.py().import("busbar.kvdb.lock")?.getattr("make")?;
+        let mut all = vec![slf.clone().into_any(), name.clone()];
+        all.extend(args.iter());
+        make.call(PyTuple::new(slf.py(), all)?, options)
+    }
+
+    /// Numbers of any size within a value, changed and read together.
+    #[pyo3(signature = (key, default_overflow = None))]
+    fn bitfield<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        default_overflow: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        bitfield(slf.as_any(), key, default_overflow)
+    }
+
+    /// Whether it gives text rather than bytes.
+    #[getter]
+    fn _is_text(&self) -> bool {
+        self.is_text
+    }
+
+    /// Waits without holding other calls up.
+    fn _pause(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
+        let duration = Duration::try_from_secs_f64(seconds.max(0.0))
+            .map_err(|_| PyValueError::new_err(format!("cannot wait for {seconds} seconds")))?;
+        turn::block_on(py, &self.environment, async move {
+            tokio::time::sleep(duration).await;
+            Ok::<(), Error>(())
+        })
+        .map_err(|error| to_python(py, &error, "pause"))
     }
 
     /// Commands that are sent in one go, in a transaction unless that is false.
@@ -143,7 +256,7 @@ impl Redis {
         value_from_callable: bool,
         watch_delay: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let _ = (shard_hint, watch_delay);
+        let _ = shard_hint;
         let py = slf.py();
         let watch_error = py.import("busbar.kvdb.exceptions")?.getattr("WatchError")?;
         loop {
@@ -157,7 +270,11 @@ impl Redis {
             });
             pipeline.call_method0("reset")?;
             match result {
-                Err(error) if error.matches(py, &watch_error)? => {}
+                Err(error) if error.matches(py, &watch_error)? => {
+                    if let Some(delay) = watch_delay.filter(|delay| *delay > 0.0) {
+                        slf.get()._pause(py, delay)?;
+                    }
+                }
                 result => return result,
             }
         }
@@ -186,25 +303,33 @@ impl Redis {
     }
 
     /// All keys and values of a hash, a few at a time.
-    #[pyo3(signature = (name, r#match = None, count = None))]
+    #[pyo3(signature = (name, r#match = None, count = None, no_values = None))]
     fn hscan_iter(
         slf: &Bound<'_, Self>,
         name: &Bound<'_, PyAny>,
         r#match: Option<&Bound<'_, PyAny>>,
         count: Option<u64>,
+        no_values: Option<bool>,
     ) -> PyResult<ScanIterator> {
-        ScanIterator::new(slf, Scanned::Hash, Some(name), r#match, count, None)
+        let scanned = if no_values == Some(true) {
+            Scanned::Fields
+        } else {
+            Scanned::Hash
+        };
+        ScanIterator::new(slf, scanned, Some(name), r#match, count, None)
     }
 
     /// All members of a sorted set with their scores, a few at a time.
-    #[pyo3(signature = (name, r#match = None, count = None))]
+    #[pyo3(signature = (name, r#match = None, count = None, score_cast_func = None))]
     fn zscan_iter(
         slf: &Bound<'_, Self>,
         name: &Bound<'_, PyAny>,
         r#match: Option<&Bound<'_, PyAny>>,
         count: Option<u64>,
+        score_cast_func: Option<Py<PyAny>>,
     ) -> PyResult<ScanIterator> {
-        ScanIterator::new(slf, Scanned::SortedSet, Some(name), r#match, count, None)
+        let iterator = ScanIterator::new(slf, Scanned::SortedSet, Some(name), r#match, count, None)?;
+        Ok(iterator.with_cast(score_cast_func))
     }
 
     /// A script that can be called like a function.
@@ -226,14 +351,7 @@ impl Redis {
     }
 
     fn __getitem__<'py>(&self, py: Python<'py>, key: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let words = by_hand(&("GET", &key).into_pyobject(py)?)?;
-        let value = self.run(
-            py,
-            Command {
-                shape: shape_of(&words),
-                words,
-            },
-        )?;
+        let value = self.run_words(&("GET", &key).into_pyobject(py)?)?;
         if value.is_none() {
             Err(PyKeyError::new_err(key.unbind()))
         } else {
@@ -242,40 +360,23 @@ impl Redis {
     }
 
     fn __setitem__(&self, py: Python<'_>, key: Bound<'_, PyAny>, value: Bound<'_, PyAny>) -> PyResult<()> {
-        let words = by_hand(&("SET", key, value).into_pyobject(py)?)?;
-        self.run(
-            py,
-            Command {
-                shape: shape_of(&words),
-                words,
-            },
-        )
-        .map(drop)
+        self.run_words(&("SET", key, value).into_pyobject(py)?).map(drop)
     }
 
     fn __delitem__(&self, py: Python<'_>, key: Bound<'_, PyAny>) -> PyResult<()> {
-        let words = by_hand(&("DEL", key).into_pyobject(py)?)?;
-        self.run(
-            py,
-            Command {
-                shape: shape_of(&words),
-                words,
-            },
-        )
-        .map(drop)
+        self.run_words(&("DEL", key).into_pyobject(py)?).map(drop)
     }
 
     fn __contains__(&self, py: Python<'_>, key: Bound<'_, PyAny>) -> PyResult<bool> {
-        let words = by_hand(&("EXISTS", key).into_pyobject(py)?)?;
-        self.run(
-            py,
-            Command {
-                shape: shape_of(&words),
-                words,
-            },
-        )?
-        .is_truthy()
+        self.run_words(&("EXISTS", key).into_pyobject(py)?)?.is_truthy()
     }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_args))]
+    fn __exit__(&self, _args: &Bound<'_, PyTuple>) {}
 
     fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
         let names = PyList::new(slf.py(), Method::names())?;
@@ -290,15 +391,24 @@ impl Redis {
     }
 }
 
+/// `bitfield` of a client or a pipeline.
+pub(super) fn bitfield<'py>(
+    client: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyAny>,
+    default_overflow: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let class = client.py().import("busbar.kvdb.bitfield")?.getattr("BitField")?;
+    class.call1((client, key, default_overflow))
+}
+
 /// What is said of a name that is no method here.
 pub(super) fn no_method(name: &str) -> PyErr {
-    PyAttributeError::new_err(if matches!(name, "pubsub" | "lock" | "monitor" | "client") {
-        format!("`self.kvdb.conn.{name}` is not available yet in this version of busbar")
-    } else {
-        format!(
+    PyAttributeError::new_err(match refused::reason(name) {
+        Some(reason) => format!("`self.kvdb.conn.{name}` is not offered: {reason}"),
+        None => format!(
             "`self.kvdb.conn` has no method `{name}`; use execute_command('{}', ...)",
             name.to_uppercase()
-        )
+        ),
     })
 }
 

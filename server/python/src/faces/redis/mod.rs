@@ -9,6 +9,9 @@
 //! * [`pipeline`] - commands that go together
 //! * [`scan`] - iterators
 //! * [`script`] - `register_script`
+//! * [`subscription`] - what `pubsub()` receives with
+//! * [`server`] - commands about Redis itself
+//! * [`refused`] - what redis-py has and this face has not, and why
 //! * [`errors`] - what services catch
 
 mod call;
@@ -16,27 +19,50 @@ mod client;
 mod errors;
 mod geo;
 mod pipeline;
+mod refused;
 mod scan;
 mod script;
+mod server;
 mod shape;
 mod special;
 mod streams;
+mod subscription;
 mod table;
 #[cfg(test)]
 mod tests;
 mod values;
 
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
-pub(crate) use client::Kvdb;
+pub(crate) use client::{Kvdb, Source};
 
 use shape::Shape;
 
 /// A command on its way: name and arguments, and what its reply becomes.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Command {
-    pub(crate) words: Vec<Vec<u8>>,
-    pub(crate) shape: Shape,
+    words: Vec<Vec<u8>>,
+    shape: Shape,
+    /// What makes a score of its text: `score_cast_func`.
+    cast: Option<Py<PyAny>>,
+}
+
+impl Command {
+    fn new(words: Vec<Vec<u8>>, shape: Shape) -> Self {
+        Self {
+            words,
+            shape,
+            cast: None,
+        }
+    }
+
+    /// A command that a service wrote out.
+    fn by_hand(args: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let words = special::by_hand(args)?;
+        let shape = table::shape_of(&words);
+        Ok(Self::new(words, shape))
+    }
 }
 
 /// Adds the classes to the module `_busbar`.
@@ -46,5 +72,6 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<client::RedisMethod>()?;
     module.add_class::<pipeline::Pipeline>()?;
     module.add_class::<scan::ScanIterator>()?;
+    module.add_class::<subscription::Subscription>()?;
     module.add_class::<script::Script>()
 }

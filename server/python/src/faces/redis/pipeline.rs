@@ -2,16 +2,15 @@
 
 use std::sync::Mutex;
 
-use busbar_connectors::redis::{RedisFailure, RedisSession, Reply};
-use busbar_model::Error;
+use busbar_connectors::redis::{RedisFailure, RedisFailureKind, RedisSession, Reply};
+use busbar_model::{Error, Kind};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::faces::redis::Command;
-use crate::faces::redis::client::{Redis, RedisMethod, Target, no_method};
+use crate::faces::redis::client::{Redis, RedisMethod, Target, bitfield, no_method};
 use crate::faces::redis::errors::{of_failure, raise, to_exception};
-use crate::faces::redis::special::by_hand;
-use crate::faces::redis::table::{Method, shape_of};
+use crate::faces::redis::table::Method;
 use crate::sync::lock;
 use crate::turn;
 
@@ -52,8 +51,9 @@ impl Pipeline {
             return Ok(slf.clone().into_any());
         }
         drop(state);
-        let shape = command.shape;
-        shape.convert(slf.py(), this.run_now(slf.py(), command.words)?)
+        let Command { words, shape, cast } = command;
+        let reply = this.run_now(slf.py(), words)?;
+        shape.convert(&this.client.get().to(slf.py(), cast), reply)
     }
 
     /// Runs a command on the session; opens one if there is none.
@@ -61,6 +61,7 @@ impl Pipeline {
         let client = self.client.get();
         let redis = client.client(py)?;
         let session = lock(&self.state).session.take();
+        let is_watching = session.is_some();
         let (session, reply) = turn::block_on(py, client.environment(), async move {
             let mut session = match session {
                 Some(session) => session,
@@ -70,14 +71,22 @@ impl Pipeline {
             Ok::<_, Error>((session, reply))
         })
         .map_err(|error| to_exception(py, &error))?;
-        lock(&self.state).session = Some(session);
-        reply.map_err(|failure| of_failure(py, &failure))
+        match reply {
+            Err(failure) if failure.kind() == RedisFailureKind::Connection => {
+                Err(watching_failed(py, &failure.into(), is_watching))
+            }
+            reply => {
+                lock(&self.state).session = Some(session);
+                reply.map_err(|failure| of_failure(py, &failure))
+            }
+        }
     }
 
     fn send(&self, py: Python<'_>, commands: Vec<Vec<Vec<u8>>>, session: Option<RedisSession>) -> PyResult<Replies> {
         let client = self.client.get();
         let redis = client.client(py)?;
-        let is_transaction = self.is_transaction || session.is_some();
+        let is_watching = session.is_some();
+        let is_transaction = self.is_transaction || is_watching;
         turn::block_on(py, client.environment(), async move {
             match session {
                 Some(mut session) => session.pipeline(&commands, is_transaction).await,
@@ -85,8 +94,20 @@ impl Pipeline {
             }
             .map_err(Error::from)
         })
-        .map_err(|error| to_exception(py, &error))
+        .map_err(|error| watching_failed(py, &error, is_watching))
     }
+}
+
+/// What was watched when the connection was lost may have been changed: whoever tries again reads it anew.
+fn watching_failed(py: Python<'_>, error: &Error, is_watching: bool) -> PyErr {
+    if is_watching && error.kind() == Kind::Connection {
+        return raise(
+            py,
+            "WatchError",
+            "A ConnectionError occurred on while watching one or more keys",
+        );
+    }
+    to_exception(py, error)
 }
 
 #[pymethods]
@@ -101,13 +122,13 @@ impl Pipeline {
         }
         let (words, shapes): (Vec<_>, Vec<_>) = commands
             .into_iter()
-            .map(|command| (command.words, command.shape))
+            .map(|Command { words, shape, cast }| (words, (shape, cast)))
             .unzip();
         // kept for the error, which names the command
         let names: Vec<String> = words.iter().map(|words| shown(words)).collect();
         let replies = self.send(py, words, session)?;
         let mut first_error = None;
-        for (index, (reply, shape)) in replies.into_iter().zip(shapes).enumerate() {
+        for (index, (reply, (shape, cast))) in replies.into_iter().zip(shapes).enumerate() {
             let result = match reply {
                 Ok(Reply::Error(failure)) | Err(failure) => {
                     let name = names.get(index).map_or("", String::as_str);
@@ -118,7 +139,7 @@ impl Pipeline {
                     );
                     Err(raise(py, failure.kind().class_name(), &message))
                 }
-                Ok(reply) => shape.convert(py, reply),
+                Ok(reply) => shape.convert(&self.client.get().to(py, cast), reply),
             };
             match result {
                 Ok(value) => results.append(value)?,
@@ -193,9 +214,22 @@ impl Pipeline {
         args: &Bound<'py, PyTuple>,
         _options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let words = by_hand(args)?;
-        let shape = shape_of(&words);
-        Self::take(slf, Command { words, shape })
+        Self::take(slf, Command::by_hand(args)?)
+    }
+
+    /// Numbers of any size within a value, changed and read together.
+    #[pyo3(signature = (key, default_overflow = None))]
+    fn bitfield<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        default_overflow: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        bitfield(slf.as_any(), key, default_overflow)
+    }
+
+    /// The same as `reset()`.
+    fn close(&self) {
+        self.reset();
     }
 
     fn __getattr__(slf: &Bound<'_, Self>, name: &str) -> PyResult<RedisMethod> {

@@ -18,6 +18,8 @@ pub(super) enum Scanned {
     Keys,
     Set,
     Hash,
+    /// Names of a hash, without values.
+    Fields,
     SortedSet,
 }
 
@@ -28,6 +30,7 @@ pub(crate) struct ScanIterator {
     scanned: Scanned,
     name: Option<Vec<u8>>,
     options: Vec<Vec<u8>>,
+    cast: Option<Py<PyAny>>,
     state: Mutex<State>,
 }
 
@@ -56,11 +59,15 @@ impl ScanIterator {
         if let Some(kind) = kind {
             options.extend([b"TYPE".to_vec(), kind.as_bytes().to_vec()]);
         }
+        if scanned == Scanned::Fields {
+            options.push(b"NOVALUES".to_vec());
+        }
         Ok(Self {
             client: client.clone().unbind(),
             scanned,
             name: name.map(encode).transpose()?,
             options,
+            cast: None,
             state: Mutex::new(State {
                 cursor: Some(0),
                 found: VecDeque::new(),
@@ -68,18 +75,28 @@ impl ScanIterator {
         })
     }
 
+    /// Makes scores of their text with this.
+    pub(super) fn with_cast(self, cast: Option<Py<PyAny>>) -> Self {
+        Self { cast, ..self }
+    }
+
     fn fetch(&self, py: Python<'_>, cursor: u64) -> PyResult<()> {
         let (name, shape) = match self.scanned {
             Scanned::Keys => ("SCAN", Shape::Scan),
             Scanned::Set => ("SSCAN", Shape::Scan),
             Scanned::Hash => ("HSCAN", Shape::ScanDict),
+            Scanned::Fields => ("HSCAN", Shape::Scan),
             Scanned::SortedSet => ("ZSCAN", Shape::ScanScored),
         };
         let mut words = vec![name.as_bytes().to_vec()];
         words.extend(self.name.clone());
         words.push(cursor.to_string().into_bytes());
         words.extend(self.options.iter().cloned());
-        let (next, found): (u64, Bound<'_, PyAny>) = self.client.get().run(py, Command { words, shape })?.extract()?;
+        let command = Command {
+            cast: self.cast.as_ref().map(|cast| cast.clone_ref(py)),
+            ..Command::new(words, shape)
+        };
+        let (next, found): (u64, Bound<'_, PyAny>) = self.client.get().run(py, command)?.extract()?;
         let found = if self.scanned == Scanned::Hash {
             found.call_method0(intern!(py, "items"))?
         } else {

@@ -57,10 +57,7 @@ impl Script {
         let command = |name: &str, script: Vec<u8>| {
             let mut words = vec![name.as_bytes().to_vec(), script, count.clone()];
             words.extend(values.iter().cloned());
-            Command {
-                words,
-                shape: Shape::Plain,
-            }
+            Command::new(words, Shape::Plain)
         };
         // in the middle of a pipeline nobody could send the text after the hash
         if let Some(pipeline) = client.and_then(|client| client.cast::<Pipeline>().ok()) {

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyTuple};
 
 use crate::faces::redis::Command;
 use crate::faces::redis::call::{Call, Special, command, special, word};
@@ -24,6 +24,22 @@ pub(super) static SHAPES: &[(&str, Shape)] = &[
     ("BRPOP", Shape::Tuple),
     ("BZPOPMIN", Shape::PoppedScore),
     ("BZPOPMAX", Shape::PoppedScore),
+    ("CLIENT LIST", Shape::Python("client_list")),
+    ("CLUSTER ADDSLOTS", Shape::Ok),
+    ("CLUSTER DELSLOTS", Shape::Ok),
+    ("CLUSTER FAILOVER", Shape::Ok),
+    ("CLUSTER FORGET", Shape::Ok),
+    ("CLUSTER GETKEYSINSLOT", Shape::Text),
+    ("CLUSTER INFO", Shape::Python("cluster_info")),
+    ("CLUSTER MEET", Shape::Ok),
+    ("CLUSTER NODES", Shape::Python("cluster_nodes")),
+    ("CLUSTER REPLICAS", Shape::Python("cluster_nodes")),
+    ("CLUSTER REPLICATE", Shape::Ok),
+    ("CLUSTER RESET", Shape::Ok),
+    ("CLUSTER SAVECONFIG", Shape::Ok),
+    ("CLUSTER SET-CONFIG-EPOCH", Shape::Ok),
+    ("CLUSTER SETSLOT", Shape::Ok),
+    ("CLUSTER SLAVES", Shape::Python("cluster_nodes")),
 ];
 
 pub(super) static SPECIAL: &[Special] = &[
@@ -141,19 +157,16 @@ pub(super) static SPECIAL: &[Special] = &[
         let names = ["name", "start", "num", "by", "get", "desc", "alpha", "store", "groups"];
         let call = Call::bind("sort", &names, args, kwargs)?;
         let mut words = vec![word("SORT"), encode(call.required("name")?)?];
-        call.push_option(&mut words, "by", "BY")?;
-        push_limit(&call, &mut words)?;
-        if let Some(get) = call.optional("get") {
-            let mut patterns = Vec::new();
-            encode_all(get, &mut patterns)?;
-            for pattern in patterns {
-                words.push(word("GET"));
-                words.push(pattern);
-            }
-        }
-        call.push_flag(&mut words, "desc", "DESC")?;
-        call.push_flag(&mut words, "alpha", "ALPHA")?;
+        push_sorting(&call, &mut words)?;
         call.push_option(&mut words, "store", "STORE")?;
+        let groups = if call.flag("groups")? { patterns_in(&call)? } else { 0 };
+        command(words, Shape::Groups(groups))
+    }),
+    special("sort_ro", |args, kwargs| {
+        let names = ["key", "start", "num", "by", "get", "desc", "alpha"];
+        let call = Call::bind("sort_ro", &names, args, kwargs)?;
+        let mut words = vec![word("SORT_RO"), encode(call.required("key")?)?];
+        push_sorting(&call, &mut words)?;
         command(words, Shape::Plain)
     }),
     special("zadd", |args, kwargs| {
@@ -340,6 +353,32 @@ fn blocking_pop(
     command(words, shape)
 }
 
+fn push_sorting(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
+    call.push_option(words, "by", "BY")?;
+    push_limit(call, words)?;
+    if let Some(get) = call.optional("get") {
+        let mut patterns = Vec::new();
+        encode_all(get, &mut patterns)?;
+        for pattern in patterns {
+            words.push(word("GET"));
+            words.push(pattern);
+        }
+    }
+    call.push_flag(words, "desc", "DESC")?;
+    call.push_flag(words, "alpha", "ALPHA")
+}
+
+/// How many patterns `groups` of a sort are made of.
+fn patterns_in(call: &Call<'_>) -> PyResult<usize> {
+    match call.optional("get") {
+        Some(get) if is_collection(get) && get.len()? > 1 => get.len(),
+        _ => {
+            Err(call
+                .wrong("when using \"groups\" the \"get\" argument must be specified and contain at least two keys"))
+        }
+    }
+}
+
 fn push_limit(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
     match (call.optional("start"), call.optional("num")) {
         (Some(start), Some(num)) => words.extend([word("LIMIT"), encode(start)?, encode(num)?]),
@@ -354,7 +393,17 @@ fn with_scores(call: &Call<'_>, mut words: Vec<Vec<u8>>) -> PyResult<Command> {
     if is_scored {
         words.push(word("WITHSCORES"));
     }
-    command(words, if is_scored { Shape::Scored } else { Shape::Plain })
+    let shape = if is_scored { Shape::Scored } else { Shape::Plain };
+    Ok(Command {
+        cast: score_cast(call),
+        ..Command::new(words, shape)
+    })
+}
+
+/// What makes a score, if it is not the usual `float`.
+fn score_cast(call: &Call<'_>) -> Option<Py<PyAny>> {
+    let cast = call.optional("score_cast_func")?;
+    (!cast.is(call.py().get_type::<PyFloat>())).then(|| cast.clone().unbind())
 }
 
 fn by_score(
@@ -496,12 +545,28 @@ fn scan_of(
 ) -> PyResult<Command> {
     let call = Call::bind(
         name,
-        &["name", "cursor", "match", "count", "score_cast_func"],
+        &[
+            "name",
+            "cursor",
+            "match",
+            "count",
+            if name == "HSCAN" {
+                "no_values"
+            } else {
+                "score_cast_func"
+            },
+        ],
         args,
         kwargs,
     )?;
     let words = vec![word(name), encode(call.required("name")?)?];
-    scan(&call, words, shape)
+    let is_bare = call.flag("no_values")?;
+    let mut command = scan(&call, words, if is_bare { Shape::Scan } else { shape })?;
+    if is_bare {
+        command.words.push(word("NOVALUES"));
+    }
+    command.cast = score_cast(&call);
+    Ok(command)
 }
 
 fn scan(call: &Call<'_>, mut words: Vec<Vec<u8>>, shape: Shape) -> PyResult<Command> {

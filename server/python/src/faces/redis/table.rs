@@ -1,5 +1,8 @@
 //! Commands whose arguments go out in the order in which they come in.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -7,9 +10,9 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::faces::redis::call::Special;
 use crate::faces::redis::shape::Shape;
 use crate::faces::redis::values::{encode, encode_all, encode_span, encode_time};
-use crate::faces::redis::{Command, geo, special, streams};
+use crate::faces::redis::{Command, geo, server, special, streams};
 
-use self::Param::{All, Arg, Counted, Default, Flag, Maybe, Prefixed, Rest, Span, Time};
+use self::Param::{All, Arg, Counted, Default, Fields, Flag, Maybe, Prefixed, Rest, Span, Time};
 
 /// A method of the face.
 pub(super) struct Spec {
@@ -44,6 +47,8 @@ pub(super) enum Param {
     All(&'static str),
     /// A list or a value, with how many there are in front.
     Counted(&'static str),
+    /// All further positional arguments as `FIELDS`, with how many they are in front.
+    Fields,
 }
 
 /// How a method makes its command.
@@ -56,10 +61,12 @@ pub(super) enum Method {
 impl Method {
     /// The method of that name.
     pub(super) fn find(name: &str) -> Option<Self> {
-        let special = specials().find(|special| special.name == name);
-        special
-            .map(Self::Special)
-            .or_else(|| TABLE.iter().find(|spec| spec.name == name).map(Self::Simple))
+        static BY_NAME: LazyLock<HashMap<&str, Method>> = LazyLock::new(|| {
+            let simple = TABLE.iter().map(|spec| (spec.name, Method::Simple(spec)));
+            let special = specials().map(|special| (special.name, Method::Special(special)));
+            simple.chain(special).collect()
+        });
+        BY_NAME.get(name).copied()
     }
 
     /// Names of all methods.
@@ -80,7 +87,11 @@ impl Method {
 }
 
 fn specials() -> impl Iterator<Item = &'static Special> {
-    special::SPECIAL.iter().chain(streams::METHODS).chain(geo::METHODS)
+    special::SPECIAL
+        .iter()
+        .chain(streams::METHODS)
+        .chain(geo::METHODS)
+        .chain(server::METHODS)
 }
 
 /// What the reply of a command becomes that was written out by hand.
@@ -163,6 +174,13 @@ impl Spec {
                         words.push(encode(&value)?);
                     }
                 }
+                Fields => {
+                    words.push(b"FIELDS".to_vec());
+                    words.push(positional.len().to_string().into_bytes());
+                    for value in positional.by_ref() {
+                        words.push(encode(&value)?);
+                    }
+                }
                 Counted(name) => {
                     let value = positional
                         .next()
@@ -196,10 +214,7 @@ impl Spec {
                 self.name
             )));
         }
-        Ok(Command {
-            words,
-            shape: self.shape,
-        })
+        Ok(Command::new(words, self.shape))
     }
 
     fn missing(&self, name: &str) -> PyErr {
@@ -448,7 +463,12 @@ static TABLE: &[Spec] = &[
         &[Arg("key"), Maybe("count"), Flag("withscores", "WITHSCORES")],
         Shape::Plain,
     ),
-    spec("zrank", "ZRANK", &[NAME, VALUE], Shape::Plain),
+    spec(
+        "zrank",
+        "ZRANK",
+        &[NAME, VALUE, Flag("withscore", "WITHSCORE")],
+        Shape::Plain,
+    ),
     spec("zrem", "ZREM", &[NAME, Rest], Shape::Plain),
     spec(
         "zremrangebylex",
@@ -468,10 +488,15 @@ static TABLE: &[Spec] = &[
         &[NAME, Arg("min"), Arg("max")],
         Shape::Plain,
     ),
-    spec("zrevrank", "ZREVRANK", &[NAME, VALUE], Shape::Plain),
+    spec(
+        "zrevrank",
+        "ZREVRANK",
+        &[NAME, VALUE, Flag("withscore", "WITHSCORE")],
+        Shape::Plain,
+    ),
     spec("zscore", "ZSCORE", &[NAME, VALUE], Shape::Float),
     // counting
-    spec("pfadd", "PFADD", &[NAME, Rest], Shape::Bool),
+    spec("pfadd", "PFADD", &[NAME, Rest], Shape::Plain),
     spec("pfcount", "PFCOUNT", &[Rest], Shape::Plain),
     spec("pfmerge", "PFMERGE", &[Arg("dest"), Rest], Shape::Ok),
     // streams
@@ -562,25 +587,167 @@ static TABLE: &[Spec] = &[
         &[NAME, Arg("place1"), Arg("place2"), Maybe("unit")],
         Shape::Float,
     ),
-    spec("geohash", "GEOHASH", &[NAME, Rest], Shape::Plain),
+    spec("geohash", "GEOHASH", &[NAME, Rest], Shape::Text),
     spec("geopos", "GEOPOS", &[NAME, Rest], Shape::Points),
     // scripts, messages, the server
-    spec("client_getname", "CLIENT GETNAME", &[], Shape::Plain),
+    spec("client_getname", "CLIENT GETNAME", &[], Shape::Text),
     spec("client_id", "CLIENT ID", &[], Shape::Plain),
-    spec("config_get", "CONFIG GET", &[Default("pattern", "*")], Shape::Dict),
-    spec("config_set", "CONFIG SET", &[NAME, VALUE], Shape::Ok),
+    spec(
+        "config_get",
+        "CONFIG GET",
+        &[Default("pattern", "*"), Rest],
+        Shape::Python("config_get"),
+    ),
+    spec("config_set", "CONFIG SET", &[NAME, VALUE, Rest], Shape::Ok),
     spec("dbsize", "DBSIZE", &[], Shape::Plain),
     spec("echo", "ECHO", &[VALUE], Shape::Plain),
     spec("eval", "EVAL", &[Arg("script"), Arg("numkeys"), Rest], Shape::Plain),
     spec("evalsha", "EVALSHA", &[Arg("sha"), Arg("numkeys"), Rest], Shape::Plain),
     spec("flushall", "FLUSHALL", &[Flag("asynchronous", "ASYNC")], Shape::Ok),
     spec("flushdb", "FLUSHDB", &[Flag("asynchronous", "ASYNC")], Shape::Ok),
-    spec("info", "INFO", &[Maybe("section")], Shape::Info),
-    spec("lastsave", "LASTSAVE", &[], Shape::Plain),
+    spec("info", "INFO", &[Maybe("section"), Rest], Shape::Python("info")),
+    spec("lastsave", "LASTSAVE", &[], Shape::Python("lastsave")),
     spec("ping", "PING", &[], Shape::Pong),
     spec("publish", "PUBLISH", &[Arg("channel"), Arg("message")], Shape::Plain),
     spec("script_exists", "SCRIPT EXISTS", &[Rest], Shape::Bools),
     spec("script_flush", "SCRIPT FLUSH", &[Maybe("sync_type")], Shape::Ok),
-    spec("script_load", "SCRIPT LOAD", &[Arg("script")], Shape::Plain),
+    spec("script_load", "SCRIPT LOAD", &[Arg("script")], Shape::Text),
     spec("time", "TIME", &[], Shape::Time),
+    // more of the server: users, clients, functions, what is told of it
+    spec("acl_cat", "ACL CAT", &[Maybe("category")], Shape::Text),
+    spec("acl_deluser", "ACL DELUSER", &[Rest], Shape::Plain),
+    spec("acl_dryrun", "ACL DRYRUN", &[Arg("username"), Rest], Shape::Plain),
+    spec(
+        "acl_getuser",
+        "ACL GETUSER",
+        &[Arg("username")],
+        Shape::Python("acl_getuser"),
+    ),
+    spec("acl_help", "ACL HELP", &[], Shape::Text),
+    spec("acl_list", "ACL LIST", &[], Shape::Text),
+    spec("acl_load", "ACL LOAD", &[], Shape::Ok),
+    spec("acl_log", "ACL LOG", &[Maybe("count")], Shape::Python("acl_log")),
+    spec("acl_log_reset", "ACL LOG RESET", &[], Shape::Ok),
+    spec("acl_save", "ACL SAVE", &[], Shape::Ok),
+    spec("acl_users", "ACL USERS", &[], Shape::Text),
+    spec("acl_whoami", "ACL WHOAMI", &[], Shape::Text),
+    spec("bgrewriteaof", "BGREWRITEAOF", &[], Shape::Done),
+    spec("client_getredir", "CLIENT GETREDIR", &[], Shape::Plain),
+    spec("client_info", "CLIENT INFO", &[], Shape::Python("client_info")),
+    spec("client_kill", "CLIENT KILL", &[Arg("address")], Shape::Ok),
+    spec("client_trackinginfo", "CLIENT TRACKINGINFO", &[], Shape::Text),
+    spec(
+        "client_unblock",
+        "CLIENT UNBLOCK",
+        &[Arg("client_id"), Flag("error", "ERROR")],
+        Shape::Bool,
+    ),
+    spec("client_unpause", "CLIENT UNPAUSE", &[], Shape::Plain),
+    spec("command_count", "COMMAND COUNT", &[], Shape::Plain),
+    spec("command_getkeys", "COMMAND GETKEYS", &[Rest], Shape::Text),
+    spec(
+        "command_getkeysandflags",
+        "COMMAND GETKEYSANDFLAGS",
+        &[Rest],
+        Shape::Plain,
+    ),
+    spec("command", "COMMAND", &[], Shape::Python("command")),
+    spec("config_resetstat", "CONFIG RESETSTAT", &[], Shape::Ok),
+    spec("config_rewrite", "CONFIG REWRITE", &[], Shape::Plain),
+    spec(
+        "debug_object",
+        "DEBUG OBJECT",
+        &[Arg("key")],
+        Shape::Python("debug_object"),
+    ),
+    spec(
+        "eval_ro",
+        "EVAL_RO",
+        &[Arg("script"), Arg("numkeys"), Rest],
+        Shape::Plain,
+    ),
+    spec(
+        "evalsha_ro",
+        "EVALSHA_RO",
+        &[Arg("sha"), Arg("numkeys"), Rest],
+        Shape::Plain,
+    ),
+    spec("fcall", "FCALL", &[Arg("function"), Arg("numkeys"), Rest], Shape::Plain),
+    spec(
+        "fcall_ro",
+        "FCALL_RO",
+        &[Arg("function"), Arg("numkeys"), Rest],
+        Shape::Plain,
+    ),
+    spec("function_delete", "FUNCTION DELETE", &[Arg("library")], Shape::Ok),
+    spec("function_dump", "FUNCTION DUMP", &[], Shape::Bytes),
+    spec(
+        "function_flush",
+        "FUNCTION FLUSH",
+        &[Default("mode", "SYNC")],
+        Shape::Ok,
+    ),
+    spec("function_kill", "FUNCTION KILL", &[], Shape::Plain),
+    spec(
+        "function_restore",
+        "FUNCTION RESTORE",
+        &[Arg("payload"), Default("policy", "APPEND")],
+        Shape::Ok,
+    ),
+    spec("function_stats", "FUNCTION STATS", &[], Shape::Plain),
+    spec("hexpiretime", "HEXPIRETIME", &[Arg("key"), Fields], Shape::Plain),
+    spec("hpersist", "HPERSIST", &[NAME, Fields], Shape::Plain),
+    spec("hpexpiretime", "HPEXPIRETIME", &[Arg("key"), Fields], Shape::Plain),
+    spec("hpttl", "HPTTL", &[Arg("key"), Fields], Shape::Plain),
+    spec("httl", "HTTL", &[Arg("key"), Fields], Shape::Plain),
+    spec("latency_history", "LATENCY HISTORY", &[Arg("event")], Shape::Plain),
+    spec("latency_latest", "LATENCY LATEST", &[], Shape::Plain),
+    spec("latency_reset", "LATENCY RESET", &[Rest], Shape::Plain),
+    spec("memory_malloc_stats", "MEMORY MALLOC-STATS", &[], Shape::Plain),
+    spec("memory_purge", "MEMORY PURGE", &[], Shape::Ok),
+    spec("memory_stats", "MEMORY STATS", &[], Shape::Python("memory_stats")),
+    spec("module_list", "MODULE LIST", &[], Shape::Python("module_list")),
+    spec("module_load", "MODULE LOAD", &[Arg("path"), Rest], Shape::Done),
+    spec("module_unload", "MODULE UNLOAD", &[NAME], Shape::Done),
+    spec(
+        "pubsub_channels",
+        "PUBSUB CHANNELS",
+        &[Default("pattern", "*")],
+        Shape::Plain,
+    ),
+    spec("pubsub_numpat", "PUBSUB NUMPAT", &[], Shape::Plain),
+    spec("pubsub_numsub", "PUBSUB NUMSUB", &[Rest], Shape::Pairs),
+    spec(
+        "pubsub_shardchannels",
+        "PUBSUB SHARDCHANNELS",
+        &[Default("pattern", "*")],
+        Shape::Plain,
+    ),
+    spec("pubsub_shardnumsub", "PUBSUB SHARDNUMSUB", &[Rest], Shape::Pairs),
+    spec("replicaof", "REPLICAOF", &[Rest], Shape::Plain),
+    spec("role", "ROLE", &[], Shape::Plain),
+    spec("save", "SAVE", &[], Shape::Ok),
+    spec("script_kill", "SCRIPT KILL", &[], Shape::Ok),
+    spec(
+        "slowlog_get",
+        "SLOWLOG GET",
+        &[Maybe("num")],
+        Shape::Python("slowlog_get"),
+    ),
+    spec("slowlog_len", "SLOWLOG LEN", &[], Shape::Plain),
+    spec("slowlog_reset", "SLOWLOG RESET", &[], Shape::Ok),
+    spec(
+        "spublish",
+        "SPUBLISH",
+        &[Arg("shard_channel"), Arg("message")],
+        Shape::Plain,
+    ),
+    spec("swapdb", "SWAPDB", &[Arg("first"), Arg("second")], Shape::Ok),
+    spec("wait", "WAIT", &[Arg("num_replicas"), Arg("timeout")], Shape::Plain),
+    spec(
+        "waitaof",
+        "WAITAOF",
+        &[Arg("num_local"), Arg("num_replicas"), Arg("timeout")],
+        Shape::Plain,
+    ),
 ];

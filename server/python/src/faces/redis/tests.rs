@@ -176,8 +176,10 @@ for call in (lambda: r.get(), lambda: r.get(1, 2), lambda: r.get(nonsense=1), la
     try: call()
     except TypeError: pass
     else: assert False
-for name in ('nonsense', 'pubsub'):
+for name in ('nonsense', 'monitor', 'json', 'select'):
     assert not hasattr(r, name)
+try: r.monitor
+except AttributeError as e: assert 'redis-cli' in str(e), e
 assert hasattr(r, 'lrange') and 'lrange' in dir(r)
 ",
     );
@@ -212,4 +214,140 @@ class None_(Service):
         let fault = deployed.fault(py, "none_", &crate::testing::Request::default());
         assert!(fault.details.unwrap().to_string().contains("no key/value database"));
     });
+}
+
+#[test]
+fn messages_of_others() {
+    passes(
+        "
+import threading
+sub = r.pubsub(ignore_subscribe_messages=True)
+assert not sub.subscribed and sub.get_message() is None
+sub.subscribe(p + 'a', p + 'b')
+sub.psubscribe(**{p + 'x*': lambda message: got.append(message)})
+got = []
+assert sub.subscribed and set(sub.channels) == {p + 'a', p + 'b'}
+def take():
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        message = sub.get_message(timeout=0.05)
+        if message: return message
+while r.pubsub_numsub(p + 'b') != [(p + 'b', 1)] or not r.pubsub_numpat(): pass
+assert r.publish(p + 'a', 'é') == 1 and r.publish(p + 'x1', 'handled') == 1 and r.publish(p + 'b', 2) == 1
+assert take() == {'type': 'message', 'pattern': None, 'channel': p + 'a', 'data': 'é'}
+assert take() == {'type': 'message', 'pattern': None, 'channel': p + 'b', 'data': '2'}
+assert got == [{'type': 'pmessage', 'pattern': p + 'x*', 'channel': p + 'x1', 'data': 'handled'}]
+assert sub.get_message() is None and sub.get_message(timeout=0.01) is None
+fails('PubSubError', sub.run_in_thread)
+# the connection goes: one error, then everything is subscribed to anew
+id = [c['id'] for c in r.client_list(_type='pubsub') if c['psub'] == '1' and c['sub'] == '2'][0]
+assert r.client_kill_filter(_id=id) == 1
+fails('ConnectionError', lambda: [sub.get_message(timeout=5) for _ in range(2)])
+assert sub.get_message(timeout=0.5) is None
+while r.publish(p + 'a', 'again') == 0: pass
+assert take()['data'] == 'again'
+sub.unsubscribe(p + 'a'); sub.punsubscribe(); sub.unsubscribe()
+while sub.get_message(timeout=0.2): pass
+while sub.subscribed: sub.get_message(timeout=0.2)
+assert sub.channels == {} == sub.patterns
+sub.close()
+with r.pubsub() as sub:
+    sub.subscribe(p + 'c')
+    assert sub.get_message(timeout=5) == {'type': 'subscribe', 'pattern': None, 'channel': p + 'c', 'data': 1}
+    r.publish(p + 'c', 1); r.publish(p + 'c', 'end')
+    seen = []
+    for message in sub.listen():
+        seen.append(message['data'])
+        if message['data'] == 'end': sub.unsubscribe()
+    assert seen == ['1', 'end', 0], seen
+sub = r.pubsub()
+arrived = threading.Event()
+sub.subscribe(**{p + 'd': lambda message: arrived.set()})
+thread = sub.run_in_thread(sleep_time=0.05, daemon=True)
+while not arrived.is_set(): r.publish(p + 'd', 1)
+# another thread may subscribe while that one waits
+sub.subscribe(**{p + 'e': lambda message: None})
+thread.stop(); thread.join(10)
+assert not thread.is_alive() and not sub.subscribed
+raw = self.kvdb.conn_bytes.pubsub()
+raw.subscribe(p + 'f')
+assert raw.get_message(timeout=5)['channel'] == (p + 'f').encode()
+r.publish(p + 'f', bytes([255]))
+assert raw.get_message(timeout=5)['data'] == bytes([255])
+raw.reset()
+",
+    );
+}
+
+#[test]
+fn locks_of_redis_py() {
+    passes(
+        "
+lock = r.lock(p + 'lock', timeout=10, blocking_timeout=0.05, sleep=0.01)
+with lock as held:
+    assert held is lock and lock.owned() and lock.locked()
+    other = r.lock(p + 'lock', timeout=10, blocking=False)
+    assert other.acquire() is False and not other.owned() and lock.acquire() is False
+    assert 'Unable to acquire' in fails('LockError', other.__enter__)
+    assert lock.extend(10) is True and 15000 < r.pttl(p + 'lock') <= 20000
+    assert lock.extend(5, replace_ttl=True) and r.pttl(p + 'lock') <= 5000 and lock.reacquire() and r.pttl(p + 'lock') > 5000
+assert not lock.locked() and fails('LockError', lock.release) and fails('LockError', lock.extend, 1)
+forever = r.lock(p + 'forever')
+assert forever.acquire(token='mine') and r.get(p + 'forever') == 'mine' and r.ttl(p + 'forever') == -1
+assert 'no timeout' in fails('LockError', forever.extend, 1)
+r.set(p + 'forever', 'theirs')
+assert 'no longer owned' in fails('LockNotOwnedError', forever.release)
+assert lock.acquire()
+r.delete(p + 'lock')
+fails('LockNotOwnedError', lock.reacquire)
+with r.lock(p + 'quiet', timeout=5, raise_on_release_error=False): r.delete(p + 'quiet')
+class Mine:
+    def __init__(self, client, name, **options): self.all = (name, options)
+assert r.lock('n', 3, lock_class=Mine).all == ('n', {'timeout': 3})
+try: r.lock('n', 3, timeout=4)
+except TypeError: pass
+else: assert False
+",
+    );
+}
+
+#[test]
+fn bytes_fields_and_expiry_of_the_server() {
+    passes(
+        "
+raw = self.kvdb.conn_bytes
+r.set(p + 'a', bytes([255, 254])); r.hset(p + 'h', 'n', 'v')
+assert raw.get(p + 'a') == bytes([255, 254]) and raw.hgetall(p + 'h') == {b'n': b'v'} and raw.type(p + 'a') == b'string'
+assert raw.set(p + 'b', 'x') is True and raw.info('server')['redis_version'] and raw.config_get('maxmemory') == r.config_get('maxmemory')
+try: r.get(p + 'a')
+except UnicodeDecodeError: pass
+else: assert False
+assert r.execute_command('GET', p + 'a', NEVER_DECODE=True) == bytes([255, 254])
+assert raw.pipeline().get(p + 'b').lrange(p + 'none', 0, 1).execute() == [b'x', []]
+assert set(raw.scan_iter(p + '*')) == {k.encode() for k in (p + 'a', p + 'b', p + 'h')}
+field = r.bitfield(p + 'f', default_overflow='SAT')
+assert field.set('u8', 0, 200).incrby('u8', 0, 100).get('u8', '#1').execute() == [0, 255, 0] and field.get('u8', 0).execute() == [255]
+assert field.incrby('u8', 0, 1, 'FAIL').execute() == [None] and r.bitfield_ro(p + 'f', 'u8', 0, [('i8', 0)]) == [255, -1]
+pipe = r.pipeline()
+pipe.bitfield(p + 'f').get('u4', 0).execute()
+assert pipe.execute() == [[15]]
+z = p + 'z'
+r.zadd(z, {'a': 1, 'b': 2})
+assert r.zrange(z, 0, -1, withscores=True, score_cast_func=int) == [('a', 1), ('b', 2)]
+assert r.zscan(z, score_cast_func=str) == (0, [('a', '1'), ('b', '2')]) and list(r.zscan_iter(z, score_cast_func=int)) == [('a', 1), ('b', 2)]
+assert r.pipeline().zrange(z, 0, 0, withscores=True, score_cast_func=int).execute() == [[('a', 1)]]
+r.rpush(p + 'l', 2, 1); r.mset({p + 'w1': 'x', p + 'w2': 'y'})
+assert r.sort(p + 'l', get=['#', p + 'w*'], groups=True) == [('1', 'x'), ('2', 'y')] and r.sort_ro(p + 'l', desc=True) == ['2', '1']
+fails('DataError', r.sort, p + 'l', groups=True)
+assert r.lastsave().year > 2000 and isinstance(r.client_list(), list) and r.client_info()['db'] == 0
+assert r.wait(0, 10) >= 0 and r.command_count() > 100 and r.command()['get']['arity'] == 2 and 'get' in r.command_list()
+assert r.slowlog_len() >= 0 and isinstance(r.slowlog_get(1), list) and r.memory_stats()['peak.allocated'] > 0
+assert 'default' in r.acl_users() and r.acl_whoami() == 'default' and r.acl_getuser('default')['enabled'] is True
+assert r.role()[0] in ('master', 'slave') and r.module_list() is not None and len(r.acl_genpass(32)) == 8
+fails('DataError', r.acl_genpass, 5000)
+fails('DataError', r.client_kill_filter)
+fails('DataError', r.acl_setuser, 'x', commands=['get'])
+assert list(r.hscan_iter(p + 'h')) == [('n', 'v')]
+",
+    );
 }
