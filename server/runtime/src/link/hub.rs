@@ -21,6 +21,8 @@ use crate::stream::{Refused, ReplyStream, StreamSender};
 use crate::task::{self, TaskKind};
 
 const READ_SIZE: usize = 64 << 10;
+/// How often the writer lets others run at most before it writes.
+const MAX_YIELDS: usize = 4;
 
 /// One worker, seen from the hub.
 pub struct WorkerLink {
@@ -193,8 +195,17 @@ impl WorkerLink {
                 return;
             }
             // lets every other task that is ready run first: what they send goes out with the same system call. Without it there is
-            // one for each call, as the writer would run right after the task that woke it.
-            tokio::task::yield_now().await;
+            // one for each call, as the writer would run right after the task that woke it. While more comes, more is worth a wait:
+            // each system call here also wakes a thread of the worker, which costs many times what packing a call does.
+            let mut gathered = self.backlog();
+            for _ in 0..MAX_YIELDS {
+                tokio::task::yield_now().await;
+                let now = self.backlog();
+                if now == gathered {
+                    break;
+                }
+                gathered = now;
+            }
             loop {
                 let bytes = lock(&self.out).split();
                 if bytes.is_empty() {
