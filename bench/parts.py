@@ -6,7 +6,9 @@ import contextlib
 import http.client
 import json
 import shutil
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -263,6 +265,45 @@ def mixed(options: Options) -> list[Row]:
     return rows
 
 
+def kvdb(options: Options) -> list[Row]:
+    """`self.kvdb.conn.get` against redis-py with hiredis, in one process each, on the same Redis."""
+    ours, rows = Busbar(options.busbar, 1), []
+    with running(ours):
+        socket_path = ours.server / 'work' / 'redis' / 'redis.sock'
+        for threads, target in ((1, '>= 1'), (32, '>= 3')):
+            rates, theirs = [], []
+            for _ in range(options.rounds):
+                rates.append(_gets(ours, threads, options.seconds))
+                command = [str(servers.PEERS / 'python'), str(servers.BENCH / 'peers' / 'redis_gets.py')]
+                command += [str(socket_path), str(threads), str(options.seconds)]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    message = f'redis-py: {done.stderr}'
+                    raise Failure(message)
+                theirs.append(float(done.stdout))
+            case, detail = (
+                f'kvdb.conn.get, {threads} threads',
+                f'{median(rates):,.0f} against {median(theirs):,.0f} a second',
+            )
+            ratio = median(rates) / median(theirs)
+            rows.append(Row('kvdb', case, ours.name, ratio, 'x redis-py, hiredis', target, detail))
+    return rows
+
+
+def _gets(ours: Busbar, threads: int, seconds: float) -> float:
+    """Calls a second of so many calls of a service that run at the same time."""
+
+    def one(_: int) -> float:
+        status, text = servers.ask(ours.address, '/gets', json.dumps({'seconds': seconds}), timeout=seconds + 20)
+        if status != 200:
+            message = f'/gets: busbar answers {status}: {text!r}'
+            raise Failure(message)
+        return float(json.loads(text)['rate'])
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(one, range(threads)))
+
+
 def start(options: Options) -> list[Row]:
     """From starting the executable to the first answer of a service."""
     rows = []
@@ -345,6 +386,7 @@ ALL: dict[str, Callable[[Options], list[Row]]] = {
     'invoke': invoke,
     'tutorial': tutorial,
     'mixed': mixed,
+    'kvdb': kvdb,
     'start': start,
     'deploy': deploy,
     'memory': memory,

@@ -37,6 +37,7 @@ channel_rest:
   - {name: xml-declared, url_path: /xml-declared, service: bench-service.xml-declared, data_format: xml}
   - {name: xml-by-hand, url_path: /xml-by-hand, service: bench-service.xml-by-hand, data_format: xml}
   - {name: invoker, url_path: /invoker, service: bench-service.invoker, data_format: json}
+  - {name: gets, url_path: /gets, service: bench-service.gets, data_format: json}
   - {name: probe, url_path: /probe, service: probe.probe, data_format: json}
 outgoing_rest:
   - {name: CRM, host: 'http://BACKEND', url_path: /crm, data_format: json, pool_size: 128}

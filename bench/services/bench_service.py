@@ -1,6 +1,6 @@
 """What `make bench` deploys. The peers do the same work in bench/peers/."""
 
-from time import perf_counter_ns, sleep, thread_time
+from time import perf_counter, perf_counter_ns, sleep, thread_time
 
 from zato.server.service import Bool, DictList, Float, Int, Service
 
@@ -135,3 +135,17 @@ class XmlByHand(Service):
                 element = etree.SubElement(item, name)
                 element.text = str(value).lower() if isinstance(value, bool) else str(value)
         self.response.payload = etree.tostring(response)
+
+
+class Gets(Service):
+    """Gets a value of Redis over and over, and tells how often."""
+
+    def handle(self):
+        seconds, conn = self.request.payload['seconds'], self.kvdb.conn
+        conn.set('bench', 'x' * 64)
+        count, until = 0, perf_counter() + seconds
+        while perf_counter() < until:
+            for _ in range(20):
+                conn.get('bench')
+            count += 20
+        self.response.payload = {'rate': count / seconds}
