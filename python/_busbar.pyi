@@ -799,8 +799,8 @@ class Outgoing:
     def zmq(self) -> Zmq:
         """Connections over ZeroMQ."""
     @property
-    def redis(self) -> Kvdb:
-        """The key/value database; the same as `self.kvdb`."""
+    def redis(self) -> RedisServers:
+        """Further Redis servers by name; everything else is that of `self.kvdb`."""
 
 class PlainHttp:
     """Connections over HTTP, by name."""
@@ -1748,16 +1748,29 @@ class Kvdb(Redis):
 
     @property
     def conn(self) -> Redis:
-        """The client, with the methods of redis-py. Text in, text out."""
+        """The client, with the methods of redis-py. Text in, text out, unless an `outconn_redis` says otherwise."""
     @property
     def conn_bytes(self) -> Redis:
         """The same client, but what it gives is bytes: for values that are no text."""
+    def ping(self) -> bool:
+        """Asks the server whether it is there. Raises what redis-py would if it is not."""
     def translate(self, system1: str, key1: str, value1: str, system2: str, key2: str, default: Any = None) -> Any:
         """The same as `self.translate`."""
     def copy(self) -> Kvdb:  # type: ignore[override]
         """This very object: there is nothing to copy."""
     def close(self) -> None:
         """Nothing is held open: this does nothing."""
+
+class RedisServers(Redis):
+    """`self.outgoing.redis`: further servers by name; everything else is the key/value database's."""
+
+    @property
+    def conn(self) -> Redis:
+        """The client of the key/value database; the same as `self.kvdb.conn`."""
+    def get(self, name: str, skip_inactive: bool = False) -> Kvdb:  # type: ignore[override]
+        """The server of that name. KeyError if there is none, `Inactive` if it is switched off."""
+    def __getitem__(self, name: str, /) -> Kvdb: ...  # type: ignore[override]
+    def __contains__(self, name: str, /) -> bool: ...  # type: ignore[override]
 
 class RedisSubscription:
     """A connection that receives what is published.

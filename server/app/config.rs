@@ -150,6 +150,8 @@ pub struct Odb {
 pub struct Redis {
     /// Your own: `redis://host:6379/0`. Empty: the server starts a private one, in its own directory.
     pub url: String,
+    /// Redis of `self.kvdb`, where it is another one: here Sentinels and clusters will do too. Empty: the same.
+    pub kvdb_url: String,
     /// Executable of the private one. Empty: `redis-server` from `PATH`.
     pub executable: String,
 }

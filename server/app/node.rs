@@ -131,7 +131,10 @@ impl Node {
             return_tracebacks: config.calls.return_tracebacks,
             hide_messages: config.calls.hide_messages,
             default_error_message: config.calls.default_error_message.clone(),
-            redis_url: redis.url(),
+            redis_url: match config.redis.kvdb_url.as_str() {
+                "" => redis.url(),
+                url => Some(url.to_owned()),
+            },
             log_level: setup.python_log_level.clone(),
             naming: config.simple_io.naming(),
             encrypt_secrets: config.simple_io.encrypt_secrets,

@@ -3,6 +3,7 @@
 use busbar_connectors::http::ChannelHttp;
 use busbar_connectors::http::outgoing_config::OutgoingHttp;
 use busbar_connectors::imap::EmailImap;
+use busbar_connectors::redis::OutgoingRedis;
 use busbar_connectors::smtp::EmailSmtp;
 use busbar_connectors::sql::OutgoingSql;
 use busbar_connectors::zmq::OutgoingZmq;
@@ -33,6 +34,7 @@ pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<ChannelHttp>(),
     ObjectType::of::<OutgoingHttp>(),
     ObjectType::of::<OutgoingZmq>(),
+    ObjectType::of::<OutgoingRedis>(),
     ObjectType::of::<EmailSmtp>(),
     ObjectType::of::<EmailImap>(),
     ObjectType::of::<OutgoingSql>(),

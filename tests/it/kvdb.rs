@@ -505,3 +505,120 @@ fn those_who_wait_for_messages_hold_nobody_up_and_end_with_their_call() {
         );
     });
 }
+
+const FURTHER: &str = "
+from zato.server.service import Service
+
+class Further(Service):
+    def handle(self):
+        stock = self.outgoing.redis['Stock']
+        assert 'Stock' in self.out.redis and 'Other' not in self.out.redis
+        stock.conn.incr('n')
+        self.kvdb.conn.set('own', 1)
+        self.response.payload = {
+            'port': stock.conn.config_get('port')['port'], 'own': stock.conn.get('own'), 'same': self.out.redis.conn.get('own'),
+            'bytes': repr(self.out.redis.get('Stock').conn_bytes.get('n')[:0]),
+        }
+
+class Ping(Service):
+    def handle(self):
+        try:
+            self.response.payload = {'ping': self.out.redis.get('Stock').ping()}
+        except Exception as error:
+            self.response.payload = {'error': f'{type(error).__name__}: {error}'}
+";
+
+/// A server on a free port, with a password.
+struct Stock {
+    port: u16,
+    child: std::process::Child,
+    _home: tempfile::TempDir,
+}
+
+impl Stock {
+    fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let home = tempfile::tempdir().unwrap();
+        let child = Command::new("redis-server")
+            .args([
+                "--port",
+                &port.to_string(),
+                "--save",
+                "",
+                "--requirepass",
+                "s3cret",
+                "--dir",
+            ])
+            .arg(home.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until("Redis to listen", || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Self {
+            port,
+            child,
+            _home: home,
+        }
+    }
+
+    fn object(&self) -> String {
+        json!({"outconn_redis": [{"name": "Stock", "host": "127.0.0.1", "port": self.port, "password": "s3cret", "timeout": 3}]}).to_string()
+    }
+}
+
+impl Drop for Stock {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn further_servers_are_objects_that_change_without_failing_a_call() {
+    let (first, second) = (Stock::start(), Stock::start());
+    let server = server()
+        .service("further.py", FURTHER)
+        .channel("/further", "further.further")
+        .start();
+    server.import(&first.object()).expect_code(0);
+    let got = server.invoke("further.further", "").expect(200).json();
+    let expected = json!({"port": first.port.to_string(), "own": null, "same": "1", "bytes": "b''"});
+    assert_eq!(got, expected);
+    assert_eq!(
+        server.invoke("further.ping", "").expect(200).json(),
+        json!({"ping": true})
+    );
+    let load = Load::start(
+        server.address(),
+        4,
+        Duration::from_millis(1),
+        Request::new("POST", "/further").body("1"),
+    );
+    load.wait_for(50);
+    let mut import = server.command("enmasse");
+    std::fs::write(server.directory().join("second.json"), second.object()).unwrap();
+    import
+        .arg(server.directory())
+        .args(["--import", "--replace", "--input"])
+        .arg(server.directory().join("second.json"));
+    busbar_testkit::run(&mut import).expect_code(0);
+    wait_until("the other server to be used", || {
+        let got = server.invoke("further.further", "").expect(200).json();
+        (got["port"] == second.port.to_string()).then_some(())
+    });
+    load.wait_for(50);
+    load.stop().expect_all_well();
+    drop(second);
+    let error = server.invoke("further.ping", "").expect(200).json()["error"].to_string();
+    assert!(
+        error.contains("ConnectionError") && error.contains("127.0.0.1"),
+        "{error}"
+    );
+    assert!(!server.log().contains("s3cret"));
+}

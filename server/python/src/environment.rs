@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use busbar_connectors::http::outgoing::OutgoingConnections;
 use busbar_connectors::imap::Mailboxes;
-use busbar_connectors::redis::{RedisClient, RedisConfig};
+use busbar_connectors::redis::{RedisClient, RedisConfig, RedisConnections};
 use busbar_connectors::smtp::SmtpConnections;
 use busbar_connectors::sql::SqlConnections;
 use busbar_model::object::Snapshot;
@@ -42,6 +42,8 @@ pub struct Environment {
     pub sql: SqlConnections,
     /// The key-value database. `None`: there is none.
     pub redis: Option<RedisClient>,
+    /// Further Redis servers.
+    pub outgoing_redis: RedisConnections,
     /// What lives in the hub.
     pub hub: Arc<dyn HubPort>,
     /// The runtime on which connectors of this process do their I/O.
@@ -88,6 +90,7 @@ impl Environment {
                 .as_ref()
                 .map(|url| RedisClient::new(RedisConfig::new(url)))
                 .transpose()?,
+            outgoing_redis: RedisConnections::default(),
             hub,
             runtime,
             inactive: ArcSwap::default(),
@@ -137,6 +140,7 @@ impl Environment {
             self.smtp.prepare(&snapshot)?,
             self.imap.prepare(&snapshot)?,
             self.sql.prepare(&snapshot)?,
+            self.outgoing_redis.prepare(&snapshot)?,
         ];
         switches.into_iter().for_each(Switch::commit);
         self.inactive.store(Arc::new(service::inactive(&snapshot)));

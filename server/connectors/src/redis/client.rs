@@ -6,15 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use busbar_model::{Error, Kind};
+use busbar_model::Error;
 use busbar_runtime::task::{self, TaskKind};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use redis::{AsyncConnectionConfig, Cmd, ConnectionInfo};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
+use super::address::{Address, Endpoint};
+use super::cluster::{Cluster, Slots};
 use super::command::{Way, only_reads, upper, way};
+use super::direct::{self, RedisTurn};
 use super::line::{Line, open};
+use super::sentinel::Sentinels;
 use super::{RedisConfig, RedisFailure, RedisFailureKind, RedisSession, RedisSubscription, Reply};
 
 /// Pause between two attempts to reach a server that has gone away.
@@ -39,12 +43,24 @@ pub struct RedisClient {
 
 pub(super) struct Inner {
     config: RedisConfig,
-    info: ConnectionInfo,
+    place: Place,
     shared: ArcSwapOption<Shared>,
     connecting: tokio::sync::Mutex<Connecting>,
     permits: Arc<Semaphore>,
     spare: Mutex<Vec<(Line, Instant)>>,
+    direct: Mutex<direct::Place>,
 }
+
+/// Where commands go.
+enum Place {
+    One(Endpoint),
+    Sentinel(Sentinels),
+    Cluster(Cluster),
+}
+
+/// A node of a cluster that has keys.
+#[derive(Clone)]
+pub struct RedisNode(Slots);
 
 /// The connection that all share.
 struct Shared {
@@ -72,30 +88,33 @@ impl fmt::Debug for RedisClient {
 impl RedisClient {
     /// A client. Connects when it is first used; fails only if the URL is none that it can speak to.
     pub fn new(config: RedisConfig) -> Result<Self, Error> {
-        // the URL stays out of messages, it may hold a password
-        let failed = || Error::new(Kind::Config, "cannot use the URL of Redis");
-        let hint = "use redis://[user:password@]host[:port][/db] or unix:///path/to/socket";
-        let url = redis::parse_redis_url(&config.url).ok_or_else(|| failed().with_hint(hint))?;
-        let info = url
-            .into_connection_info()
-            .map_err(|error| failed().with_source(error).with_hint(hint))?;
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            return Err(failed().with_hint("TLS to Redis is not part of this build; put a TLS tunnel in between"));
-        }
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP2)
-            .set_lib_name("busbar", env!("CARGO_PKG_VERSION"));
-        let info = info.set_redis_settings(settings);
+        let place = match Address::parse(&config.url)? {
+            Address::One(endpoint) => Place::One(endpoint),
+            Address::Sentinel {
+                sentinels,
+                service,
+                settings,
+                tls,
+            } => Place::Sentinel(Sentinels {
+                sentinels,
+                service,
+                settings,
+                tls,
+                known: Mutex::default(),
+            }),
+            Address::Cluster { nodes, ca_path, verify } => {
+                Place::Cluster(Cluster::build(&config, nodes, &ca_path, verify)?)
+            }
+        };
         let permits = Arc::new(Semaphore::new(config.dedicated_connections));
         let inner = Inner {
             config,
-            info,
+            place,
             shared: ArcSwapOption::empty(),
             connecting: tokio::sync::Mutex::default(),
             permits,
             spare: Mutex::default(),
+            direct: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -105,22 +124,89 @@ impl RedisClient {
         if command.is_empty() {
             return Err(RedisFailure::new(RedisFailureKind::Data, "a command needs a name"));
         }
-        match way(command) {
-            Way::Shared => self.execute_shared(command).await,
-            Way::Blocking(wait) => {
-                let mut session = self.session().await?;
-                if is_wait(command) {
-                    // waits for what its own connection wrote; any command makes that everything so far
-                    session
-                        .run_waiting(&[b"PING".to_vec()], Some(self.inner.config.response_timeout))
-                        .await?;
+        match (way(command), &self.inner.place) {
+            (Way::Shared, Place::Cluster(cluster)) => {
+                if upper(&command[0]) == b"SCAN" {
+                    let message = "SCAN sees one node of a cluster; use scan_iter()";
+                    return Err(RedisFailure::new(RedisFailureKind::Data, message));
                 }
-                session
-                    .run_waiting(command, wait.map(|wait| wait + self.inner.config.response_timeout))
-                    .await
+                cluster.execute(build(command), &self.inner.config).await
             }
-            Way::Session => Err(needs_session(command)),
+            (Way::Shared, _) => self.execute_shared(command).await,
+            (Way::Blocking(wait), _) => {
+                let limit = wait.map(|wait| wait + self.inner.config.response_timeout);
+                match self.execute_alone(command, limit).await {
+                    // the key lives elsewhere by now, and nothing was done
+                    Err(failure) if self.is_moved(&failure) => self.execute_alone(command, limit).await,
+                    result => result,
+                }
+            }
+            (Way::Session, _) => Err(needs_session(command)),
         }
+    }
+
+    async fn execute_alone(&self, command: &[Vec<u8>], limit: Option<Duration>) -> Result<Reply, RedisFailure> {
+        let mut session = self.session_for(command).await?;
+        if is_wait(command) {
+            // waits for what its own connection wrote; any command makes that everything so far
+            let ping = [b"PING".to_vec()];
+            session
+                .run_waiting(&ping, Some(self.inner.config.response_timeout))
+                .await?;
+        }
+        session.run_waiting(command, limit).await
+    }
+
+    /// The nodes of a cluster that have keys; none, if it is none.
+    pub async fn nodes(&self) -> Result<Vec<RedisNode>, RedisFailure> {
+        match &self.inner.place {
+            Place::Cluster(cluster) => {
+                let masters = cluster.masters(&self.inner.config).await?;
+                Ok(masters.into_iter().map(RedisNode).collect())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Runs a command on one node of a cluster.
+    pub async fn execute_at(&self, node: &RedisNode, command: &[Vec<u8>]) -> Result<Reply, RedisFailure> {
+        match &self.inner.place {
+            Place::Cluster(cluster) => cluster.execute_at(build(command), &node.0, &self.inner.config).await,
+            _ => self.execute(command).await,
+        }
+    }
+
+    /// A connection on which this thread can run a command by itself, if there is one that nobody uses. Others go through
+    /// [`RedisClient::execute`].
+    pub fn direct(&self, command: &[Vec<u8>]) -> Option<RedisTurn<'_>> {
+        if way(command) != Way::Shared || self.direct_settings().is_none() {
+            return None;
+        }
+        RedisTurn::take(self, &self.inner.direct)
+    }
+
+    /// How such a connection is opened; `None` where there is none: with TLS, Sentinels and clusters, and while Redis is away.
+    pub(super) fn direct_settings(&self) -> Option<(&ConnectionInfo, Duration, Duration)> {
+        let config = &self.inner.config;
+        match &self.inner.place {
+            Place::One(endpoint) if endpoint.tls.is_none() && self.standing().is_some() => {
+                Some((&endpoint.info, config.connect_timeout, config.response_timeout))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn direct_place(&self) -> &Mutex<direct::Place> {
+        &self.inner.direct
+    }
+
+    /// How long the reply to a command may take.
+    pub fn response_timeout(&self) -> Duration {
+        self.inner.config.response_timeout
+    }
+
+    fn is_moved(&self, failure: &RedisFailure) -> bool {
+        matches!(&self.inner.place, Place::Cluster(_)) && failure.message().starts_with("MOVED ")
     }
 
     async fn execute_shared(&self, command: &[Vec<u8>]) -> Result<Reply, RedisFailure> {
@@ -157,6 +243,9 @@ impl RedisClient {
         }
         if let Some(command) = commands.iter().find(|command| way(command) == Way::Session) {
             return Err(needs_session(command));
+        }
+        if let Place::Cluster(_) = &self.inner.place {
+            return self.pipeline_in_cluster(commands, transaction).await;
         }
         // in a transaction Redis does not wait for anything
         if !transaction && commands.iter().any(|command| matches!(way(command), Way::Blocking(_))) {
@@ -197,13 +286,38 @@ impl RedisClient {
         }
     }
 
+    /// A transaction goes to the node that has its keys, which must be one; other commands each to its own.
+    async fn pipeline_in_cluster(
+        &self,
+        commands: &[Vec<Vec<u8>>],
+        transaction: bool,
+    ) -> Result<Vec<Result<Reply, RedisFailure>>, RedisFailure> {
+        if !transaction {
+            let all = commands.iter().map(|command| self.execute(command));
+            return Ok(futures_util::future::join_all(all).await);
+        }
+        let first = commands.first().map_or(&[][..], Vec::as_slice);
+        let result = self.session_for(first).await?.pipeline(commands, true).await;
+        match result {
+            Err(failure) if self.is_moved(&failure) => self.session_for(first).await?.pipeline(commands, true).await,
+            result => result,
+        }
+    }
+
     /// A connection for this caller alone, for `WATCH`, `MULTI` and `SELECT`. Waits when all of them are in use.
     pub async fn session(&self) -> Result<RedisSession, RedisFailure> {
+        self.session_for(&[]).await
+    }
+
+    /// The same; in a cluster, to the node that has the key of this command.
+    pub async fn session_for(&self, command: &[Vec<u8>]) -> Result<RedisSession, RedisFailure> {
         let permit = self.permit().await?;
+        let endpoint = self.endpoint_for(command).await?;
         let response = self.inner.config.response_timeout;
         loop {
-            let spare = self.inner.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some((mut line, since)) = spare else { break };
+            let Some((mut line, since)) = self.inner.take_spare(&endpoint) else {
+                break;
+            };
             if since.elapsed() < FRESH {
                 return Ok(RedisSession::new(Arc::clone(&self.inner), line, permit));
             }
@@ -211,14 +325,14 @@ impl RedisClient {
                 return Ok(RedisSession::new(Arc::clone(&self.inner), line, permit));
             }
         }
-        let line = self.open_line().await?;
+        let line = self.open_line(command).await?;
         Ok(RedisSession::new(Arc::clone(&self.inner), line, permit))
     }
 
     /// A connection that receives what others publish. It has nothing subscribed yet.
     pub async fn subscription(&self) -> Result<RedisSubscription, RedisFailure> {
         let permit = self.permit().await?;
-        Ok(RedisSubscription::new(self.open_line().await?, permit))
+        Ok(RedisSubscription::new(self.open_line(&[]).await?, permit))
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, RedisFailure> {
@@ -238,16 +352,32 @@ impl RedisClient {
     }
 
     /// Opens a connection for one user, with patience for a server that restarts.
-    async fn open_line(&self) -> Result<Line, RedisFailure> {
+    async fn open_line(&self, command: &[Vec<u8>]) -> Result<Line, RedisFailure> {
         let config = &self.inner.config;
         let end = Instant::now() + config.patience;
         loop {
-            match Line::open(&self.inner.info, config.connect_timeout, config.response_timeout).await {
+            let opened = match self.endpoint_for(command).await {
+                Ok(endpoint) => Line::open(&endpoint, config.connect_timeout, config.response_timeout).await,
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = &opened {
+                self.inner.suspect(failure);
+            }
+            match opened {
                 Err(failure) if is_restarting(&failure) && Instant::now() < end => {
                     tokio::time::sleep(RETRY_EVERY).await
                 }
                 result => return result,
             }
+        }
+    }
+
+    /// The server for a command.
+    async fn endpoint_for(&self, command: &[Vec<u8>]) -> Result<Endpoint, RedisFailure> {
+        match &self.inner.place {
+            Place::One(endpoint) => Ok(endpoint.clone()),
+            Place::Sentinel(sentinels) => sentinels.master(&self.inner.config).await,
+            Place::Cluster(cluster) => cluster.node_for(command, &self.inner.config).await,
         }
     }
 
@@ -302,11 +432,13 @@ impl RedisClient {
 
     async fn connect(&self) -> Result<Shared, RedisFailure> {
         let config = &self.inner.config;
-        let stream = open(&self.inner.info, config.connect_timeout).await?;
+        let endpoint = self.endpoint_for(&[]).await?;
+        let stream = open(&endpoint, config.connect_timeout).await;
+        let stream = stream.inspect_err(|failure| self.inner.suspect(failure))?;
         let settings = AsyncConnectionConfig::new()
             .set_response_timeout(Some(config.response_timeout))
             .set_pipeline_buffer_size(QUEUE);
-        let hello = MultiplexedConnection::new_with_config(self.inner.info.redis_settings(), stream, settings);
+        let hello = MultiplexedConnection::new_with_config(endpoint.info.redis_settings(), stream, settings);
         let (connection, driver) = match timeout(config.connect_timeout, hello).await {
             Ok(opened) => opened.map_err(|error| RedisFailure::from_library(&error))?,
             Err(_late) => {
@@ -350,6 +482,15 @@ impl RedisClient {
             }
             return is_patient;
         }
+        self.inner.suspect(failure);
+        if failure.kind() == RedisFailureKind::ReadOnly && matches!(self.inner.place, Place::Sentinel(_)) {
+            // the master has become a replica, which refused the command before it ran
+            shared.is_closed.store(true, Ordering::Release);
+            if is_patient {
+                tokio::time::sleep(RETRY_EVERY).await;
+            }
+            return is_patient;
+        }
         if !failure.breaks_connection() {
             return false;
         }
@@ -362,6 +503,23 @@ impl RedisClient {
 impl Inner {
     pub(super) fn response_timeout(&self) -> Duration {
         self.config.response_timeout
+    }
+
+    /// Has the server looked for again, if this failure says that it may be elsewhere.
+    pub(super) fn suspect(&self, failure: &RedisFailure) {
+        let is_lost = failure.breaks_connection();
+        match &self.place {
+            Place::Sentinel(sentinels) if is_lost || failure.kind() == RedisFailureKind::ReadOnly => sentinels.forget(),
+            Place::Cluster(cluster) if is_lost || failure.message().starts_with("MOVED ") => cluster.forget(),
+            _ => {}
+        }
+    }
+
+    fn take_spare(&self, endpoint: &Endpoint) -> Option<(Line, Instant)> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        // those that lead elsewhere lead to a master that was replaced, or to another node
+        let at = spare.iter().rposition(|(line, _)| line.leads_to(endpoint))?;
+        Some(spare.remove(at))
     }
 
     /// Keeps a connection for its next user.

@@ -6,7 +6,8 @@ use std::time::Duration;
 /// How to reach Redis.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisConfig {
-    /// `redis://[user:password@]host[:port][/db]` or `unix:///path/to/socket[?db=N&user=U&pass=P]`.
+    /// One of the forms of `docs/configuration.md`: `redis://[user:password@]host[:port][/db]`, `rediss://...`, `unix:///path/to/socket`,
+    /// `redis+sentinel://...`, `redis+cluster://...`.
     pub url: String,
     /// How long opening a connection may take.
     pub connect_timeout: Duration,

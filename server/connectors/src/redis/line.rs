@@ -1,14 +1,18 @@
 //! Connections: how they are opened, and one that a single user drives by itself.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use redis::{ConnectionAddr, ConnectionInfo};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
+use super::address::Endpoint;
 use super::command::pack;
 use super::resp::Decoder;
 use super::{RedisFailure, RedisFailureKind, Reply};
@@ -19,12 +23,17 @@ pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static> Io for T {}
 
 /// Opens a stream to Redis.
-pub(super) async fn open(info: &ConnectionInfo, limit: Duration) -> Result<Box<dyn Io>, RedisFailure> {
+pub(super) async fn open(endpoint: &Endpoint, limit: Duration) -> Result<Box<dyn Io>, RedisFailure> {
     let opening = async {
-        match info.addr() {
+        match endpoint.info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
+                let Some(tls) = &endpoint.tls else {
+                    return Ok(Box::new(stream) as Box<dyn Io>);
+                };
+                let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+                let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?;
                 Ok(Box::new(stream) as Box<dyn Io>)
             }
             ConnectionAddr::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?) as Box<dyn Io>),
@@ -34,7 +43,7 @@ pub(super) async fn open(info: &ConnectionInfo, limit: Duration) -> Result<Box<d
             )),
         }
     };
-    let what = || format!("cannot connect to Redis at `{}`", info.addr());
+    let what = || format!("cannot connect to Redis at `{}`", endpoint.info.addr());
     match timeout(limit, opening).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(match RedisFailure::from_io(&error, &what()) {
@@ -60,12 +69,28 @@ pub(super) struct Writer {
     stream: WriteHalf<Box<dyn Io>>,
 }
 
+/// The commands that log in and choose the database.
+pub(super) fn login(info: &ConnectionInfo) -> Vec<Vec<Vec<u8>>> {
+    let settings = info.redis_settings();
+    let mut commands = Vec::new();
+    if let Some(password) = settings.password() {
+        let words = [Some("AUTH"), settings.username(), Some(password)];
+        let words = words.into_iter().flatten().map(|word| word.as_bytes().to_vec());
+        commands.push(words.collect());
+    }
+    if settings.db() != 0 {
+        commands.push(vec![b"SELECT".to_vec(), settings.db().to_string().into_bytes()]);
+    }
+    commands
+}
+
 /// A connection with one user.
 pub(super) struct Line {
     reader: Reader,
     writer: Writer,
     /// Replies are due that nobody has read: a call was given up or failed half-way.
     is_broken: bool,
+    address: String,
 }
 
 impl Reader {
@@ -102,12 +127,8 @@ impl Writer {
 
 impl Line {
     /// Opens one and logs in.
-    pub(super) async fn open(
-        info: &ConnectionInfo,
-        connect: Duration,
-        response: Duration,
-    ) -> Result<Self, RedisFailure> {
-        let (reader, writer) = tokio::io::split(open(info, connect).await?);
+    pub(super) async fn open(endpoint: &Endpoint, connect: Duration, response: Duration) -> Result<Self, RedisFailure> {
+        let (reader, writer) = tokio::io::split(open(endpoint, connect).await?);
         let mut line = Self {
             reader: Reader {
                 stream: reader,
@@ -116,23 +137,9 @@ impl Line {
             },
             writer: Writer { stream: writer },
             is_broken: false,
+            address: endpoint.info.addr().to_string(),
         };
-        let settings = info.redis_settings();
-        let mut hello: Vec<Vec<Vec<u8>>> = Vec::new();
-        if let Some(password) = settings.password() {
-            let words = [Some("AUTH"), settings.username(), Some(password)];
-            hello.push(
-                words
-                    .into_iter()
-                    .flatten()
-                    .map(|word| word.as_bytes().to_vec())
-                    .collect(),
-            );
-        }
-        if settings.db() != 0 {
-            hello.push(vec![b"SELECT".to_vec(), settings.db().to_string().into_bytes()]);
-        }
-        for reply in line.run(&hello, Some(response)).await? {
+        for reply in line.run(&login(&endpoint.info), Some(response)).await? {
             reply.into_result()?;
         }
         Ok(line)
@@ -173,6 +180,11 @@ impl Line {
     /// Its halves, for one who sends while it waits for what comes.
     pub(super) fn split(self) -> (Reader, Writer) {
         (self.reader, self.writer)
+    }
+
+    /// Whether it leads there.
+    pub(super) fn leads_to(&self, endpoint: &Endpoint) -> bool {
+        self.address == endpoint.info.addr().to_string()
     }
 
     /// Whether another user can have it.

@@ -105,8 +105,18 @@ impl RedisSession {
             ));
         };
         let result = line.run(commands, limit).await;
-        if result.is_err() {
-            self.line = None;
+        match &result {
+            Err(failure) => {
+                self.client.suspect(failure);
+                self.line = None;
+            }
+            Ok(replies) => {
+                for reply in replies {
+                    if let Reply::Error(failure) = reply {
+                        self.client.suspect(failure);
+                    }
+                }
+            }
         }
         result
     }

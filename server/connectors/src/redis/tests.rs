@@ -442,13 +442,7 @@ async fn a_server_that_does_not_answer_meets_the_time_limit() {
 
 #[test]
 fn urls_that_cannot_be_used_are_refused_without_being_shown() {
-    for url in [
-        "http://:secret@h",
-        "rediss://:secret@h",
-        "nonsense secret",
-        "redis://:secret@h/x",
-        "unix:",
-    ] {
+    for url in ["http://:secret@h", "nonsense secret", "redis://:secret@h/x", "unix:"] {
         let error = RedisClient::new(RedisConfig::new(url)).unwrap_err();
         assert!(!error.chain().contains("secret"), "{}", error.chain());
         assert!(error.hint().is_some());

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use crate::environment::Environment;
 use crate::faces::http::PlainHttp;
-use crate::faces::redis::{Kvdb, Source};
+use crate::faces::redis::RedisServers;
 use crate::faces::zmq::Zmq;
 
 /// Outgoing connections, by type: `self.outgoing.plain_http['CRM']`.
@@ -41,10 +41,10 @@ impl Outgoing {
         Zmq(self.0.clone())
     }
 
-    /// The key/value database; the same as `self.kvdb`.
+    /// Further Redis servers by name; everything else is that of `self.kvdb`.
     #[getter]
-    fn redis(&self) -> Kvdb {
-        Kvdb::new(self.0.clone(), Source::Kvdb)
+    fn redis(&self) -> RedisServers {
+        RedisServers(self.0.clone())
     }
 
     fn __getattr__(&self, name: &str) -> PyResult<()> {

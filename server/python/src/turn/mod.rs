@@ -24,7 +24,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use busbar_model::{Cid, Error, Kind};
 use busbar_runtime::{Call, Outcome, ReplyTo};
@@ -109,6 +109,11 @@ where
         let _guard = TakeBack(member.0);
         work()
     })
+}
+
+/// Whether the call that this thread runs may take for so long before its deadline; there is none outside calls.
+pub fn has_time(span: Duration) -> bool {
+    current().is_none_or(|call| call.deadline.saturating_duration_since(Instant::now()) > span)
 }
 
 /// Runs a future on the I/O runtime of `environment` while this thread waits detached and without a turn.

@@ -258,6 +258,13 @@ pub(crate) fn tls(verify: bool, ca_path: &str) -> Result<Arc<ClientConfig>, Erro
     Ok(Arc::new(config))
 }
 
+/// The same for protocols that are not HTTP.
+pub(crate) fn tls_without_protocols(verify: bool, ca_path: &str) -> Result<Arc<ClientConfig>, Error> {
+    let mut config = Arc::unwrap_or_clone(tls(verify, ca_path)?);
+    config.alpn_protocols.clear();
+    Ok(Arc::new(config))
+}
+
 fn mozilla() -> RootCertStore {
     webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
 }

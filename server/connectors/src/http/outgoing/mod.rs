@@ -24,6 +24,7 @@ use serde_json::Value;
 
 pub use self::bearer::TokenSource;
 pub(crate) use self::connect::tls as client_tls;
+pub(crate) use self::connect::tls_without_protocols;
 use self::connection::Credentials;
 pub use self::connection::{HttpConnection, MAX_REDIRECTS};
 pub use self::double::{Double, DoubledRequest};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use busbar_connectors::redis::{RedisClient, Reply};
+use busbar_connectors::redis::{RedisClient, RedisNode, Reply};
 use busbar_model::{Error, Kind};
 use pyo3::exceptions::{PyAttributeError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use crate::environment::Environment;
 use crate::errors::to_python;
 use crate::faces::redis::Command;
-use crate::faces::redis::errors::to_exception;
+use crate::faces::redis::errors::{of_failure, to_exception};
 use crate::faces::redis::pipeline::Pipeline;
 use crate::faces::redis::refused;
 use crate::faces::redis::scan::{ScanIterator, Scanned};
@@ -27,6 +27,8 @@ pub(crate) enum Source {
     /// The server's own: `self.kvdb`.
     #[default]
     Kvdb,
+    /// A further one: an `outconn_redis` of this name.
+    Named(Arc<str>),
 }
 
 /// The key/value database: `.conn` is its client, and attributes that it has not itself are the client's.
@@ -41,6 +43,12 @@ impl Kvdb {
         Self { environment, source }
     }
 
+    fn is_text(&self) -> bool {
+        let Source::Named(name) = &self.source else { return true };
+        let connection = self.environment.outgoing_redis.get(name);
+        connection.is_ok_and(|connection| connection.config().decode_responses)
+    }
+
     fn client(&self, is_text: bool) -> Redis {
         Redis {
             environment: self.environment.clone(),
@@ -52,10 +60,15 @@ impl Kvdb {
 
 #[pymethods]
 impl Kvdb {
-    /// The client, with the methods of redis-py. Text in, text out.
+    /// The client, with the methods of redis-py. Text in, text out, unless an `outconn_redis` says otherwise.
     #[getter]
     fn conn(&self) -> Redis {
-        self.client(true)
+        self.client(self.is_text())
+    }
+
+    /// Asks the server whether it is there. Raises what redis-py would if it is not.
+    fn ping<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.conn().run_words(&("PING",).into_pyobject(py)?)
     }
 
     /// The same client, but what it gives is bytes: for values that are no text.
@@ -104,8 +117,55 @@ impl Kvdb {
         self.conn().__contains__(py, key)
     }
 
+    fn __repr__(&self) -> String {
+        match &self.source {
+            Source::Kvdb => "<kvdb>".to_owned(),
+            Source::Named(name) => format!("<outgoing.redis `{name}`>"),
+        }
+    }
+}
+
+/// `self.outgoing.redis`: further servers by name; everything else is the key/value database's.
+#[pyclass(frozen, module = "_busbar")]
+pub(crate) struct RedisServers(pub(crate) Arc<Environment>);
+
+#[pymethods]
+impl RedisServers {
+    /// The client of the key/value database; the same as `self.kvdb.conn`.
+    #[getter]
+    fn conn(&self) -> Redis {
+        self.kvdb().conn()
+    }
+
+    /// The server of that name. KeyError if there is none, `Inactive` if it is switched off.
+    #[pyo3(signature = (name, skip_inactive = false))]
+    fn get(&self, py: Python<'_>, name: &str, skip_inactive: bool) -> PyResult<Kvdb> {
+        match self.0.outgoing_redis.get(name) {
+            Err(error) if !(skip_inactive && error.kind() == Kind::Inactive) => Err(to_python(py, &error, name)),
+            _ => Ok(Kvdb::new(self.0.clone(), Source::Named(name.into()))),
+        }
+    }
+
+    fn __getitem__(&self, py: Python<'_>, name: &str) -> PyResult<Kvdb> {
+        self.get(py, name, false)
+    }
+
+    fn __contains__(&self, name: &str) -> bool {
+        !matches!(self.0.outgoing_redis.get(name), Err(error) if error.kind() == Kind::NotFound)
+    }
+
+    fn __getattr__<'py>(&self, py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        Bound::new(py, self.kvdb())?.getattr(name)
+    }
+
     fn __repr__(&self) -> &'static str {
-        "<kvdb>"
+        "<outgoing.redis>"
+    }
+}
+
+impl RedisServers {
+    fn kvdb(&self) -> Kvdb {
+        Kvdb::new(self.0.clone(), Source::Kvdb)
     }
 }
 
@@ -134,6 +194,12 @@ impl Redis {
                     .with_hint("set [redis] url, or let the server start a Redis of its own");
                 to_python(py, &error, "kvdb")
             }),
+            Source::Named(name) => {
+                let connection = self.environment.outgoing_redis.get(name);
+                connection
+                    .map(|connection| connection.client().clone())
+                    .map_err(|error| to_python(py, &error, name))
+            }
         }
     }
 
@@ -162,8 +228,40 @@ impl Redis {
         }
     }
 
+    /// Runs a command on one node of a cluster.
+    pub(super) fn run_at<'py>(
+        &self,
+        py: Python<'py>,
+        node: RedisNode,
+        command: Command,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let Command { words, shape, cast } = command;
+        let client = self.client(py)?;
+        let reply = turn::block_on(py, &self.environment, async move {
+            client.execute_at(&node, &words).await.map_err(Error::from)
+        })
+        .map_err(|error| to_exception(py, &error))?;
+        shape.convert(&self.to(py, cast), reply)
+    }
+
+    /// The nodes of a cluster that have keys; none, if it is none.
+    pub(super) fn nodes(&self, py: Python<'_>) -> PyResult<Vec<RedisNode>> {
+        let client = self.client(py)?;
+        turn::block_on(py, &self.environment, async move {
+            client.nodes().await.map_err(Error::from)
+        })
+        .map_err(|error| to_exception(py, &error))
+    }
+
     fn reply(&self, py: Python<'_>, words: Vec<Vec<u8>>) -> PyResult<Reply> {
         let client = self.client(py)?;
+        // one thread alone is quickest when it waits for the socket itself; others travel together
+        if turn::has_time(client.response_timeout())
+            && let Some(direct) = client.direct(&words)
+            && let Some(result) = turn::wait(py, || direct.run(&words))
+        {
+            return result.map_err(|failure| of_failure(py, &failure));
+        }
         turn::block_on(py, &self.environment, async move {
             client.execute(&words).await.map_err(Error::from)
         })

@@ -35,7 +35,7 @@ mod values;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-pub(crate) use client::{Kvdb, Source};
+pub(crate) use client::{Kvdb, RedisServers, Source};
 
 use shape::Shape;
 
@@ -69,6 +69,7 @@ impl Command {
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Kvdb>()?;
     module.add_class::<client::Redis>()?;
+    module.add_class::<RedisServers>()?;
     module.add_class::<client::RedisMethod>()?;
     module.add_class::<pipeline::Pipeline>()?;
     module.add_class::<scan::ScanIterator>()?;

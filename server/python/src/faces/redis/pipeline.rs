@@ -65,7 +65,7 @@ impl Pipeline {
         let (session, reply) = turn::block_on(py, client.environment(), async move {
             let mut session = match session {
                 Some(session) => session,
-                None => redis.session().await?,
+                None => redis.session_for(&words).await?,
             };
             let reply = session.execute(&words).await;
             Ok::<_, Error>((session, reply))

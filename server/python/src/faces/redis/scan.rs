@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use busbar_connectors::redis::RedisNode;
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -37,6 +38,8 @@ pub(crate) struct ScanIterator {
 struct State {
     /// Where to go on; `None`: at the end.
     cursor: Option<u64>,
+    /// Nodes of a cluster that are still to be gone through; the last is the one that is. `None`: nobody has asked yet.
+    nodes: Option<Vec<RedisNode>>,
     found: VecDeque<Py<PyAny>>,
 }
 
@@ -70,6 +73,7 @@ impl ScanIterator {
             cast: None,
             state: Mutex::new(State {
                 cursor: Some(0),
+                nodes: None,
                 found: VecDeque::new(),
             }),
         })
@@ -78,6 +82,18 @@ impl ScanIterator {
     /// Makes scores of their text with this.
     pub(super) fn with_cast(self, cast: Option<Py<PyAny>>) -> Self {
         Self { cast, ..self }
+    }
+
+    /// The node of a cluster that is gone through, which keys are spread over; `None` elsewhere.
+    fn node(&self, py: Python<'_>) -> PyResult<Option<RedisNode>> {
+        if self.scanned != Scanned::Keys {
+            return Ok(None);
+        }
+        if lock(&self.state).nodes.is_none() {
+            let nodes = self.client.get().nodes(py)?;
+            lock(&self.state).nodes = Some(nodes);
+        }
+        Ok(lock(&self.state).nodes.as_ref().and_then(|nodes| nodes.last().cloned()))
     }
 
     fn fetch(&self, py: Python<'_>, cursor: u64) -> PyResult<()> {
@@ -96,7 +112,10 @@ impl ScanIterator {
             cast: self.cast.as_ref().map(|cast| cast.clone_ref(py)),
             ..Command::new(words, shape)
         };
-        let (next, found): (u64, Bound<'_, PyAny>) = self.client.get().run(py, command)?.extract()?;
+        let (next, found): (u64, Bound<'_, PyAny>) = match self.node(py)? {
+            Some(node) => self.client.get().run_at(py, node, command)?.extract()?,
+            None => self.client.get().run(py, command)?.extract()?,
+        };
         let found = if self.scanned == Scanned::Hash {
             found.call_method0(intern!(py, "items"))?
         } else {
@@ -108,6 +127,13 @@ impl ScanIterator {
             .collect::<PyResult<Vec<_>>>()?;
         let mut state = lock(&self.state);
         state.cursor = (next != 0).then_some(next);
+        if next == 0
+            && let Some(nodes) = &mut state.nodes
+        {
+            // on to the next node, from its beginning
+            nodes.pop();
+            state.cursor = (!nodes.is_empty()).then_some(0);
+        }
         state.found.extend(found);
         Ok(())
     }
