@@ -1,6 +1,6 @@
 //! A server's hub: built and checked, then answering, then drained.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use busbar_admin::control::{Control, Parts, Running};
 use busbar_broker::RedisConfig;
 use busbar_connectors::pickup::{PickupBatch, Watcher};
 use busbar_dispatch::Deployer;
-use busbar_dispatch::deploy::read_source;
+use busbar_dispatch::deploy::{module_of, read_source};
 use busbar_runtime::handler::Source;
 use busbar_runtime::task::{self, TaskKind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -87,10 +87,11 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
     let building = Node::build(setup, config).await?;
     building.read_user_files(directory.user_directories()).await?;
     let remove = config.hot_deploy.remove_with_file;
-    let (watcher, files) = Watcher::new(&directory.pickup()).map_err(Exit::from)?;
+    let pickup = directory.pickup();
+    let (watcher, files) = Watcher::with_folders(&pickup).map_err(Exit::from)?;
     building
         .deployer
-        .start(read_sources(&files), remove)
+        .start(read_sources(&files, Some(&pickup)), remove)
         .await
         .map_err(Exit::from)?;
     let (sender, batches) = mpsc::channel(PICKUP_QUEUE);
@@ -98,7 +99,7 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
     task::spawn(
         "pickup",
         TaskKind::Once,
-        deploy_batches(building.deployer.clone(), batches, remove),
+        deploy_batches(building.deployer.clone(), pickup, batches, remove),
     );
 
     // before HTTP answers: whoever got an answer may use the command line
@@ -125,10 +126,15 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
 }
 
 /// Deploys what the pickup directory reports.
-pub async fn deploy_batches(deployer: Arc<Deployer>, mut batches: mpsc::Receiver<PickupBatch>, remove: bool) {
+pub async fn deploy_batches(
+    deployer: Arc<Deployer>,
+    pickup: PathBuf,
+    mut batches: mpsc::Receiver<PickupBatch>,
+    remove: bool,
+) {
     while let Some(PickupBatch { changed, removed }) = batches.recv().await {
         // what is wrong with a file has been logged where it was found
-        if let Err(error) = deployer.deploy(read_sources(&changed)).await {
+        if let Err(error) = deployer.deploy(read_sources(&changed, Some(&pickup))).await {
             tracing::error!(
                 error = error.chain(),
                 "cannot deploy what was picked up; copy it again when this is mended"
@@ -137,7 +143,7 @@ pub async fn deploy_batches(deployer: Arc<Deployer>, mut batches: mpsc::Receiver
         let modules: Vec<String> = removed
             .iter()
             .filter(|_| remove)
-            .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+            .filter_map(|path| module_of(path, &pickup))
             .collect();
         if let Err(error) = deployer.remove(&modules).await {
             tracing::error!(
@@ -148,9 +154,9 @@ pub async fn deploy_batches(deployer: Arc<Deployer>, mut batches: mpsc::Receiver
     }
 }
 
-/// Reads the files that can be read; the others are logged.
-pub fn read_sources(files: &[PathBuf]) -> Vec<Source> {
-    let read = |path: &PathBuf| match read_source(path) {
+/// Reads the files that can be read; the others are logged. `pickup`: the directory by whose folders modules are called, if there is one.
+pub fn read_sources(files: &[PathBuf], pickup: Option<&Path>) -> Vec<Source> {
+    let read = |path: &PathBuf| match read_source(path, pickup) {
         Ok(source) => Some(source),
         Err(error) => {
             tracing::error!(error = error.chain(), "cannot deploy `{}`", path.display());

@@ -16,6 +16,7 @@ mod deadlines;
 mod downcase;
 mod enmasse;
 mod facilities;
+mod folders;
 mod forms;
 mod hot_deploy;
 mod http_channels;

@@ -46,7 +46,7 @@ impl Check {
             .build()
             .context("cannot start")?;
         let host = Host::start(config, Arc::new(Nothing)).map_err(Exit::from)?;
-        let (infos, failed) = runtime.block_on(import(&host, read_sources(&files)));
+        let (infos, failed) = runtime.block_on(import(&host, read_sources(&files, None)));
         for file in &files {
             let module = file.file_stem().unwrap_or_default().to_string_lossy();
             println!("{}", file.display());

@@ -79,7 +79,7 @@ async fn start(files: &[PathBuf], home: &Path, config: &Config) -> anyhow::Resul
     building.read_user_files(user_directories(files)).await?;
     building
         .deployer
-        .deploy(read_sources(files))
+        .deploy(read_sources(files, None))
         .await
         .map_err(Exit::from)?;
     let node = building.listen();
@@ -130,7 +130,7 @@ async fn reload(files: Vec<PathBuf>, node: Arc<Node>, mut batches: mpsc::Receive
         if changed.is_empty() {
             continue;
         }
-        if let Err(error) = node.deployer.deploy(read_sources(&changed)).await {
+        if let Err(error) = node.deployer.deploy(read_sources(&changed, None)).await {
             tracing::error!(error = error.chain(), "cannot deploy what was saved");
         } else if let Err(error) = publish(&node.deployer, &node.changes, node.address()).await {
             tracing::error!("cannot open the channels of the services: {error:#}");

@@ -91,7 +91,7 @@ impl Bench for TestBench {
     fn deploy(&self, files: Vec<PathBuf>) -> Result<Deployed, Error> {
         let sources = files
             .iter()
-            .map(|file| read_source(file))
+            .map(|file| read_source(file, None))
             .collect::<Result<Vec<_>, _>>()?;
         let report = self.runtime.block_on(self.node.deployer.deploy(sources))?;
         Ok(Deployed {

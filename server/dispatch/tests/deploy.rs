@@ -297,10 +297,10 @@ fn a_file_that_is_no_source_is_refused_before_it_is_read_as_a_whole() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("large.py");
     std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
-    let error = read_source(&path).unwrap_err();
+    let error = read_source(&path, None).unwrap_err();
     assert!(error.to_string().contains("larger than 5 MB"), "{error}");
     std::fs::write(&path, "a = 1").unwrap();
-    assert_eq!(read_source(&path).unwrap().text, b"a = 1");
+    assert_eq!(read_source(&path, None).unwrap().text, b"a = 1");
 }
 
 #[tokio::test]

@@ -37,9 +37,16 @@ pub struct PickupBatch {
     pub removed: Vec<PathBuf>,
 }
 
+/// Folders whose files are service files too, with all that is in them.
+const FOLDERS: [&str; 3] = ["src", "source", "services"];
+/// How deep folders are looked through.
+const MAX_DEPTH: usize = 32;
+
 /// Watches one directory.
 pub struct Watcher {
     directory: PathBuf,
+    /// Whether files in folders count.
+    with_folders: bool,
     events: Receiver<notify::Result<Event>>,
     /// Keeps the kernel's watch; dropped, it ends.
     watch: RecommendedWatcher,
@@ -60,6 +67,18 @@ impl Watcher {
     /// # Errors
     /// When the directory can neither be created nor read. A kernel that cannot watch it is no error: it is looked through instead.
     pub fn new(directory: &Path) -> Result<(Self, Vec<PathBuf>), Error> {
+        Self::build(directory, false)
+    }
+
+    /// The same, of a directory in which files in folders `src`, `source` and `services`, and in the folders of these, count as well.
+    ///
+    /// # Errors
+    /// As [`Watcher::new`].
+    pub fn with_folders(directory: &Path) -> Result<(Self, Vec<PathBuf>), Error> {
+        Self::build(directory, true)
+    }
+
+    fn build(directory: &Path, with_folders: bool) -> Result<(Self, Vec<PathBuf>), Error> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             Error::new(
                 Kind::Config,
@@ -76,6 +95,7 @@ impl Watcher {
         .map_err(|error| failed(error.into()))?;
         let mut watcher = Self {
             directory: directory.to_owned(),
+            with_folders,
             events,
             watch,
             watched: None,
@@ -164,7 +184,7 @@ impl Watcher {
         );
         if settles {
             for path in event.paths {
-                if path.parent() == Some(&*self.directory) && is_service_file(&path) {
+                if is_service_file(&path) && self.covers(&path) {
                     touched.insert(path);
                 }
             }
@@ -224,7 +244,12 @@ impl Watcher {
         }
         // an error says that it is not watched, because it was deleted
         drop(self.watch.unwatch(&self.directory));
-        match self.watch.watch(&self.directory, RecursiveMode::NonRecursive) {
+        let mode = if self.with_folders {
+            RecursiveMode::Recursive
+        } else {
+            RecursiveMode::NonRecursive
+        };
+        match self.watch.watch(&self.directory, mode) {
             Ok(()) => self.watched = Stamp::of_directory(&self.directory),
             Err(error) => {
                 tracing::warn!(%error, "the kernel cannot watch `{}`; it is looked through instead", self.directory.display())
@@ -235,15 +260,51 @@ impl Watcher {
     /// The service files in the directory, with their stamps.
     fn scan(&mut self) -> std::io::Result<BTreeMap<PathBuf, Stamp>> {
         let mut found = BTreeMap::new();
-        for entry in std::fs::read_dir(&self.directory)? {
-            let path = entry?.path();
-            if !is_service_file(&path) {
-                self.mention(path);
-            } else if let Some(stamp) = Stamp::of(&path) {
-                found.insert(path, stamp);
+        let mut folders = vec![(self.directory.clone(), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if depth == 0 => return Err(error),
+                // it was removed meanwhile, or is nobody's to read
+                Err(_) => continue,
+            };
+            for entry in entries {
+                let entry = entry?;
+                let path = entry.path();
+                // links to folders are not followed: they may lead back
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    if self.with_folders && depth < MAX_DEPTH && is_folder(&path) {
+                        folders.push((path, depth + 1));
+                    }
+                } else if !is_service_file(&path) {
+                    if depth == 0 {
+                        self.mention(path);
+                    }
+                } else if let Some(stamp) = Stamp::of(&path).filter(|_| self.covers(&path)) {
+                    found.insert(path, stamp);
+                }
             }
         }
         Ok(found)
+    }
+
+    /// Whether files count that lie where this one does.
+    fn covers(&self, path: &Path) -> bool {
+        let Some(Ok(folders)) = path.parent().map(|parent| parent.strip_prefix(&self.directory)) else {
+            return false;
+        };
+        let mut folders = folders.iter().peekable();
+        if folders.peek().is_none() {
+            return true;
+        }
+        let mut is_below = false;
+        for folder in folders {
+            if !is_folder(Path::new(folder)) {
+                return false;
+            }
+            is_below |= FOLDERS.iter().any(|name| folder == *name);
+        }
+        self.with_folders && is_below
     }
 
     /// Says once that a file is ignored, in case somebody waits for it to do something. Called by sweeps only: what lies there for a
@@ -261,6 +322,11 @@ impl Watcher {
             tracing::warn!("ignored `{}`: only .py files are deployed", path.display());
         }
     }
+}
+
+/// Whether a folder may hold source files of somebody's own.
+fn is_folder(path: &Path) -> bool {
+    !is_hidden(path) && path.file_name() != Some(OsStr::new("__pycache__"))
 }
 
 fn is_service_file(path: &Path) -> bool {

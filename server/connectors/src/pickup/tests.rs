@@ -100,3 +100,46 @@ async fn what_the_kernel_does_not_report_is_found() {
     std::fs::write(&target, "a = 22").unwrap();
     assert_eq!(watched.next().await.changed, [watched.path("link.py")]);
 }
+
+#[tokio::test]
+async fn files_in_folders_of_sources_count() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("pickup");
+    let write = |name: &str| {
+        let path = directory.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "a = 1").unwrap();
+        path
+    };
+    let there = [write("a.py"), write("lib/src/crm/b.py"), write("services/c.py")];
+    write("other/d.py");
+    write("src/.git/e.py");
+    write("src/__pycache__/f.py");
+    let (watcher, files) = Watcher::with_folders(&directory).unwrap();
+    assert_eq!(files, there);
+    let (flat, files) = Watcher::new(&directory).unwrap();
+    assert_eq!(files, there[..1]);
+    drop(flat);
+
+    let (sender, mut batches) = mpsc::channel(16);
+    watcher.spawn(sender).unwrap();
+    let mut wanted = BTreeSet::from([write("src/new/deep/g.py"), write("services/h.py")]);
+    write("other/i.py");
+    while !wanted.is_empty() {
+        let batch = tokio::time::timeout(LIMIT, batches.recv()).await.unwrap().unwrap();
+        for path in batch.changed {
+            assert!(wanted.remove(&path), "{}", path.display());
+        }
+    }
+    std::fs::remove_dir_all(directory.join("services")).unwrap();
+    let mut removed = Vec::new();
+    while removed.len() < 2 {
+        let batch = tokio::time::timeout(LIMIT, batches.recv()).await.unwrap().unwrap();
+        removed.extend(batch.removed);
+    }
+    removed.sort();
+    assert_eq!(
+        removed,
+        [directory.join("services/c.py"), directory.join("services/h.py")]
+    );
+}

@@ -18,6 +18,9 @@ use crate::loader::transaction;
 /// Global of the user's modules: the modules of the user's that they import, by name.
 pub(super) const LINKS: &str = "__busbar_links__";
 
+/// Before the name of a package in a table: how the module sees that package.
+const VIEW: &str = "package ";
+
 static ORIGINAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
@@ -76,9 +79,6 @@ fn import<'py>(
         .expect("this function is installed after the original was kept")
         .bind(py);
     let plain = || original.call1((name, globals, locals, fromlist, level));
-    if level != 0 {
-        return plain();
-    }
     let Some(globals) = globals.and_then(|globals| globals.cast_exact::<PyDict>().ok()) else {
         return plain();
     };
@@ -88,15 +88,22 @@ fn import<'py>(
     let Ok(links) = links.cast_into::<PyDict>() else {
         return plain();
     };
-    if let Some(module) = links.get_item(name)? {
+    if let Some(module) = links.get_item(name)?
+        && level == 0
+        && !name.extract::<&str>()?.contains('.')
+        && !is_package(&module)
+    {
         return Ok(module);
     }
-    if let Some(transaction) = transaction::current()
-        && let Ok(text) = name.extract::<&str>()
-        && let Some(module) = transaction.find(py, text)?
-    {
-        links.set_item(name, &module)?;
-        return Ok(module.into_any());
+    if let Some(module) = own(globals, &links, name, fromlist, level)? {
+        return Ok(module);
+    }
+    if level != 0 {
+        // the import system would look for the package among its own, and say that it misses that
+        return match absolute_in(globals, name, level)? {
+            Some(missing) => Err(PyModuleNotFoundError::new_err(format!("No module named '{missing}'"))),
+            None => plain(),
+        };
     }
     let module = match plain() {
         Ok(module) => module,
@@ -115,6 +122,144 @@ fn import<'py>(
         }
     }
     Ok(module)
+}
+
+/// The full name of what a statement imports; `None` if it leads out of its package.
+pub(super) fn absolute(name: &str, package: &str, level: usize) -> Option<String> {
+    if level == 0 {
+        return Some(name.to_owned());
+    }
+    let mut base = package;
+    for _ in 1..level {
+        base = base.rsplit_once('.')?.0;
+    }
+    match (base, name) {
+        ("", _) => None,
+        (base, "") => Some(base.to_owned()),
+        (base, name) => Some(format!("{base}.{name}")),
+    }
+}
+
+/// The same of a statement in a module with these globals.
+fn absolute_in(globals: &Bound<'_, PyDict>, name: &Bound<'_, PyAny>, level: i32) -> PyResult<Option<String>> {
+    let package = match globals.get_item(intern!(globals.py(), "__package__"))? {
+        Some(package) if level > 0 => package.extract().unwrap_or_default(),
+        _ => String::new(),
+    };
+    let (Ok(name), Ok(level)) = (name.extract::<&str>(), usize::try_from(level)) else {
+        return Ok(None);
+    };
+    Ok(absolute(name, &package, level))
+}
+
+/// What an import statement finds among the user's modules; `None` if it is about others.
+///
+/// Packages are shown to each module apart: as one object they would have to say which generation of their modules they hold.
+fn own<'py>(
+    globals: &Bound<'py, PyDict>,
+    links: &Bound<'py, PyDict>,
+    name: &Bound<'py, PyAny>,
+    fromlist: Option<&Bound<'py, PyAny>>,
+    level: i32,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = globals.py();
+    let Some(name) = absolute_in(globals, name, level)? else {
+        return Ok(None);
+    };
+    let module = find(py, links, &name)?;
+    let wanted = match fromlist {
+        Some(wanted) if wanted.is_truthy()? => wanted,
+        _ => {
+            return match module {
+                Some(module) if name.contains('.') => chain(py, links, &name, module).map(Some),
+                module => Ok(module),
+            };
+        }
+    };
+    let mut inside = Vec::new();
+    for item in wanted.try_iter()? {
+        let item = item?;
+        if let Ok(item) = item.extract::<String>()
+            && let Some(module) = find(py, links, &format!("{name}.{item}"))?
+        {
+            inside.push((item, module));
+        }
+    }
+    if inside.is_empty() {
+        return Ok(module);
+    }
+    // only the statement sees it
+    let shown = view(py, &name, module.as_ref())?;
+    for (item, module) in inside {
+        shown.setattr(item.as_str(), module)?;
+    }
+    Ok(Some(shown.into_any()))
+}
+
+/// A module of the user's by its full name, of the generation that the importing module belongs to.
+fn find<'py>(py: Python<'py>, links: &Bound<'py, PyDict>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if let Some(module) = links.get_item(name)? {
+        return Ok(Some(module));
+    }
+    let found = match transaction::current() {
+        Some(transaction) => transaction.find(py, name)?.map(Bound::into_any),
+        None => None,
+    };
+    // deployed earlier, and not part of this deployment
+    let found = match found {
+        Some(module) => Some(module),
+        None => modules(py)?.get_item(name)?.filter(is_ours),
+    };
+    if let Some(module) = &found {
+        links.set_item(name, module)?;
+    }
+    Ok(found)
+}
+
+/// What `import a.b.c` gives: `a`, which has `b`, which has `c`.
+fn chain<'py>(
+    py: Python<'py>,
+    links: &Bound<'py, PyDict>,
+    name: &str,
+    module: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut shown = module;
+    let mut rest = name;
+    while let Some((package, last)) = rest.rsplit_once('.') {
+        let key = format!("{VIEW}{package}");
+        let parent = match links.get_item(&key)? {
+            Some(parent) => parent,
+            None => {
+                let real = find(py, links, package)?;
+                let parent = view(py, package, real.as_ref())?.into_any();
+                links.set_item(key, &parent)?;
+                parent
+            }
+        };
+        parent.setattr(last, shown)?;
+        shown = parent;
+        rest = package;
+    }
+    Ok(shown)
+}
+
+/// A package as one module sees it. What it does not have itself is looked for in its `__init__.py`, if there is one.
+fn view<'py>(py: Python<'py>, name: &str, real: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyModule>> {
+    let shown = PyModule::new(py, name)?;
+    shown.setattr("__path__", PyList::empty(py))?;
+    if let Some(real) = real {
+        let get = py.import("functools")?.getattr("partial")?;
+        shown.setattr(
+            "__getattr__",
+            get.call1((py.import("builtins")?.getattr("getattr")?, real))?,
+        )?;
+    }
+    Ok(shown)
+}
+
+/// Whether a module of the user's is an `__init__.py`.
+fn is_package(module: &Bound<'_, PyAny>) -> bool {
+    module.hasattr(intern!(module.py(), "__path__")).unwrap_or(false)
 }
 
 /// What an import finds that has failed: a module that had the name in former times. Otherwise `error` stands.
@@ -205,6 +350,29 @@ impl Loaded {
             Ok(())
         } else {
             Err(PyModuleNotFoundError::new_err("the module was loaded by a deployment"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::absolute;
+
+    #[test]
+    fn relative_names_start_from_the_package() {
+        for (name, package, level, expected) in [
+            ("json", "crm", 0, Some("json")),
+            ("common", "crm.api", 1, Some("crm.api.common")),
+            ("", "crm.api", 1, Some("crm.api")),
+            ("common", "crm.api", 2, Some("crm.common")),
+            ("common", "crm.api", 3, None),
+            ("common", "", 1, None),
+        ] {
+            assert_eq!(
+                absolute(name, package, level).as_deref(),
+                expected,
+                "{name} {package} {level}"
+            );
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One module: its text, what it imports, how it is run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use busbar_runtime::handler::Source;
@@ -29,6 +30,19 @@ pub(super) struct Module {
     text: Arc<[u8]>,
     decoded: String,
     code: Py<PyAny>,
+}
+
+/// The package that relative imports of a module start from: of an `__init__.py` its own name, of others what stands before their last dot.
+fn package_of<'m>(name: &'m str, path: &str) -> &'m str {
+    if is_package(path) {
+        name
+    } else {
+        name.rsplit_once('.').map_or("", |(package, _)| package)
+    }
+}
+
+fn is_package(path: &str) -> bool {
+    Path::new(path).file_name().is_some_and(|name| name == "__init__.py")
 }
 
 impl Module {
@@ -65,7 +79,7 @@ impl Module {
         let builtins = py.import("builtins")?;
         let bytes = PyBytes::new(py, &text);
         let tree = builtins.call_method1("compile", (&bytes, &path, "exec", ONLY_AST, true))?;
-        let imports = imports(py, &tree)?;
+        let imports = imports(py, &tree, package_of(&name, &path))?;
         let invokes = py
             .import("busbar.deploy")?
             .call_method1("invoked", (&tree,))?
@@ -107,10 +121,16 @@ impl Module {
                 .call_method("ModuleSpec", (&self.name, &loader), Some(&options))?;
         spec.setattr("has_location", true)?;
         let globals = module.dict();
+        if is_package(&self.path) {
+            // nothing is found in a directory: every module is deployed by itself
+            let nowhere = PyList::empty(py);
+            spec.setattr("submodule_search_locations", &nowhere)?;
+            globals.set_item("__path__", nowhere)?;
+        }
         globals.set_item("__file__", &self.path)?;
         globals.set_item("__loader__", loader)?;
         globals.set_item("__spec__", spec)?;
-        globals.set_item("__package__", "")?;
+        globals.set_item("__package__", package_of(&self.name, &self.path))?;
         globals.set_item("__builtins__", py.import("builtins")?)?;
         globals.set_item(hook::LINKS, PyDict::new(py))?;
         Ok(module)
@@ -188,8 +208,9 @@ fn belongs_to_others(py: Python<'_>, stem: &str, path: &str) -> PyResult<bool> {
             .is_ok_and(|origin| origin != path))
 }
 
-/// Every name that a module imports: statements wherever they stand, and `import_module('name')`.
-fn imports(py: Python<'_>, tree: &Bound<'_, PyAny>) -> PyResult<BTreeSet<String>> {
+/// Every name that a module imports: statements wherever they stand, and `import_module('name')`. A name that is imported from a module may be
+/// a module itself, so it counts as one.
+fn imports(py: Python<'_>, tree: &Bound<'_, PyAny>, package: &str) -> PyResult<BTreeSet<String>> {
     let ast = py.import("ast")?;
     let (import, import_from, call) = (ast.getattr("Import")?, ast.getattr("ImportFrom")?, ast.getattr("Call")?);
     let mut names = BTreeSet::new();
@@ -198,12 +219,20 @@ fn imports(py: Python<'_>, tree: &Bound<'_, PyAny>) -> PyResult<BTreeSet<String>
         let kind = node.get_type();
         if kind.is(&import) {
             for alias in node.getattr("names")?.cast_into::<PyList>()? {
-                names.insert(alias.getattr("name")?.extract()?);
-            }
-        } else if kind.is(&import_from) {
-            if let Some(name) = node.getattr("module")?.extract()? {
+                let name: String = alias.getattr("name")?.extract()?;
+                names.extend(name.match_indices('.').map(|(end, _)| name[..end].to_owned()));
                 names.insert(name);
             }
+        } else if kind.is(&import_from) {
+            let module: Option<String> = node.getattr("module")?.extract()?;
+            let level: usize = node.getattr("level")?.extract::<Option<usize>>()?.unwrap_or_default();
+            let Some(base) = hook::absolute(module.as_deref().unwrap_or_default(), package, level) else {
+                continue;
+            };
+            for alias in node.getattr("names")?.cast_into::<PyList>()? {
+                names.insert(format!("{base}.{}", alias.getattr("name")?.extract::<String>()?));
+            }
+            names.insert(base);
         } else if kind.is(&call)
             && let Some(name) = imported_by_call(&node)?
         {
@@ -256,7 +285,7 @@ impl SourceLoader {
 
     fn is_package(&self, fullname: &str) -> bool {
         let _ = fullname;
-        false
+        is_package(&self.path)
     }
 
     #[pyo3(signature = (*_arguments))]
