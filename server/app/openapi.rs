@@ -39,6 +39,7 @@ impl Description {
             merges_params: channel.merge_url_params_req,
             is_async: channel.is_async,
             is_limited: channel.is_rate_limit_active,
+            json_rpc: channel.is_json_rpc().then(|| channel.service_whitelist.clone()),
             security: schemes(
                 snapshot,
                 channel.security.as_deref(),

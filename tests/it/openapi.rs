@@ -55,6 +55,8 @@ channel_rest:
   - {name: form, url_path: /form, service: shop.pay, data_format: form}
   - {name: away, url_path: /off, service: shop.find, data_format: json, is_active: false}
   - {name: later, url_path: /later, service: later.ok, data_format: json}
+channel_json_rpc:
+  - {name: rpc, url_path: /rpc, service_whitelist: [shop.pay, shop.accept]}
 channel_soap:
   - {name: soap, url_path: /soap, service: shop.pay, data_format: xml, soap_action: 'urn:pay'}
 ";
@@ -98,6 +100,7 @@ fn the_document_is_valid_and_follows_deployments() {
             "/form",
             "/users/{user_id}/pay",
             "/raw/{what}",
+            "/rpc",
             "/soap",
             "/xml"
         ]
@@ -105,18 +108,31 @@ fn the_document_is_valid_and_follows_deployments() {
     let pay = &before["paths"]["/users/{user_id}/pay"]["post"];
     assert_eq!(pay["summary"], "Pays an invoice.");
     assert_eq!(pay["security"], json!([{"basic": []}]));
+    let schema_of = |body: &Value| body["content"]["application/json"]["schema"].clone();
+    let schemas = &before["components"]["schemas"];
     assert_eq!(
-        pay["requestBody"]["content"]["application/json"]["schema"]["properties"]["addr"]["required"],
+        schema_of(&pay["requestBody"]),
+        json!({"$ref": "#/components/schemas/shop.pay.pay.input"})
+    );
+    assert_eq!(
+        schemas["shop.pay.pay.input"]["properties"]["addr"]["required"],
         json!(["city"])
     );
     assert_eq!(
-        pay["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["answer"]["properties"],
-        json!({"paid": {"type": "integer"}})
+        schema_of(&pay["responses"]["200"])["properties"]["answer"],
+        json!({"$ref": "#/components/schemas/shop.pay.output"})
     );
     assert_eq!(
-        before["paths"]["/accept"]["post"]["requestBody"]["content"]["application/json"]["schema"]["required"],
-        json!(["name", "tags"])
+        schemas["shop.pay.output"]["properties"],
+        json!({"paid": {"type": "integer"}})
     );
+    let accept = &before["paths"]["/accept"]["post"];
+    let order = json!({"$ref": "#/components/schemas/Order"});
+    assert_eq!(schema_of(&accept["requestBody"]), order);
+    assert_eq!(schema_of(&accept["responses"]["200"]), order);
+    assert_eq!(schemas["Order"]["required"], json!(["name", "tags"]));
+    let calls = schema_of(&before["paths"]["/rpc"]["post"]["requestBody"]);
+    assert_eq!(calls["oneOf"][1]["properties"]["params"], order);
     let find = before["paths"]["/find"].as_object().unwrap();
     assert_eq!(find.keys().collect::<Vec<_>>(), ["delete", "get"]);
     assert_eq!(find["get"]["parameters"][1]["schema"], json!({"type": "integer"}));
@@ -153,6 +169,90 @@ fn the_page_runs_its_own_script_only() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!page.text().contains("innerHTML") && !page.text().contains("//cdn"));
+}
+
+/// What a person does: looks for an operation, opens it, fills it in, sends it, reads the answer; then a call of JSON-RPC.
+const VISIT: &str = "
+    const until = async (found) => {
+      for (let count = 0; count < 400; count++) {
+        const value = found();
+        if (value) return value;
+        await new Promise((resolve) => setTimeout(resolve, 25));
+      }
+      throw new Error('waited in vain for ' + found);
+    };
+    const search = await until(() => document.querySelector('input[type=search]'));
+    const all = [...document.querySelectorAll('details')];
+    const type = (input, value) => {
+      input.value = value;
+      input.dispatchEvent(new Event('input'));
+    };
+    type(search, 'post /accept');
+    const [accept, ...others] = all.filter((it) => !it.hidden);
+    accept.open = true;
+    const body = accept.querySelector('textarea');
+    const proposed = JSON.parse(body.value);
+    body.value = JSON.stringify({ name: 'a', tags: ['b'] });
+    const send = async (details) => {
+      details.querySelector('output').textContent = '';
+      details.querySelector('button').click();
+      return until(() => details.querySelector('output pre + pre'));
+    };
+    const status = (details) => details.querySelector('output strong').textContent;
+    await send(accept);
+    const refused = status(accept);
+    accept.querySelector('input[type=password]').value = 'secret';
+    const answer = JSON.parse((await send(accept)).textContent);
+    const answered = status(accept);
+    const parts = [...accept.querySelectorAll('td')].map((cell) => cell.textContent);
+    type(search, '');
+    const rpc = all.find((it) => it.querySelector('select'));
+    rpc.open = true;
+    const select = rpc.querySelector('select');
+    select.selectedIndex = 1;
+    select.dispatchEvent(new Event('change'));
+    const called = JSON.parse((await send(rpc)).textContent);
+    return { title: document.title, others: others.length, proposed, refused, answered, answer, parts, called };
+";
+
+#[test]
+fn a_person_tries_a_call_in_a_browser() {
+    let server = server()
+        .service("shop.py", SHOP)
+        .config("[http]\nopenapi = \"open\"\n")
+        .enmasse(CHANNELS)
+        .start();
+    let program = ["chromium-headless-shell", "chromium"]
+        .into_iter()
+        .map(|name| std::path::Path::new("/usr/bin").join(name))
+        .find(|path| path.exists())
+        .expect("chromium-headless-shell is installed: scripts/setup does it");
+    let picture = server.scratch().join("page.png");
+    let output = Command::new(python())
+        .arg(crate::repository().join("tests/it/browser.py"))
+        .arg(program)
+        .arg(format!("http://{}/openapi", server.address()))
+        .arg(VISIT)
+        .arg(&picture)
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {complaints}"));
+    assert_eq!(
+        seen,
+        json!({
+            "title": "server1", "others": 0, "proposed": {"name": "", "tags": []}, "refused": "401 Unauthorized", "answered": "200 OK",
+            "answer": {"name": "a", "tags": ["b"]}, "parts": ["name", "string", "required", "tags", "array", "required"],
+            "called": {"jsonrpc": "2.0", "id": 1, "result": {"name": "", "tags": []}},
+        })
+    );
+    // the refusal is all that the browser has to complain of: no script of the page failed, and nothing broke its policy
+    let complaints: Vec<&str> = complaints.lines().collect();
+    assert!(
+        matches!(complaints[..], [only] if only.contains("401 (Unauthorized)")),
+        "{complaints:?}"
+    );
+    assert!(std::fs::metadata(picture).unwrap().len() > 10_000);
 }
 
 #[test]

@@ -25,6 +25,12 @@ pub struct Declaration {
     /// Output is an instance of a model. Then the output elements are for documentation: what is assigned is sent as it is.
     #[serde(default)]
     pub output_is_model: bool,
+    /// Name of the input's model; empty: it is none.
+    #[serde(default)]
+    pub input_model: String,
+    /// Name of the output's model; empty: it is none.
+    #[serde(default)]
+    pub output_model: String,
     /// How XML responses are laid out.
     #[serde(default)]
     pub xml: XmlLayout,
@@ -43,6 +49,8 @@ impl Default for Declaration {
             use_channel_params_only: false,
             input_is_model: false,
             output_is_model: false,
+            input_model: String::new(),
+            output_model: String::new(),
             xml: XmlLayout::default(),
         }
     }

@@ -242,7 +242,7 @@ fn any_accept() -> String {
 
 impl ChannelHttp {
     /// Whether it speaks JSON-RPC.
-    pub(crate) fn is_json_rpc(&self) -> bool {
+    pub fn is_json_rpc(&self) -> bool {
         self.service == builtin::JSON_RPC
     }
 

@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 use super::schema::{self, Way};
 use super::{Channel, Scheme};
 
+/// Schema of what is answered when a call failed.
+const ERROR: &str = "Error";
+
 /// Methods that an operation can have.
 const METHODS: [&str; 7] = ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"];
 
@@ -17,7 +20,12 @@ const METHODS: [&str; 7] = ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OP
 pub(super) fn make<'s>(title: &str, channels: &[Channel], find: &dyn Fn(&str) -> Option<&'s ServiceInfo>) -> Value {
     let mut document = Document::default();
     for channel in channels {
-        if let Some(service) = find(&channel.service) {
+        if let Some(methods) = &channel.json_rpc {
+            let methods: Vec<_> = methods.iter().filter_map(|name| find(name)).collect();
+            if !methods.is_empty() {
+                document.add_json_rpc(channel, &methods);
+            }
+        } else if let Some(service) = find(&channel.service) {
             document.add(channel, service);
         }
     }
@@ -43,6 +51,7 @@ struct Document {
     /// By their shape, how paths are spelt: two that differ in the names of placeholders only are one to OpenAPI.
     spellings: HashMap<String, String>,
     schemes: Map<String, Value>,
+    schemas: Map<String, Value>,
     tags: BTreeSet<String>,
     ids: HashSet<String>,
 }
@@ -94,26 +103,105 @@ impl Document {
         if !parameters.is_empty() {
             operation["parameters"] = parameters.into();
         }
-        if let Some(body) = input.body(channel, service) {
+        if let Some(body) = input.body(channel, service, &mut self.schemas) {
             operation["requestBody"] = body;
         }
-        operation["responses"] = responses(channel, service);
-        if let Some(schemes) = &channel.security {
-            let required: Vec<_> = schemes
-                .iter()
-                .filter_map(|scheme| scheme.require(&mut self.schemes))
-                .collect();
-            if schemes.contains(&Scheme::Other) {
-                description.push_str(" Callers need credentials of WS-Security.");
-            } else if required.is_empty() {
-                description.push_str(" Nobody has credentials for it.");
-            }
-            if !required.is_empty() {
-                operation["security"] = required.into();
-            }
-        }
+        operation["responses"] = responses(channel, service, &mut self.schemas);
+        self.secure(channel, &mut operation, &mut description);
         operation["description"] = description.into();
         operation
+    }
+
+    /// A channel of JSON-RPC: one operation, whose body says which of the services `methods` is called.
+    fn add_json_rpc(&mut self, channel: &Channel, methods: &[&ServiceInfo]) {
+        let mut calls = Vec::new();
+        for service in methods {
+            let declaration = service.sio.as_ref().filter(|declaration| declaration.input.is_some());
+            let params = match declaration {
+                Some(declaration) => {
+                    let elements = declaration.input.as_deref().unwrap_or_default();
+                    let named = name_of(&declaration.input_model, service, "input");
+                    refer(&mut self.schemas, &named, schema::object(elements, Way::In))
+                }
+                None => json!({}),
+            };
+            let is_required = declaration.is_some_and(|it| it.input.iter().flatten().any(|element| element.required));
+            let mut required = vec!["jsonrpc", "method"];
+            required.extend(is_required.then_some("params"));
+            calls.push(json!({
+                "title": service.name,
+                "description": service.summary,
+                "type": "object",
+                "properties": {
+                    "jsonrpc": {"const": "2.0"},
+                    "method": {"const": service.name},
+                    "params": params,
+                    "id": {"type": ["string", "integer", "null"], "description": "Without it nothing is answered."},
+                },
+                "required": required,
+            }));
+        }
+        let answer = json!({
+            "type": "object",
+            "properties": {
+                "jsonrpc": {"const": "2.0"},
+                "id": {"type": ["string", "integer", "null"]},
+                "result": {"description": "What the service answered."},
+                "error": {
+                    "type": "object",
+                    "properties": {"code": {"type": "integer"}, "message": {"type": "string"}, "data": {}},
+                    "required": ["code", "message"],
+                },
+            },
+            "required": ["jsonrpc", "id"],
+        });
+        let answer = refer(&mut self.schemas, "JsonRpcAnswer", answer);
+        let call = match calls.len() {
+            1 => calls.remove(0),
+            _ => json!({"oneOf": calls}),
+        };
+        let tag = "JSON-RPC".to_owned();
+        self.tags.insert(tag.clone());
+        let mut operation = json!({
+            "operationId": self.id(channel, "POST", false),
+            "summary": format!("JSON-RPC 2.0: {} method(s)", methods.len()),
+            "tags": [tag],
+            "requestBody": {"required": true, "content": {"application/json": {"schema": call}}},
+            "responses": {
+                "200": {
+                    "description": "What the service answered, or why there is no answer.",
+                    "content": {"application/json": {"schema": answer}},
+                },
+                "204": {"description": "Nothing is to be answered: the call has no `id`."},
+            },
+        });
+        let mut description = format!(
+            "Channel `{}`. Several calls in a list are a batch, whose answers are a list.",
+            channel.name
+        );
+        self.secure(channel, &mut operation, &mut description);
+        operation["description"] = description.into();
+        let item = self.paths.entry(channel.path.clone()).or_insert_with(|| json!({}));
+        item["post"] = operation;
+    }
+
+    /// Notes what callers must have.
+    fn secure(&mut self, channel: &Channel, operation: &mut Value, description: &mut String) {
+        let Some(schemes) = &channel.security else {
+            return;
+        };
+        let required: Vec<_> = schemes
+            .iter()
+            .filter_map(|scheme| scheme.require(&mut self.schemes))
+            .collect();
+        if schemes.contains(&Scheme::Other) {
+            description.push_str(" Callers need credentials of WS-Security.");
+        } else if required.is_empty() {
+            description.push_str(" Nobody has credentials for it.");
+        }
+        if !required.is_empty() {
+            operation["security"] = required.into();
+        }
     }
 
     fn id(&mut self, channel: &Channel, method: &str, is_one_of_many: bool) -> String {
@@ -130,7 +218,17 @@ impl Document {
         unique
     }
 
-    fn finish(self, title: &str) -> Value {
+    fn finish(mut self, title: &str) -> Value {
+        let error = json!({
+            "type": "object",
+            "properties": {
+                "result": {"const": "Error"},
+                "cid": {"type": "string", "description": "Correlation id, to be found in the server's log."},
+                "details": {"description": "What went wrong: a text, or a list of them."},
+            },
+            "required": ["result", "cid"],
+        });
+        self.schemas.insert(ERROR.to_owned(), error);
         let tags: Vec<_> = self.tags.iter().map(|name| json!({"name": name})).collect();
         json!({
             "openapi": "3.1.0",
@@ -138,17 +236,7 @@ impl Document {
             "tags": tags,
             "paths": self.paths,
             "components": {
-                "schemas": {
-                    "Error": {
-                        "type": "object",
-                        "properties": {
-                            "result": {"const": "Error"},
-                            "cid": {"type": "string", "description": "Correlation id, to be found in the server's log."},
-                            "details": {"description": "What went wrong: a text, or a list of them."},
-                        },
-                        "required": ["result", "cid"],
-                    },
-                },
+                "schemas": self.schemas,
                 "headers": {
                     "X-Zato-CID": {"description": "Correlation id.", "schema": {"type": "string"}},
                 },
@@ -156,6 +244,29 @@ impl Document {
             },
         })
     }
+}
+
+/// Name of a schema: the model's, else the service's with what it is of it.
+fn name_of(model: &str, service: &ServiceInfo, part: &str) -> String {
+    if model.is_empty() {
+        format!("{}.{part}", service.name)
+    } else {
+        model.to_owned()
+    }
+}
+
+/// Puts a schema among the named ones, and refers to it. Another one of that name gets a number.
+fn refer(schemas: &mut Map<String, Value>, name: &str, schema: Value) -> Value {
+    let name = identifier(name);
+    let mut unique = name.clone();
+    let mut number = 2;
+    while unique == ERROR || schemas.get(&unique).is_some_and(|other| *other != schema) {
+        unique = format!("{name}.{number}");
+        number += 1;
+    }
+    let reference = json!({"$ref": format!("#/components/schemas/{unique}")});
+    schemas.insert(unique, schema);
+    reference
 }
 
 /// A path without the names of its placeholders.
@@ -250,7 +361,7 @@ impl<'s> Input<'s> {
     }
 
     /// The body. What the path gives is not asked for again.
-    fn body(&self, channel: &Channel, service: &ServiceInfo) -> Option<Value> {
+    fn body(&self, channel: &Channel, service: &ServiceInfo, schemas: &mut Map<String, Value>) -> Option<Value> {
         if !self.has_body {
             return None;
         }
@@ -266,7 +377,17 @@ impl<'s> Input<'s> {
         let content = match (channel.soap, channel.format) {
             (Some(SoapVersion::V11), _) => json!({"text/xml": text()}),
             (Some(SoapVersion::V12), _) => json!({"application/soap+xml": text()}),
-            (None, DataFormat::Json) => json!({"application/json": {"schema": schema}}),
+            (None, DataFormat::Json) => {
+                if let Some(declaration) = declaration {
+                    // without what the path gives it is this channel's own
+                    let name = match self.elements.iter().all(|element| is_asked(&element)) {
+                        true => name_of(&declaration.input_model, service, "input"),
+                        false => format!("{}.{}.input", service.name, channel.name),
+                    };
+                    schema = refer(schemas, &name, schema);
+                }
+                json!({"application/json": {"schema": schema}})
+            }
             (None, DataFormat::Xml) => {
                 if let Some(declaration) = declaration {
                     schema["xml"] = json!({"name": declaration.request_elem});
@@ -291,7 +412,7 @@ fn fits_query(element: &Element) -> bool {
     !matches!(element.kind, ElementKind::Dict | ElementKind::DictList)
 }
 
-fn responses(channel: &Channel, service: &ServiceInfo) -> Value {
+fn responses(channel: &Channel, service: &ServiceInfo, schemas: &mut Map<String, Value>) -> Value {
     let headers = json!({"X-Zato-CID": {"$ref": "#/components/headers/X-Zato-CID"}});
     let declaration = service.sio.as_ref();
     let text = || json!({"type": "string"});
@@ -301,8 +422,11 @@ fn responses(channel: &Channel, service: &ServiceInfo) -> Value {
         (None, _) if answers_json && channel.is_async => {
             json!({"type": "object", "properties": {"cid": {"type": "string"}}, "required": ["cid"]})
         }
-        (None, _) if answers_json => schema::output(declaration, false),
-        (None, DataFormat::Xml) if !channel.is_async => schema::output(declaration, true),
+        (None, _) if answers_json => {
+            let name = declaration.map(|declaration| name_of(&declaration.output_model, service, "output"));
+            schema::output_json(declaration, |schema| refer(schemas, &name.unwrap_or_default(), schema))
+        }
+        (None, DataFormat::Xml) if !channel.is_async => schema::output_xml(declaration),
         _ => text(),
     };
     let (status, meaning) = if channel.is_async {

@@ -45,6 +45,8 @@ pub struct Channel {
     pub is_async: bool,
     /// Whether callers are counted.
     pub is_limited: bool,
+    /// The services that it calls, if it speaks JSON-RPC.
+    pub json_rpc: Option<Vec<String>>,
     /// Ways in, any of which does; `None`: it is open to everyone.
     pub security: Option<Vec<Scheme>>,
 }

@@ -14,7 +14,7 @@ const SCRIPT: &str = include_str!("page.js");
 /// The page's text.
 static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
     let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>OpenAPI</title>\n<style>{STYLE}</style>\n\
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>OpenAPI</title>\n<style>{STYLE}</style>\n\
          <main></main>\n<script>{SCRIPT}</script>\n</html>\n"
     );
     Bytes::from(page)

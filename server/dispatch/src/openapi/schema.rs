@@ -56,32 +56,42 @@ fn dict(element: &Element, way: Way) -> Value {
     }
 }
 
-/// What a service answers in JSON or, with `is_xml`, in XML.
-pub(super) fn output(declaration: Option<&Declaration>, is_xml: bool) -> Value {
-    let Some((declaration, output)) =
-        declaration.and_then(|declaration| Some((declaration, declaration.output.as_ref()?)))
-    else {
+/// What a service answers in JSON. `refer` puts the schema of one item where it has a name.
+pub(super) fn output_json(declaration: Option<&Declaration>, refer: impl FnOnce(Value) -> Value) -> Value {
+    let Some((declaration, output)) = declared(declaration) else {
+        return json!({});
+    };
+    let mut schema = refer(object(output, Way::Out));
+    if declaration.output_repeated {
+        schema = json!({"type": "array", "items": schema});
+    }
+    match declaration.response_elem.as_deref() {
+        Some(wrapper) => json!({"type": "object", "properties": {wrapper: schema}, "required": [wrapper]}),
+        None => schema,
+    }
+}
+
+/// What a service answers in XML.
+pub(super) fn output_xml(declaration: Option<&Declaration>) -> Value {
+    let Some((declaration, output)) = declared(declaration) else {
         return json!({});
     };
     let mut schema = object(output, Way::Out);
     if declaration.output_repeated {
         schema = json!({"type": "array", "items": schema});
     }
-    let wrapper = declaration.response_elem.as_deref();
-    if is_xml {
-        let mut xml = json!({"name": wrapper.unwrap_or("response")});
-        if !declaration.namespace.is_empty() {
-            xml["namespace"] = declaration.namespace.as_str().into();
-        }
-        if declaration.output_repeated {
-            xml["wrapped"] = true.into();
-            schema["items"]["xml"] = json!({"name": "item"});
-        }
-        schema["xml"] = xml;
-        return schema;
+    let mut xml = json!({"name": declaration.response_elem.as_deref().unwrap_or("response")});
+    if !declaration.namespace.is_empty() {
+        xml["namespace"] = declaration.namespace.as_str().into();
     }
-    match wrapper {
-        Some(wrapper) => json!({"type": "object", "properties": {wrapper: schema}, "required": [wrapper]}),
-        None => schema,
+    if declaration.output_repeated {
+        xml["wrapped"] = true.into();
+        schema["items"]["xml"] = json!({"name": "item"});
     }
+    schema["xml"] = xml;
+    schema
+}
+
+fn declared(declaration: Option<&Declaration>) -> Option<(&Declaration, &[Element])> {
+    declaration.and_then(|declaration| Some((declaration, declaration.output.as_deref()?)))
 }

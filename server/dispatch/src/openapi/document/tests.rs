@@ -35,6 +35,7 @@ fn channel(path: &str) -> Channel {
         merges_params: true,
         is_async: false,
         is_limited: false,
+        json_rpc: None,
         security: None,
     }
 }
@@ -88,21 +89,12 @@ fn an_operation_in_full() {
             "tags": ["shop"],
             "parameters": [{"name": "user_id", "in": "path", "required": true, "schema": {"type": "integer"}}],
             "requestBody": {"required": true, "content": {"application/json": {"schema": {
-                "type": "object",
-                "properties": {"amount": {"type": ["string", "number"], "format": "decimal"}, "tags": {"type": "array"}},
-                "required": ["amount"],
+                "$ref": "#/components/schemas/shop.pay.pay_it.input",
             }}}},
             "responses": {
                 "200": {"description": "What the service answered.", "headers": headers, "content": {"application/json": {"schema": {
                     "type": "object",
-                    "properties": {"paid": {"type": "array", "items": {
-                        "type": "object",
-                        "properties": {
-                            "addr": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-                            "u": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-                        },
-                        "required": ["addr"],
-                    }}},
+                    "properties": {"paid": {"type": "array", "items": {"$ref": "#/components/schemas/shop.pay.output"}}},
                     "required": ["paid"],
                 }}}},
                 "400": error("The input cannot be used."),
@@ -114,6 +106,26 @@ fn an_operation_in_full() {
             "security": [{"basic": []}, {"apikey-X-Key": []}],
             "description": "Service `shop.pay`, channel `pay it`.",
         }})
+    );
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(
+        schemas["shop.pay.pay_it.input"],
+        json!({
+            "type": "object",
+            "properties": {"amount": {"type": ["string", "number"], "format": "decimal"}, "tags": {"type": "array"}},
+            "required": ["amount"],
+        })
+    );
+    assert_eq!(
+        schemas["shop.pay.output"],
+        json!({
+            "type": "object",
+            "properties": {
+                "addr": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+                "u": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            },
+            "required": ["addr"],
+        })
     );
     assert_eq!(
         document["components"]["securitySchemes"],
@@ -198,4 +210,81 @@ fn other_formats() {
         found["/x"]["post"]["requestBody"]["content"],
         json!({"text/xml": {"schema": {"type": "string"}}})
     );
+}
+
+#[test]
+fn schemas_are_called_after_models() {
+    let of_model = |model: &str, field: &str| {
+        let sio = Declaration {
+            input: Some(vec![element(field, true, ElementKind::Text, Vec::new())]),
+            input_is_model: true,
+            input_model: model.to_owned(),
+            ..Declaration::default()
+        };
+        service(Some(sio))
+    };
+    let (one, same, other, error) = (
+        of_model("Order", "a"),
+        of_model("Order", "a"),
+        of_model("Order", "b"),
+        of_model("Error", "c"),
+    );
+    let channels = ["one", "same", "other", "error"].map(|name| Channel {
+        service: name.to_owned(),
+        method: "POST".to_owned(),
+        ..channel(&format!("/{name}"))
+    });
+    let document = make("test", &channels, &|name| match name {
+        "one" => Some(&one),
+        "same" => Some(&same),
+        "other" => Some(&other),
+        _ => Some(&error),
+    });
+    let refers_to = |path: &str| {
+        let body = &document["paths"][path]["post"]["requestBody"];
+        let schema = &body["content"]["application/json"]["schema"]["$ref"];
+        schema.as_str().unwrap().rsplit('/').next().unwrap().to_owned()
+    };
+    assert_eq!(
+        ["/one", "/same", "/other", "/error"].map(refers_to),
+        ["Order", "Order", "Order.2", "Error.2"]
+    );
+    assert_eq!(
+        document["components"]["schemas"]["Error"]["required"],
+        json!(["result", "cid"])
+    );
+}
+
+#[test]
+fn json_rpc_tells_its_methods() {
+    let sio = Declaration {
+        input: Some(vec![element("a", true, ElementKind::Int, Vec::new())]),
+        ..Declaration::default()
+    };
+    let (declared, free) = (service(Some(sio)), service(None));
+    let rpc = |methods: &[&str]| Channel {
+        json_rpc: Some(methods.iter().map(|name| (*name).to_owned()).collect()),
+        security: Some(vec![Scheme::Basic]),
+        ..channel("/rpc")
+    };
+    let find = |name: &str| match name {
+        "declared" => Some(&declared),
+        "free" => Some(&free),
+        _ => None,
+    };
+    let document = make("test", &[rpc(&["declared", "free", "gone"])], &find);
+    let post = &document["paths"]["/rpc"]["post"];
+    let calls = post["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
+        .as_array()
+        .unwrap();
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert_eq!(calls[0]["properties"]["method"], json!({"const": "shop.pay"}));
+    assert_eq!(
+        calls[0]["properties"]["params"],
+        json!({"$ref": "#/components/schemas/shop.pay.input"})
+    );
+    assert_eq!(calls[0]["required"], json!(["jsonrpc", "method", "params"]));
+    assert_eq!(calls[1]["properties"]["params"], json!({}));
+    assert_eq!(post["security"], json!([{"basic": []}]));
+    assert_eq!(make("test", &[rpc(&["gone"])], &find)["paths"], json!({}));
 }

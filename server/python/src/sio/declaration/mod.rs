@@ -108,11 +108,13 @@ impl Sio {
             Some(Side::Fields(fields)) => (Some(fields), None),
             Some(Side::Model(plan)) => (None, Some(plan)),
         };
+        let mut is_flat = false;
         if input_model.is_some()
             && let Some(Side::Fields(fields)) = &output
         {
             // next to a model, names are the fields of one as well
             output = Some(Side::Model(flat_model(py, fields)?));
+            is_flat = true;
         }
         let (mut output, output_model) = match output {
             None => (None, None),
@@ -158,6 +160,10 @@ impl Sio {
         } else {
             Default::default()
         };
+        let model_name = |model: &Option<Py<ModelPlan>>| match model {
+            Some(model) => model.get().class_name(py),
+            None => Ok(String::new()),
+        };
         let declaration = Declaration {
             input: elements(&input, &input_model)?,
             output: elements(&output, &output_model)?,
@@ -171,6 +177,12 @@ impl Sio {
             use_channel_params_only: flag(intern!(py, "use_channel_params_only"))?,
             input_is_model: input_model.is_some(),
             output_is_model: output_model.is_some(),
+            input_model: model_name(&input_model)?,
+            output_model: if is_flat {
+                String::new()
+            } else {
+                model_name(&output_model)?
+            },
             xml,
         };
         Ok(Self {

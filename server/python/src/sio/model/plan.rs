@@ -210,6 +210,11 @@ impl ModelPlan {
         })
     }
 
+    /// Name of the class.
+    pub(crate) fn class_name(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.class.bind(py).name()?.to_string())
+    }
+
     /// The fields as elements of a declaration, required ones first. A model inside itself is an object of any keys.
     pub(crate) fn elements(plan: &Bound<'_, Self>) -> PyResult<Vec<Element>> {
         Self::elements_below(plan, &mut Vec::new())
