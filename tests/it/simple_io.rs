@@ -17,6 +17,15 @@ class Pay(Service):
     def handle(self):
         self.response.payload = dict(self.request.input)
 
+class Nodes(Service):
+    class SimpleIO:
+        input = 'note', Int('amount'), '-missing', '-where'
+        use_text = False
+    def handle(self):
+        input = self.request.input
+        note = input.note
+        self.response.payload = '%s %s %s %r %r %r' % (note.tag, note.get('lang'), note.text, input.amount, input.missing, input['where'])
+
 class Users(Service):
     class SimpleIO:
         input = Int('count')
@@ -78,8 +87,18 @@ channel_rest:
   - {name: rows, url_path: /rows, service: shop.rows, data_format: csv}
   - {name: form, url_path: /form, service: shop.pay, data_format: form}
   - {name: xml, url_path: /xml, service: shop.pay, data_format: xml}
+  - {name: nodes, url_path: /nodes, service: shop.nodes, data_format: xml}
   - {name: message, url_path: /message, service: shop.pay, data_format: json, params_pri: msg-over-channel-params}
 ";
+
+#[test]
+fn nodes_of_xml_are_given_where_they_are_asked_for() {
+    let server = server().service("shop.py", SHOP).enmasse(CHANNELS).start();
+    let body = "<request><note lang='pl'>ż</note><amount>3</amount></request>";
+    let answer = server.post("/nodes?where=here", body).expect(200);
+    assert_eq!(answer.text(), "note pl ż 3 '' 'here'");
+    server.post("/nodes", "<request><note/></request>").expect(400);
+}
 
 #[test]
 fn the_worked_examples() {

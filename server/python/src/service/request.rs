@@ -24,7 +24,7 @@ use crate::service::slot::Slot;
 use crate::service::wsgi;
 use crate::sio::convert::bunchify;
 use crate::sio::csv;
-use crate::sio::input::{Sources, declared, undeclared};
+use crate::sio::input::{Sources, declared, give_nodes, undeclared};
 use crate::sio::model::{Reading, as_dict};
 use crate::sio::{CsvFormat, xml};
 
@@ -91,9 +91,17 @@ impl Request {
             };
             self.input.set(reading.instance(plan.bind(py), &sources)?);
         } else if let Some(fields) = &sio.input {
-            self.input.set(declared(py, fields, &sources, key)?.into_any());
+            let input = declared(py, fields, &sources, key)?.into_any();
+            if let Some(body) = body.as_ref().filter(|_| sio.gives_nodes && self.is_xml()) {
+                give_nodes(fields, body, &self.payload(py)?, &input)?;
+            }
+            self.input.set(input);
         }
         Ok(())
+    }
+
+    fn is_xml(&self) -> bool {
+        self.invocation.data_format == DataFormat::Xml && self.invocation.is_from_channel()
     }
 
     /// The body, if it is CSV.

@@ -6,6 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFrozenSet, PyString, PyTuple, PyType};
 use pyo3::{PyTypeInfo, ffi, intern};
 
+use busbar_model::sio::ElementKind;
 use busbar_runtime::crypto::ServerKey;
 
 use crate::errors::ELEMENT_MISSING;
@@ -78,6 +79,23 @@ pub(crate) fn declared<'py>(
         }
     }
     Ok(input)
+}
+
+/// Puts nodes of an XML body, whose root as an object is `root`, in the place of the texts that were read out of it (sio.md 1.1, `use_text`).
+pub(crate) fn give_nodes<'py>(
+    fields: &[Field],
+    body: &Bound<'py, PyDict>,
+    root: &Bound<'py, PyAny>,
+    input: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    for field in fields.iter().filter(|field| field.kind == ElementKind::Text) {
+        if body.contains(&field.name)?
+            && let Some(node) = root.getattr_opt(&field.name)?
+        {
+            input.set_item(&field.name, node)?;
+        }
+    }
+    Ok(())
 }
 
 #[cold]

@@ -44,6 +44,8 @@ pub(crate) struct Sio {
     pub(crate) empty_output: Option<Py<PyAny>>,
     /// How CSV is read and written.
     pub(crate) csv: CsvFormat,
+    /// Plain elements of XML are given as the nodes that they are, not as their text: `use_text = False`.
+    pub(crate) gives_nodes: bool,
 }
 
 impl Sio {
@@ -194,6 +196,7 @@ impl Sio {
             response_elem: response_elem.map(|name| PyString::intern(py, &name).unbind()),
             default_output,
             empty_output,
+            gives_nodes: option(intern!(py, "use_text"))?.is_some_and(|value| value.is_truthy().is_ok_and(|it| !it)),
             csv: if is_inner {
                 CsvFormat::read(holder)?
             } else {
