@@ -26,6 +26,8 @@ pub fn start(process: &str, level: &str) -> anyhow::Result<()> {
     let is_level = |part: &str| part.contains('=') || LEVELS.contains(&&*part.trim().to_ascii_lowercase());
     anyhow::ensure!(level.split(',').all(is_level), unknown());
     let filter = EnvFilter::from_str(&level.to_ascii_lowercase()).with_context(unknown)?;
+    // it traces whole commands, those with passwords too
+    let filter = filter.add_directive("async_imap=warn".parse().expect("a directive that is right"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

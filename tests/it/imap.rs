@@ -368,6 +368,7 @@ fn faults_are_told_and_survived() {
     let silent_port = silent.local_addr().unwrap().port();
     let tls_port = dovecot.tls_port;
     let server = server()
+        .config("[log]\nlevel = \"trace\"\n")
         .service("mail.py", TRY)
         .enmasse(
             &json!({"email_imap": [
