@@ -78,6 +78,14 @@ fn a_project_is_copied_as_it_is() {
     server.wait_log(&["No module named 'crm.api.missing'"]);
     server.invoke("crm.api.customer-v2.get", "").expect(200);
 
+    // what the command line deploys lies where it lay
+    let helper = server.pickup().join("src/crm/api/helper.py");
+    fs::write(&helper, "X = 3\n").unwrap();
+    server.run("hot-deploy", &[helper.to_str().unwrap()]).expect_code(0);
+    let answer = server.invoke("crm.api.customer-v2.get", "").expect(200);
+    assert_eq!(answer.json()[1], 3);
+    assert!(!server.pickup().join("helper.py").exists());
+
     // a folder of its own, later
     write(&server.pickup(), &[("src/erp/orders/list.py", OK)]);
     wait_until("the new service", || {

@@ -1,7 +1,7 @@
 //! `busbar service` and `busbar hot-deploy`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use busbar_admin::control::{Invoke, Invoked, Payload, Request, Response, ServiceEntry};
@@ -231,9 +231,13 @@ impl HotDeploy {
         let directory = Directory::open(&server)?;
         let shown = file.display();
         let text = std::fs::read(file).map_err(|error| Exit::new(2, format!("cannot read `{shown}`: {error}")))?;
-        let file_name = file
-            .file_name()
-            .and_then(|name| name.to_str())
+        // a file that lies in the pickup directory already stays where it is
+        let lies_at = std::fs::canonicalize(file).ok();
+        let file_name = lies_at
+            .as_deref()
+            .and_then(|path| path.strip_prefix(directory.pickup()).ok())
+            .or_else(|| file.file_name().map(Path::new))
+            .and_then(Path::to_str)
             .context("the file has no usable name")?
             .to_owned();
         match ask(
@@ -257,7 +261,7 @@ impl HotDeploy {
 }
 
 /// The server in whose pickup directory a file lies.
-fn server_of(file: &std::path::Path) -> anyhow::Result<PathBuf> {
+fn server_of(file: &Path) -> anyhow::Result<PathBuf> {
     let absolute = std::fs::canonicalize(file)
         .map_err(|error| Exit::new(2, format!("cannot read `{}`: {error}", file.display())))?;
     let server = absolute

@@ -11,6 +11,9 @@ use crate::object::{FieldError, Object, Placement, Snapshot};
 use crate::rate_limit::RateLimits;
 use crate::sio::Declaration;
 
+/// Folders of the pickup directory whose files are service files too, with all that is in them.
+pub const SOURCE_FOLDERS: [&str; 3] = ["src", "source", "services"];
+
 /// One service class, as a worker reports it after importing its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceInfo {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use busbar_dispatch::deploy::SOURCE_MAX;
 use busbar_model::object::{Change, ChangeSet, Object, Record, Snapshot};
-use busbar_model::service::{self, ServiceSettings};
+use busbar_model::service::{self, SOURCE_FOLDERS, ServiceSettings};
 use busbar_model::{Error, Kind};
 use serde_json::Map;
 use tracing::error;
@@ -159,11 +159,13 @@ impl Control {
     }
 }
 
-/// A source file's name, which is a module's name and becomes a file in the server's directory.
+/// A source file's name, which is a module's name and becomes a file in the pickup directory, or in one of its folders that hold sources.
 fn check_file_name(file_name: &str) -> Result<(), Failure> {
-    let stem = file_name.strip_suffix(".py").or_else(|| file_name.strip_suffix(".pyw"));
-    let is_plain = |stem: &str| !stem.is_empty() && !stem.starts_with('.') && !stem.contains(['/', '\\', '\0']);
-    if stem.is_some_and(is_plain) {
+    let is_plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0']);
+    let (folders, name) = file_name.rsplit_once('/').unwrap_or(("", file_name));
+    let stem = name.strip_suffix(".py").or_else(|| name.strip_suffix(".pyw"));
+    let is_folder = folders.split('/').all(is_plain) && folders.split('/').any(|it| SOURCE_FOLDERS.contains(&it));
+    if stem.is_some_and(is_plain) && (folders.is_empty() && !file_name.contains('/') || is_folder) {
         return Ok(());
     }
     let error = Error::new(

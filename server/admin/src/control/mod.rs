@@ -60,7 +60,7 @@ pub enum Request {
     },
     /// Deploy a file, as if it had been copied into the pickup directory.
     HotDeploy {
-        /// Its name, without directories.
+        /// Its path in the pickup directory.
         file_name: String,
         /// What is in it.
         text: Payload,

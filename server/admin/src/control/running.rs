@@ -1,10 +1,12 @@
 //! Services and deployments of this process, out of what dispatches and deploys them.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use busbar_dispatch::Deployer;
+use busbar_dispatch::deploy::module_of;
 use busbar_model::{ChannelType, Cid, Error, Kind};
 use busbar_runtime::call::{ChannelFields, Outcome, RequestFields};
 use busbar_runtime::handler::{BoxFuture, Source};
@@ -109,15 +111,15 @@ impl Running {
     }
 
     async fn put(&self, file_name: String, text: Vec<u8>) -> Result<Deployed, Failure> {
-        let module = Path::new(&file_name)
-            .file_stem()
-            .and_then(|it| it.to_str())
-            .unwrap_or(&file_name)
-            .to_owned();
         let path = self.pickup_dir.join(&file_name);
+        let Some(module) = module_of(&path, &self.pickup_dir) else {
+            let message = format!("`{file_name}` has no name that a module can have");
+            return Err(Failure::from(&Error::new(Kind::BadRequest, message)));
+        };
+        let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
         // written first, so that a directory which cannot be written is noticed before anything runs, and put in its place last, so
         // that a file which does not import never lies there
-        let part = Part::write(self.pickup_dir.join(format!(".{file_name}.part")), text.clone()).await?;
+        let part = Part::write(path.with_file_name(format!(".{name}.part")), text.clone()).await?;
         let source = Source {
             module: module.clone(),
             path: path.to_string_lossy().into_owned(),
@@ -209,7 +211,13 @@ struct Part(PathBuf);
 impl Part {
     async fn write(path: PathBuf, text: Vec<u8>) -> Result<Self, Failure> {
         let part = Self(path.clone());
-        let written = tokio::task::spawn_blocking(move || std::fs::write(path, text)).await;
+        let write = move || {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            std::fs::write(path, text)
+        };
+        let written = tokio::task::spawn_blocking(write).await;
         written
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))
             .map_err(|error| part.fail(error))?;

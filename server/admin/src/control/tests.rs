@@ -239,6 +239,10 @@ async fn files_are_deployed_under_their_own_names_only() {
         text: text.into(),
     };
     assert!(matches!(ask(&control, deploy("shop.py", "")).await, Response::Deployed(it) if it.generation == 8));
+    assert!(matches!(
+        ask(&control, deploy("src/crm/shop.py", "")).await,
+        Response::Deployed(_)
+    ));
     let failed = failure(&control, deploy("shop.py", "raise x")).await;
     assert_eq!(
         (failed.kind, failed.traceback.as_str()),
@@ -256,6 +260,9 @@ async fn files_are_deployed_under_their_own_names_only() {
         "shop.txt",
         "../shop.py",
         "a/b.py",
+        "src/../b.py",
+        "/src/b.py",
+        "src/.git/b.py",
         "/etc/shop.py",
         ".hidden.py",
         "a\\b.py",

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
+use busbar_model::service::SOURCE_FOLDERS;
 use busbar_model::{Error, Kind};
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -37,8 +38,6 @@ pub struct PickupBatch {
     pub removed: Vec<PathBuf>,
 }
 
-/// Folders whose files are service files too, with all that is in them.
-const FOLDERS: [&str; 3] = ["src", "source", "services"];
 /// How deep folders are looked through.
 const MAX_DEPTH: usize = 32;
 
@@ -302,7 +301,7 @@ impl Watcher {
             if !is_folder(Path::new(folder)) {
                 return false;
             }
-            is_below |= FOLDERS.iter().any(|name| folder == *name);
+            is_below |= SOURCE_FOLDERS.iter().any(|name| folder == *name);
         }
         self.with_folders && is_below
     }
