@@ -9,6 +9,8 @@ from logging import Logger
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
+import requests
+
 from bunch import Bunch
 from busbar.facilities.broker import BrokerClient
 from busbar.facilities.cache import CacheAPI
@@ -894,6 +896,13 @@ class HttpConn:
         """Sends a file as a form does."""
     def client(self) -> SOAPClient:
         """A client made from the WSDL at the address of a SOAP connection."""
+    @property
+    def session(self) -> requests.Session:
+        """A `requests.Session` with the connection's credentials, certificates and time-out, for what `requests` alone can do. It has a
+        pool of its own, and follows redirects as `requests` does."""
+    @property
+    def impl(self) -> requests.Session:
+        """The same as `session`."""
     def rest_call(self, **kwargs: Unpack[_RestCall]) -> Any:
         """The response's data, as `model` and `callback` make it; `None` if the other side cannot be reached. A status of 400 or more
         raises."""

@@ -55,6 +55,51 @@ fn mirror() -> Backend {
     })
 }
 
+const SESSION: &str = "
+import requests
+from zato.server.service import Service
+
+class Session(Service):
+    def handle(self):
+        conn = self.out.rest[self.request.payload].conn
+        session = conn.session
+        assert isinstance(session, requests.Session) and conn.impl is session and self.out.rest['Other'].conn.impl is not session
+        headers = session.get(conn.address + 'a').json()['headers']
+        try:
+            self.out.rest['Slow'].conn.session.get(self.out.rest['Slow'].conn.address)
+        except requests.exceptions.Timeout:
+            self.response.payload = {name.lower(): value for name, value in headers.items() if name.lower() in {'authorization', 'x-key'}}
+";
+
+#[test]
+fn a_session_of_requests_has_what_the_connection_has() {
+    let backend = mirror();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = server()
+        .service("use.py", SESSION)
+        .enmasse(&format!(
+            "security:
+  - {{name: basic, type: basic_auth, username: me, password: secret}}
+  - {{name: key, type: apikey, header: X-Key, password: '123'}}
+outgoing_rest:
+  - {{name: Basic, host: '{0}', url_path: /, security: basic}}
+  - {{name: Key, host: '{0}', url_path: /, security: key}}
+  - {{name: Other, host: '{0}', url_path: /}}
+  - {{name: Slow, host: 'http://{1}', url_path: /, timeout: 0.2}}
+",
+            backend.url(),
+            silent.local_addr().unwrap()
+        ))
+        .start();
+    for (name, expected) in [
+        ("Basic", json!({"authorization": "Basic bWU6c2VjcmV0"})),
+        ("Key", json!({"x-key": "123"})),
+    ] {
+        let answer = server.invoke("use.session", &json!(name).to_string());
+        assert_eq!(answer.expect(200).json(), expected, "{name}: {}", server.log());
+    }
+}
+
 #[test]
 fn every_method_and_its_argument_forms() {
     let backend = mirror();

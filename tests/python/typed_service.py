@@ -106,6 +106,7 @@ class Typed(Service):
             item.conn.patch(self.cid, ['list'])
             item.conn.delete(self.cid)
             item.conn.options(self.cid)
+            item.conn.session.get('https://example.com')
         self.outgoing.zmq.send('message', 'Fraud detection')
         self.outgoing.zmq['Fraud detection'].send('message')
 

@@ -167,6 +167,22 @@ impl HttpConnection {
         }
     }
 
+    /// Header and key that it sends, if that is how it says who calls.
+    pub fn key_auth(&self) -> Option<(&str, &str)> {
+        match &self.credentials {
+            Credentials::ApiKey { header, key } => Some((header, key)),
+            _ => None,
+        }
+    }
+
+    /// The definition whose bearer tokens it sends, if that is how it says who calls.
+    pub fn bearer_auth(&self) -> Option<&str> {
+        match &self.credentials {
+            Credentials::Bearer(_) => Some(&self.config.security),
+            _ => None,
+        }
+    }
+
     /// Its whole address, names in braces as they are.
     pub fn address(&self) -> &str {
         self.address.as_str()

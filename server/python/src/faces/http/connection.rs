@@ -326,6 +326,24 @@ impl HttpConn {
             .call_method1(intern!(py, "client_of"), (slf, &this.name, connection.basic_auth()))
     }
 
+    /// A `requests.Session` with the connection's credentials, certificates and time-out, for what `requests` alone can do. It has a pool of
+    /// its own, and follows redirects as `requests` does.
+    #[getter]
+    fn session<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        let connection = this.connection(py)?;
+        let (basic, key, bearer) = (connection.basic_auth(), connection.key_auth(), connection.bearer_auth());
+        py.import(intern!(py, "busbar.facilities.session"))?
+            .call_method1(intern!(py, "session_of"), (slf, &this.name, basic, key, bearer))
+    }
+
+    /// The same as `session`.
+    #[getter]
+    fn r#impl<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::session(slf)
+    }
+
     /// Asks whether the other side is there, with the method that is configured for it. A text report, or the response.
     #[pyo3(signature = (cid = None, return_response = false, log_verbose = false, *, ping_path = "/"))]
     fn ping<'py>(
