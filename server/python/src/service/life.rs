@@ -1,6 +1,7 @@
 //! The life of one invocation: hooks, `handle()`, and what follows (service-api.md 3).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use pyo3::intern;
@@ -20,6 +21,12 @@ use crate::service::instance::{self, Service};
 use crate::service::invocation::{Invocation, Source};
 use crate::service::response::Answer;
 use crate::service::{invoke, queued, stream, write};
+
+/// How many reports of slow calls may be on their way to the hub. Calls beyond are only in the log: a threshold that every call exceeds must
+/// not cost more than the calls.
+const MAX_REPORTS: usize = 100;
+
+static REPORTS: AtomicUsize = AtomicUsize::new(0);
 
 /// How an invocation went that raised nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +119,10 @@ fn report_slow(invocation: &Invocation, took: Duration, threshold: Duration) {
     let (service, cid) = (&invocation.class.info().name, &invocation.cid);
     let (duration_ms, threshold_ms) = (took.as_millis() as u64, threshold.as_millis() as u64);
     tracing::warn!(%cid, service, duration_ms, threshold_ms, "slow call of service `{service}`");
+    if REPORTS.fetch_add(1, Ordering::Relaxed) >= MAX_REPORTS {
+        REPORTS.fetch_sub(1, Ordering::Relaxed);
+        return;
+    }
     let at_ms = invocation.started_at().duration_since(UNIX_EPOCH).unwrap_or_default();
     let call = SlowCall {
         service: service.clone(),
@@ -121,9 +132,7 @@ fn report_slow(invocation: &Invocation, took: Duration, threshold: Duration) {
         duration_ms,
         threshold_ms,
     };
-    let Ok(report) = serde_json::to_vec(&call) else {
-        return;
-    };
+    let report = serde_json::to_vec(&call).expect("numbers and text are JSON");
     let answer = invocation.environment.hub.request(HubRequest {
         kind: SlowCall::KIND.to_owned(),
         name: call.service,
@@ -135,6 +144,7 @@ fn report_slow(invocation: &Invocation, took: Duration, threshold: Duration) {
         if let Err(error) = answer.await {
             tracing::debug!(error = error.chain(), "a slow call is only in the log");
         }
+        REPORTS.fetch_sub(1, Ordering::Relaxed);
     });
 }
 
