@@ -57,6 +57,7 @@ pub struct Watcher {
     /// Other files that lie there, so that each is mentioned once.
     ignored: HashSet<PathBuf>,
     mentions_others: bool,
+    next_sweep: Instant,
 }
 
 impl Watcher {
@@ -102,6 +103,7 @@ impl Watcher {
             unsettled: BTreeMap::new(),
             ignored: HashSet::new(),
             mentions_others: true,
+            next_sweep: Instant::now() + SWEEP,
         };
         watcher.watch();
         watcher.known = watcher.scan().map_err(|error| failed(error.into()))?;
@@ -142,9 +144,15 @@ impl Watcher {
     /// Waits for something to happen, at most until the next sweep.
     fn next_batch(&mut self) -> PickupBatch {
         let mut touched = BTreeSet::new();
-        match self.events.recv_timeout(SWEEP) {
+        // whoever reads the directory makes events of it: they must not put the sweep off
+        let now = Instant::now();
+        if self.next_sweep <= now {
+            self.next_sweep = now + SWEEP;
+            return self.sweep();
+        }
+        match self.events.recv_timeout(self.next_sweep - now) {
             Ok(event) => self.note(event, &mut touched),
-            Err(RecvTimeoutError::Timeout) => return self.sweep(),
+            Err(RecvTimeoutError::Timeout) => return PickupBatch::default(),
             // the kernel's watch is a field of ours, so this does not happen; without it sweeps go on
             Err(RecvTimeoutError::Disconnected) => {
                 std::thread::sleep(SWEEP);
