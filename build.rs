@@ -48,7 +48,8 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
                 collect(&path, files);
             }
         } else if path.extension().is_some_and(|ending| ending == "py" || ending == "pyi")
-            || entry.file_name() == "py.typed"
+            // how SQLAlchemy finds the dialects, and type checkers the types
+            || ["METADATA", "entry_points.txt", "py.typed"].iter().any(|name| entry.file_name() == *name)
         {
             files.push(path);
         }

@@ -22,6 +22,7 @@ from busbar.facilities.rest import RESTFacade
 from busbar.facilities.security import SecurityFacade
 from busbar.facilities.server import ServiceStore
 from busbar.facilities.soap import SOAPClient
+from busbar.facilities.sql import SQLConnections
 from busbar.facilities.time import TimeUtil
 from busbar.facilities.translate import Translate
 from busbar.kvdb.bitfield import BitField
@@ -803,6 +804,9 @@ class Outgoing:
     @property
     def redis(self) -> RedisServers:
         """Further Redis servers by name; everything else is that of `self.kvdb`."""
+    @property
+    def sql(self) -> SQLConnections:
+        """Databases, through SQLAlchemy."""
 
 class PlainHttp:
     """Connections over HTTP, by name."""

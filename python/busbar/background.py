@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -75,6 +76,8 @@ class Background:
             logger.warning('exception in the background, in %r', self._function, exc_info=True)
         finally:
             _places.release()
+            if sql := sys.modules.get('busbar.facilities.sql'):
+                sql.finish_thread()
             with self._lock:
                 self._done.set()
                 links, self._links = self._links, []

@@ -8,7 +8,7 @@ use busbar_testkit::run;
 use crate::busbar;
 
 /// Writes the files that a page shows into a directory.
-fn write_examples(page: &str, home: &Path) -> usize {
+pub(crate) fn write_examples(page: &str, home: &Path) -> usize {
     let mut count = 0;
     for block in page.split("```python file=").skip(1) {
         let (name, rest) = block.split_once('\n').unwrap();

@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from _busbar import Bench, Service
 from busbar.testing import inside, live
 from busbar.testing.answer import Answer
+from busbar.testing.database import Database
 from busbar.testing.doubles import Back, Doubles, Socket, encoded
 from busbar.testing.errands import Errand
 
@@ -135,6 +136,15 @@ class Bus(AbstractContextManager['Bus']):
         """The other end of an outgoing ZeroMQ connection, which is made if it is not there yet."""
         self._make('outgoing.zmq', name, {'address': 'tcp://127.0.0.1:1', 'socket_type': 'PUSH'}, False)
         return self._doubles.socket(name)
+
+    def sql(self, name: str, **fields: Any) -> Database:
+        """An outgoing SQL connection, which is made if it is not there yet: an empty SQLite database of the test's own.
+
+        ``fields`` are those of a connection to a server: ``engine``, ``host``, ``db_name``...
+        """
+        file = Path(self._files.name) / f'{len(self._bench.objects())}.sqlite'
+        self._make('outgoing.sql', name, fields or {'engine': 'sqlite', 'db_name': str(file)}, bool(fields))
+        return Database(name, self.run)
 
     def _make(self, kind: str, name: str, body: dict[str, Any], replace: bool) -> None:
         if replace or (kind, name) not in self._bench.objects():

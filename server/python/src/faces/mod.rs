@@ -31,6 +31,7 @@ mod sql;
 mod zmq;
 
 pub(crate) use files::Files;
+pub(crate) use outgoing::Outgoing;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -52,7 +53,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         module.add_class::<Headers>()?;
         module.add_class::<ServiceInput>()?;
         crate::service::register(&module)?;
-        module.add_class::<outgoing::Outgoing>()?;
+        module.add_class::<Outgoing>()?;
         command::register(&module)?;
         crypto::register(&module)?;
         http::register(&module)?;
@@ -73,9 +74,9 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
 }
 
 /// `self.outgoing`
-pub(crate) fn outgoing<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
-    let environment = service.get().invocation()?.environment.clone();
-    Ok(Bound::new(service.py(), outgoing::Outgoing(environment))?.into_any())
+pub(crate) fn outgoing<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, Outgoing>> {
+    let invocation = service.get().invocation()?.clone();
+    Bound::new(service.py(), Outgoing::new(invocation))
 }
 
 /// `self.kvdb`

@@ -45,7 +45,7 @@ pub(crate) struct Service {
     invocation: Option<Arc<Invocation>>,
     request: Made<Request>,
     response: Made<Response>,
-    outgoing: Made<PyAny>,
+    outgoing: Made<faces::Outgoing>,
     kvdb: Made<PyAny>,
     channel: Made<PyAny>,
     environ: Slot,
@@ -79,6 +79,11 @@ impl Service {
     /// The response, if anybody has looked at it.
     pub(crate) fn response_if_any<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, Response>> {
         self.response.get(py)
+    }
+
+    /// `self.outgoing`, if anybody has looked at it.
+    pub(crate) fn outgoing_if_any<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, faces::Outgoing>> {
+        self.outgoing.get(py)
     }
 
     /// What the caller gave as `environ=`, or a new dictionary.
@@ -626,7 +631,9 @@ fn channel<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
 }
 
 fn outgoing<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
-    made_once(service, &service.get().outgoing, faces::outgoing)
+    let py = service.py();
+    let made = || Ok(faces::outgoing(service)?.unbind());
+    Ok(service.get().outgoing.get_or_try_init(py, made)?.clone().into_any())
 }
 
 fn kvdb<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {

@@ -268,13 +268,24 @@ fn run<'py>(
     };
     let invocation = Arc::new(outer.nested(class, cid, format, local));
     let service = instance::create(py, &invocation)?;
-    let ending = life::execute(py, &invocation, &service)?;
+    let answer = run_instance(&invocation, &service, arguments);
+    life::finish(py, &invocation, &service);
+    answer
+}
+
+fn run_instance<'py>(
+    invocation: &Arc<Invocation>,
+    service: &Bound<'py, Service>,
+    arguments: &Arguments<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = service.py();
+    let ending = life::execute(py, invocation, service)?;
     let response = service.get().response(py)?.get();
     if ending != Ending::Handled {
         response.choose_status(if ending == Ending::NoMethod { 405 } else { 400 });
         return Ok(intern!(py, "").clone().into_any());
     }
-    let mut answer = answer(py, &invocation, response, arguments.flag("serialize")?)?;
+    let mut answer = answer(py, invocation, response, arguments.flag("serialize")?)?;
     if arguments.flag("skip_response_elem")? {
         answer = without_response_elem(answer)?;
     }

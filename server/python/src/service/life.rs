@@ -49,9 +49,37 @@ pub fn run(py: Python<'_>, environment: &Arc<Environment>, class: &Arc<ServiceCl
         Ok(service) => service,
         Err(error) => return Outcome::Fault(fault(py, &invocation, None, &error)),
     };
-    match execute(py, &invocation, &service).and_then(|ending| reply(py, &invocation, &service, ending)) {
+    let outcome = match execute(py, &invocation, &service).and_then(|ending| reply(py, &invocation, &service, ending)) {
         Ok(reply) => Outcome::Reply(reply),
         Err(error) => Outcome::Fault(fault(py, &invocation, Some(&service), &error)),
+    };
+    // an answer that comes piece by piece is not written yet
+    if !matches!(&outcome, Outcome::Reply(Reply { stream: Some(_), .. })) {
+        finish(py, &invocation, &service);
+    }
+    outcome
+}
+
+/// Closes what a service has left open. Runs when its answer has been written: until then that may need it.
+pub(crate) fn finish(py: Python<'_>, invocation: &Invocation, service: &Bound<'_, Service>) {
+    if let Some(Err(error)) = service
+        .get()
+        .outgoing_if_any(py)
+        .map(|outgoing| outgoing.get().finish(py))
+    {
+        errors::log_swallowed(py, &error, &invocation.cid, &invocation.class.info().name, "finish");
+    }
+}
+
+/// Does so when it is dropped.
+pub(crate) struct Finish {
+    pub(crate) invocation: Arc<Invocation>,
+    pub(crate) service: Py<Service>,
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        Python::attach(|py| finish(py, &self.invocation, self.service.bind(py)));
     }
 }
 
@@ -80,13 +108,15 @@ fn run_message(py: Python<'_>, environment: &Arc<Environment>, class: &Arc<Servi
         }
         Ok(())
     };
-    match run() {
+    let outcome = match run() {
         Ok(()) => Outcome::Reply(Reply {
             status: 200,
             ..Reply::default()
         }),
         Err(error) => Outcome::Fault(fault(py, &invocation, Some(&service), &error)),
-    }
+    };
+    finish(py, &invocation, &service);
+    outcome
 }
 
 /// Runs a service's hooks and its handling method. Exceptions of the hooks around are logged and forgotten, as they always were.
@@ -284,7 +314,7 @@ fn reply(
             headers: response.header_pairs(py)?,
             ..Reply::default()
         };
-        return stream::begin(invocation, payload, reply);
+        return stream::begin(invocation, service, payload, reply);
     }
     let mut body = write::body(py, invocation, answer)?;
     let mut headers = response.header_pairs(py)?;

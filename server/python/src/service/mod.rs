@@ -14,7 +14,7 @@
 mod channel;
 mod class;
 pub(crate) mod instance;
-mod invocation;
+pub(crate) mod invocation;
 mod invoke;
 mod life;
 mod name;
@@ -23,7 +23,7 @@ mod payload;
 mod queued;
 mod request;
 mod response;
-mod slot;
+pub(crate) mod slot;
 mod stream;
 mod write;
 mod wsgi;

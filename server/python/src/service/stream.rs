@@ -13,7 +13,9 @@ use busbar_runtime::stream::{Gone, ReplyStream, StreamSender};
 
 use crate::errors;
 use crate::json;
+use crate::service::instance::Service;
 use crate::service::invocation::Invocation;
+use crate::service::life::Finish;
 use crate::service::write::bytes_of;
 use crate::turn;
 
@@ -36,7 +38,14 @@ pub(crate) fn is_stream(value: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// Begins an answer. The first piece is waited for, so that what goes wrong before it becomes an ordinary fault; the rest follows once
 /// the answer has been handed over, on the same thread, without a deadline.
-pub(crate) fn begin(invocation: &Arc<Invocation>, payload: &Bound<'_, PyAny>, mut reply: Reply) -> PyResult<Reply> {
+///
+/// What the service has left open is closed at the end, whatever that is.
+pub(crate) fn begin(
+    invocation: &Arc<Invocation>,
+    service: &Bound<'_, Service>,
+    payload: &Bound<'_, PyAny>,
+    mut reply: Reply,
+) -> PyResult<Reply> {
     let mut pieces = Pieces {
         iterator: payload.cast::<PyIterator>()?.clone(),
         is_events: reply
@@ -58,13 +67,16 @@ pub(crate) fn begin(invocation: &Arc<Invocation>, payload: &Bound<'_, PyAny>, mu
     let (sender, stream) = ReplyStream::new();
     reply.stream = Some(Box::new(stream));
     let (iterator, is_events) = (pieces.iterator.unbind(), pieces.is_events);
-    let invocation = invocation.clone();
+    let finish = Finish {
+        invocation: invocation.clone(),
+        service: service.clone().unbind(),
+    };
     turn::follow_up(move |py| {
         let pieces = Pieces {
             iterator: iterator.bind(py).clone(),
             is_events,
         };
-        go_on(py, &invocation, pieces, &sender, first);
+        go_on(py, &finish.invocation, pieces, &sender, first);
     });
     Ok(reply)
 }

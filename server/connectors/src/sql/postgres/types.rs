@@ -137,6 +137,8 @@ pub(super) fn read_binary<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>
     Ok(match kind {
         PgKind::Bool => Cell::Bool(bytes.first() == Some(&1)),
         PgKind::Bytea => Cell::Bytes(Cow::Borrowed(bytes)),
+        // the type "char" writes nothing as a byte of zero, which texts cannot have
+        PgKind::Text if bytes == [0] => Cell::Text(Cow::Borrowed("")),
         PgKind::Text => Cell::Text(Cow::Borrowed(text(bytes)?)),
         PgKind::Int2 => Cell::Int(i16::from_be_bytes(cut(bytes)?).into()),
         PgKind::Int4 => Cell::Int(i32::from_be_bytes(cut(bytes)?).into()),

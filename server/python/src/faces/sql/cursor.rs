@@ -29,6 +29,8 @@ struct State {
     rows: vec::IntoIter<Row>,
     description: Option<Py<PyList>>,
     read: usize,
+    /// Of a statement that is done with.
+    last_id: Option<i64>,
     array_size: usize,
     is_closed: bool,
 }
@@ -42,6 +44,7 @@ impl SqlCursor {
                 rows: Vec::new().into_iter(),
                 description: None,
                 read: 0,
+                last_id: None,
                 array_size: 1,
                 is_closed: false,
             }),
@@ -52,6 +55,7 @@ impl SqlCursor {
     fn clear(&self) {
         let mut state = lock(&self.state);
         if let Some(outcome) = state.outcome.take() {
+            state.last_id = outcome.summary().last_id;
             outcome.give_up();
         }
         state.rows = Vec::new().into_iter();
@@ -183,8 +187,12 @@ impl SqlCursor {
     /// The id that the statement made; `None` if it made none, and with PostgreSQL.
     #[getter]
     fn lastrowid(&self) -> Option<i64> {
-        let outcome = lock(&self.state).outcome.clone();
-        outcome.and_then(|outcome| outcome.summary().last_id)
+        let state = lock(&self.state);
+        // also when the cursor is closed: SQLAlchemy closes it first
+        state
+            .outcome
+            .as_ref()
+            .map_or(state.last_id, |outcome| outcome.summary().last_id)
     }
 
     /// Rows that `fetchmany` gives unless it is told.

@@ -1,0 +1,209 @@
+"""Sessions of `self.outgoing.sql`, in the styles of SQLAlchemy 1.3, 1.4 and 2."""
+
+from contextlib import closing
+
+import pytest
+from sqlalchemy import Column, ForeignKey, Integer, String, create_engine, inspect, select, text
+from sqlalchemy.dialects import registry
+from sqlalchemy.orm import declarative_base, relationship
+
+from zato.common.exception import Inactive
+from zato.server.service import Int, Service
+
+Base = declarative_base()
+
+
+class Customer(Base):
+    __tablename__ = 'customer'
+
+    id = Column(Integer, primary_key=True)
+    name = Column(String(50))
+    orders = relationship('Order', order_by='Order.id')
+
+
+class Order(Base):
+    __tablename__ = 'customer_order'
+
+    id = Column(Integer, primary_key=True)
+    customer_id = Column(ForeignKey('customer.id'))
+    total = Column(Integer)
+
+
+@pytest.fixture
+def crm(bus):
+    crm = bus.sql('CRM')
+
+    def fill(session):
+        session.add(Customer(id=1, name='Jane', orders=[Order(total=5), Order(total=7)]))
+        session.add(Customer(id=2, name='50% :off', orders=[]))
+
+    crm.run(lambda session: Base.metadata.create_all(session.connection()))
+    crm.run(fill)
+    return crm
+
+
+def test_rows(crm):
+    def rows(session):
+        row = session.execute('SELECT id, name FROM customer WHERE id = :id', {'id': 1}).fetchone()
+        assert (row[0], row['name'], row.name) == (1, 'Jane', 'Jane')
+        assert row == (1, 'Jane')
+        assert tuple(row) == (1, 'Jane')
+        assert row.keys() == ['id', 'name']
+        assert row.values() == [1, 'Jane']
+        assert row.items() == [('id', 1), ('name', 'Jane')]
+        assert dict(row) == {'id': 1, 'name': 'Jane'}
+        assert row[:1] == (1,)
+        number, name = row
+        assert (number, name, len(row)) == (1, 'Jane', 2)
+        with pytest.raises(KeyError):
+            row['nothing']
+        with pytest.raises(AttributeError):
+            _ = row.nothing
+        # as in 1.3, rows of queries can be written
+        row = session.query(Customer.id, Customer.name).filter_by(id=2).one()
+        row[1] = 'written'
+        assert (row.name, row['name'], row[1], list(row)) == ('written', 'written', 'written', [2, 'written'])
+        assert row.get_value() == {'id': 2, 'name': 'written'}
+        with pytest.raises(AttributeError, match='has no column `nothing`'):
+            row.nothing = 1
+
+    crm.run(rows)
+
+
+def test_statements(crm):
+    def statements(session):
+        everything = 'SELECT * FROM customer ORDER BY id'
+        assert [row.name for row in session.execute(everything)] == ['Jane', '50% :off']
+        assert session.execute(everything).first() == (1, 'Jane')
+        assert session.execute('SELECT count(*) FROM customer').scalar() == 2
+        assert session.scalar('SELECT name FROM customer WHERE id = :id', {'id': 1}) == 'Jane'
+        assert session.scalars('SELECT id FROM customer ORDER BY id').all() == [1, 2]
+        assert session.execute(everything).mappings().first() == {'id': 1, 'name': 'Jane'}
+        result = session.execute('UPDATE customer SET name = :name', {'name': 'all'})
+        assert result.rowcount == 2
+        session.rollback()
+        session.execute(
+            'INSERT INTO customer (id, name) VALUES (:id, :name)', [{'id': 8, 'name': 'a'}, {'id': 9, 'name': 'b'}]
+        )
+        found = session.execute("SELECT '12:30', '100%' WHERE 1 = :one", {'one': 1}).one()
+        assert found == ('12:30', '100%')
+        # 2.0
+        assert session.execute(select(Customer.name).where(Customer.id == 8)).scalar_one() == 'a'
+        assert session.execute(text('SELECT 1')).scalar() == 1
+
+    crm.run(statements)
+
+
+def test_orm(crm):
+    def orm(session):
+        customer = session.query(Customer).filter(Customer.name == 'Jane').one()
+        assert [order.total for order in customer.orders] == [5, 7]
+        assert session.query(Order).count() == 2
+        assert session.query(Customer.name, Order.total).join(Order).all() == [('Jane', 5), ('Jane', 7)]
+        added = Customer(name='new')
+        session.add(added)
+        session.flush()
+        assert added.id == 3
+        with session.begin_nested():
+            session.add(Customer(name='nested'))
+        session.rollback()
+        assert session.query(Customer).count() == 2
+        session.delete(customer.orders[0])
+        session.commit()
+        assert session.query(Order).count() == 1
+        assert session.scalars(select(Customer).order_by(Customer.id)).first().name == 'Jane'
+
+    crm.run(orm)
+
+
+def test_raw_connection_and_reflection(crm):
+    def raw(session):
+        connection = session.get_bind().raw_connection()
+        with closing(connection), closing(connection.cursor()) as cursor:
+            cursor.execute('SELECT name FROM customer WHERE id = ?', (1,))
+            assert cursor.fetchall() == [('Jane',)]
+        assert {column['name'] for column in inspect(session.get_bind()).get_columns('customer')} == {'id', 'name'}
+
+    crm.run(raw)
+
+
+class Answers(Service):
+    class SimpleIO:
+        output_optional = Int('id'), 'name'
+
+    def handle(self):
+        with self.outgoing.sql['CRM'].session() as session:
+            if self.request.raw_request == b'one':
+                self.response.payload = session.get(Customer, 1)
+            elif self.request.raw_request == b'row':
+                self.response.payload = session.query(Customer.id, Customer.name).first()
+            elif self.request.raw_request == b'written':
+                row = session.query(Customer.id, Customer.name).first()
+                row[1] = 'written'
+                self.response.payload = row
+            else:
+                self.response.payload[:] = session.query(Customer).order_by(Customer.id)
+
+
+def test_payloads(bus, crm):
+    bus.deploy(Answers)
+    jane = {'id': 1, 'name': 'Jane'}
+    for sent, expected in [
+        (b'one', jane),
+        (b'row', jane),
+        (b'written', {'id': 1, 'name': 'written'}),
+        (b'all', [jane, {'id': 2, 'name': '50% :off'}]),
+    ]:
+        assert bus.call(Answers, sent, headers={'Content-Type': 'text/plain'}, data_format='').json() in (
+            expected,
+            {'response': expected},
+        )
+
+
+def test_one_statement(bus, crm):
+    def face(service):
+        sql = service.outgoing.sql['CRM']
+        assert sql.execute('SELECT id, name FROM customer WHERE id = :id', {'id': 1}) == [{'id': 1, 'name': 'Jane'}]
+        assert sql.execute('UPDATE customer SET name = :name WHERE id = 2', {'name': 'b'}) == []
+        assert sql.one('SELECT name FROM customer WHERE id = 2') == {'name': 'b'}
+        assert sql.one_or_none('SELECT name FROM customer WHERE id = 7') is None
+        with pytest.raises(Exception, match='one row was expected, and there are 2'):
+            sql.one('SELECT name FROM customer')
+        assert 0 <= sql.ping() < 10
+        assert 0 <= sql.pool.ping({}) < 10
+        assert sql.pool.engine.dialect.name == 'sqlite'
+        assert service.out.sql.get('CRM').name == 'CRM'
+        assert 'CRM' in service.outgoing.sql
+        assert 'nothing' not in service.outgoing.sql
+
+    bus.run(face)
+
+
+def test_unknown_and_inactive(bus, crm):
+    with pytest.raises(KeyError, match='nothing'):
+        bus.run(lambda service: service.outgoing.sql['nothing'])
+    with pytest.raises(KeyError, match='nothing'):
+        bus.run(lambda service: service.outgoing.sql.get('nothing').session())
+    assert issubclass(Inactive, Exception)
+
+
+def test_engine_of_another_driver(bus, tmp_path):
+    registry.register('foreign.pysqlite', 'sqlalchemy.dialects.sqlite.pysqlite', 'dialect')
+    foreign = bus.sql('Foreign', engine='foreign+pysqlite', db_name=str(tmp_path / 'foreign.sqlite'), pool_size=2)
+    foreign.execute('CREATE TABLE a (id INTEGER)')
+    foreign.execute('INSERT INTO a VALUES (:id)', [{'id': 1}, {'id': 2}])
+    assert foreign.run(lambda session: session.execute('SELECT * FROM a').fetchall()[1].items()) == [('id', 2)]
+    assert bus.run(lambda service: service.outgoing.sql['Foreign'].ping()) >= 0
+    missing = bus.sql('Missing', engine='nosuch+driver', host='127.0.0.1', db_name='x')
+    with pytest.raises(ImportError, match='`Missing` needs the driver of `nosuch\\+driver`'):
+        missing.execute('SELECT 1')
+
+
+def test_engines_of_ones_own(tmp_path):
+    engine = create_engine(f'sqlite+busbar:///{tmp_path}/own.sqlite')
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(Customer.__table__.insert(), [{'name': 'a'}, {'name': 'b'}])
+    with engine.connect() as connection:
+        assert connection.execute(select(Customer.name)).scalars().all() == ['a', 'b']
+    engine.dispose()
