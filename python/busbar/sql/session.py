@@ -45,6 +45,11 @@ class Session(Base):
         self._name = name
         self._place: dict[Session, object] | None = None
 
+    def close(self) -> None:
+        """Gives everything back. What was not committed is rolled back."""
+        _give_back(self.get_transaction())
+        super().close()
+
     def execute(self, statement: Any, params: Any = None, mapper: Any = None, bind: Any = None, **more: Any) -> Any:
         """Executes a statement. Text is SQL, whose parameters are written ``:name``."""
         return dressed(super().execute(_statement(statement), params, **_bound(mapper, bind, more)))
@@ -56,6 +61,17 @@ class Session(Base):
     def scalars(self, statement: Any, params: Any = None, **more: Any) -> Any:
         """The first column of all rows."""
         return super().scalars(_statement(statement), params, **more)
+
+
+def _give_back(transaction: Any) -> None:
+    """Gives back the connections of a transaction that is about to be closed.
+
+    SQLAlchemy would wait for a ROLLBACK first. A connection that is given back is rolled back by the server, and nobody
+    waits for that. SQLAlchemy's own roll-back finds it closed.
+    """
+    for connection, _, _, is_ours in set(getattr(transaction, '_connections', {}).values()):
+        if is_ours and connection.dialect.driver == 'busbar' and not connection.closed and not connection.invalidated:
+            connection.connection.dbapi_connection.close()
 
 
 def _statement(given: Any) -> Any:

@@ -179,12 +179,17 @@ def test_one_statement(bus, crm):
     bus.run(face)
 
 
-def test_unknown_and_inactive(bus, crm):
+def test_unknown_and_inactive(bus, tmp_path):
     with pytest.raises(KeyError, match='nothing'):
         bus.run(lambda service: service.outgoing.sql['nothing'])
     with pytest.raises(KeyError, match='nothing'):
         bus.run(lambda service: service.outgoing.sql.get('nothing').session())
-    assert issubclass(Inactive, Exception)
+    file = tmp_path / 'paused.yaml'
+    file.write_text('outgoing_sql:\n  - {name: Paused, engine: sqlite, db_name: paused.sqlite, is_active: false}\n')
+    bus.enmasse(file)
+    with pytest.raises(Inactive, match='Paused'):
+        bus.run(lambda service: service.outgoing.sql['Paused'])
+    assert bus.run(lambda service: 'Paused' in service.outgoing.sql)
 
 
 def test_engine_of_another_driver(bus, tmp_path):

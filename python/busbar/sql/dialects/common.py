@@ -81,6 +81,11 @@ class Common:
         dbapi_connection.ping()
         return True
 
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        """Rolls back what has not been given back, and so been rolled back, before."""
+        if not dbapi_connection.closed:
+            super().do_rollback(dbapi_connection)
+
     def do_terminate(self, dbapi_connection: Any) -> None:
         """Closes a connection without a word to the server."""
         dbapi_connection.invalidate()
