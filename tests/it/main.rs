@@ -45,6 +45,7 @@ mod services_doc;
 mod simple_io;
 mod smtp;
 mod soap;
+mod sql;
 mod sql_sessions;
 mod start_stop;
 mod streaming;

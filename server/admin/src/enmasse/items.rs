@@ -53,7 +53,6 @@ const NOT_YET: &[&str] = &[
     "outconn_odoo",
     "outconn_sap",
     "outconn_soap",
-    "outconn_sql",
     "outconn_stomp",
     "outgoing_ldap",
     "outgoing_soap",

@@ -80,7 +80,7 @@ impl Link {
             }
             Driver::Sqlite(options) => {
                 let connection: SqliteConnection = options.connect().await?;
-                let (link, version) = LiteLink::new(connection).await?;
+                let (link, version) = LiteLink::new(connection, target.statement_timeout).await?;
                 let info = ServerInfo { version, backend: None };
                 (Self::Sqlite(Box::new(link)), info)
             }
@@ -123,6 +123,15 @@ impl Link {
                 }
                 link.run(scanned, lists, outlet).await
             }
+        }
+    }
+
+    /// Says how the transactions that follow are to be, where that is no part of opening one and was not said yet.
+    pub(super) async fn tell(&mut self, autocommit: bool, isolation: Option<&'static str>) -> Result<(), SqlFailure> {
+        match self {
+            Self::Postgres(_) => Ok(()),
+            Self::MySql(link) => link.tell(autocommit, isolation).await,
+            Self::Sqlite(link) => link.tell(isolation).await,
         }
     }
 

@@ -24,6 +24,11 @@ pub(super) struct MyLink {
     pub(super) backend: u64,
     /// The type of exact numbers, which sqlx has no name for without a library of such numbers: as the server said it.
     decimal: MySqlTypeInfo,
+    /// Whether each statement is committed by itself, as the server was told.
+    autocommit: Option<bool>,
+    /// The isolation level that the server was told.
+    isolation: Option<&'static str>,
+    is_mariadb: bool,
 }
 
 /// How the values of a column are read.
@@ -57,6 +62,9 @@ impl MyLink {
             connection,
             backend,
             decimal,
+            autocommit: None,
+            isolation: None,
+            is_mariadb: version.contains("MariaDB"),
         };
         Ok((link, version))
     }
@@ -64,6 +72,26 @@ impl MyLink {
     /// Runs a statement that has no values and gives nothing.
     pub(super) async fn command(&mut self, sql: &str) -> Result<(), SqlFailure> {
         self.connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+        Ok(())
+    }
+
+    /// Says how the transactions that follow are to be, unless the server knows.
+    pub(super) async fn tell(&mut self, autocommit: bool, isolation: Option<&'static str>) -> Result<(), SqlFailure> {
+        if self.autocommit != Some(autocommit) {
+            self.command(&format!("SET autocommit = {}", u8::from(autocommit)))
+                .await?;
+            self.autocommit = Some(autocommit);
+        }
+        if self.isolation != isolation {
+            let sql = match isolation {
+                Some(level) => format!("SET SESSION TRANSACTION ISOLATION LEVEL {level}"),
+                // MariaDB has the one name, MySQL the other
+                None if self.is_mariadb => "SET SESSION tx_isolation = @@GLOBAL.tx_isolation".to_owned(),
+                None => "SET SESSION transaction_isolation = @@GLOBAL.transaction_isolation".to_owned(),
+            };
+            self.command(&sql).await?;
+            self.isolation = isolation;
+        }
         Ok(())
     }
 

@@ -77,6 +77,8 @@ pub struct SqlPool {
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
     is_retired: AtomicBool,
+    /// When a connection was found lost: those that were idle then may be lost too.
+    suspect: Mutex<Option<Instant>>,
     counters: Counters,
 }
 
@@ -112,6 +114,7 @@ impl SqlPool {
             limits,
             idle: Mutex::default(),
             is_retired: AtomicBool::new(false),
+            suspect: Mutex::default(),
             counters: Counters::default(),
         })
     }
@@ -145,7 +148,8 @@ impl SqlPool {
                 self.discard(idle.link);
                 continue;
             }
-            if self.limits.pre_ping && idle.used.elapsed() > FRESH {
+            let is_suspect = lock(&self.suspect).is_some_and(|since| idle.used < since);
+            if is_suspect || (self.limits.pre_ping && idle.used.elapsed() > FRESH) {
                 let answered = timeout(CHECK_LIMIT, idle.link.ping()).await;
                 if !matches!(answered, Ok(Ok(()))) {
                     self.counters.closed.fetch_add(1, Ordering::Relaxed);
@@ -161,7 +165,15 @@ impl SqlPool {
             ));
         }
         let opened = Link::open(&self.target).await;
-        let (link, server) = opened.map_err(|failure| failure.within(&format!("outgoing.sql `{}`", self.name)))?;
+        let (link, server) = opened.map_err(|failure| {
+            let failure = failure.within(&format!("outgoing.sql `{}`", self.name));
+            // nothing was sent yet
+            if failure.is_disconnect() {
+                failure.retriable()
+            } else {
+                failure
+            }
+        })?;
         self.counters.opened.fetch_add(1, Ordering::Relaxed);
         Ok(SqlSession::new(
             self.target.clone(),
@@ -249,6 +261,14 @@ impl Lease {
             .is_some_and(|pool| !pool.is_retired.load(Ordering::Acquire))
     }
 
+    /// Its connection was lost.
+    pub(super) fn suspect(&self) {
+        if let Some(pool) = self.pool.upgrade() {
+            *lock(&pool.suspect) = Some(Instant::now());
+            pool.counters.closed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Gives a clean connection back.
     pub(super) async fn give_back(self, link: Link, server: ServerInfo, opened: Instant) {
         let Some(pool) = self.pool.upgrade() else {
@@ -280,23 +300,14 @@ impl Lease {
 impl Link {
     /// Makes a connection as it was when it was new, as far as transactions go. `false`: it is of no use any more.
     pub(super) async fn reset(&mut self) -> bool {
-        let work =
-            async {
-                let rolled_back = self.command("ROLLBACK").await;
-                match self {
-                    Self::Postgres(_) => rolled_back.is_ok(),
-                    // what was set for the transactions of one user must not stay for the next
-                    Self::MySql(link) => rolled_back.is_ok()
-                        && link
-                            .command(
-                                "SET autocommit = 1, SESSION transaction_isolation = @@GLOBAL.transaction_isolation",
-                            )
-                            .await
-                            .is_ok(),
-                    // without a transaction that is an error
-                    Self::Sqlite(link) => link.command("PRAGMA read_uncommitted = 0").await.is_ok(),
-                }
-            };
+        let is_lite = matches!(self, Self::Sqlite(_));
+        let work = async {
+            match self.command("ROLLBACK").await {
+                Ok(()) => true,
+                // only SQLite minds that there is none
+                Err(failure) => is_lite && failure.message().contains("no transaction is active"),
+            }
+        };
         timeout(CHECK_LIMIT, work).await.unwrap_or(false)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::error::{SqlFailure, SqlFailureClass};
 use super::options::Engine;
+use super::value::{Param, write_to};
 
 /// How placeholders are spelt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,6 +77,7 @@ pub struct Scanned {
     pub(super) pieces: Vec<String>,
     /// The placeholders.
     pub slots: Vec<Slot>,
+    engine: Engine,
     /// What kind of statement it is.
     pub(super) verb: Verb,
     /// Whether more than one statement is in it.
@@ -112,30 +114,94 @@ impl Scanned {
             ..
         } = scanner;
         pieces.push(piece);
-        let text = match engine {
-            Engine::Postgres => join(&pieces, |out, index| {
-                super::value::write_to(out, format_args!("${}", index + 1));
-            }),
-            Engine::MySql | Engine::Sqlite => join(&pieces, |out, _| out.push('?')),
-        };
+        let text = text_of(&pieces, engine);
         let names = slots.iter().filter(|slot| matches!(slot, Slot::Name(_))).count();
         if names != 0 && names != slots.len() {
             let message = "placeholders with names and without them cannot be mixed in one statement";
             return Err(SqlFailure::new(SqlFailureClass::Programming, message));
         }
         Ok(Self {
-            text: text.into(),
+            text,
             pieces,
             slots,
+            engine,
             verb: words.verb(),
             is_script: words.is_script,
             returns: words.returns,
         })
     }
 
+    /// A list in the place of `IN %s` is as many values in parentheses: the statement with that many placeholders, and the values. `None`:
+    /// there is no such place.
+    pub(super) fn spread(&self, values: &[Param]) -> Option<(Self, Vec<Param>)> {
+        let is_list =
+            |index: usize| matches!(values.get(index), Some(Param::List(_))) && follows_in(&self.pieces[index]);
+        if !(0..self.slots.len()).any(is_list) {
+            return None;
+        }
+        let mut pieces = vec![self.pieces[0].clone()];
+        let mut slots = Vec::new();
+        let mut spread = Vec::new();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let items = match &values[index] {
+                Param::List(items) if is_list(index) => items.as_slice(),
+                value => std::slice::from_ref(value),
+            };
+            let (open, close) = if is_list(index) { ("(", ")") } else { ("", "") };
+            pieces.last_mut()?.push_str(open);
+            for (place, item) in items.iter().enumerate() {
+                slots.push(slot.clone());
+                spread.push(item.clone());
+                pieces.push(if place + 1 < items.len() {
+                    ", ".to_owned()
+                } else {
+                    String::new()
+                });
+            }
+            if items.is_empty() {
+                // nothing is in an empty list
+                pieces.last_mut()?.push_str("NULL");
+            }
+            let last = pieces.last_mut()?;
+            last.push_str(close);
+            last.push_str(&self.pieces[index + 1]);
+        }
+        let text = text_of(&pieces, self.engine);
+        let scanned = Self {
+            text,
+            pieces,
+            slots,
+            ..self.clone()
+        };
+        Some((scanned, spread))
+    }
+
     /// Whether it is one statement that has columns even if no row comes.
     pub(super) fn gives_rows(&self) -> bool {
         !self.is_script && (self.verb == Verb::Query || (self.verb == Verb::Change && self.returns))
+    }
+}
+
+/// The statement with the placeholders of its database.
+fn text_of(pieces: &[String], engine: Engine) -> Arc<str> {
+    let text = match engine {
+        Engine::Postgres => join(pieces, |out, index| write_to(out, format_args!("${}", index + 1))),
+        Engine::MySql | Engine::Sqlite => join(pieces, |out, _| out.push('?')),
+    };
+    text.into()
+}
+
+/// Whether the text ends in the word IN.
+fn follows_in(text: &str) -> bool {
+    let text = text.trim_end().as_bytes();
+    match text.split_last_chunk::<2>() {
+        Some((before, word)) => {
+            word.eq_ignore_ascii_case(b"in")
+                && before
+                    .last()
+                    .is_none_or(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'_' | b'.' | b'"' | b'`'))
+        }
+        None => false,
     }
 }
 
@@ -514,6 +580,27 @@ mod tests {
                 .unwrap()
                 .returns
         );
+    }
+
+    #[test]
+    fn a_list_after_in_is_spread() {
+        let spread = |sql: &str, values: &[Param]| {
+            let scanned = Scanned::new(sql, Some(Style::Pyformat), Engine::Postgres).unwrap();
+            scanned
+                .spread(values)
+                .map(|(scanned, values)| (scanned.text.to_string(), values.len()))
+        };
+        let list = |count: i64| Param::List((0..count).map(Param::Int).collect());
+        assert_eq!(
+            spread(
+                "a = %s AND b IN %s AND c NOT in %s OR d IN%s",
+                &[Param::Null, list(2), list(1), list(0)]
+            ),
+            Some(("a = $1 AND b IN ($2, $3) AND c NOT in ($4) OR d IN(NULL)".to_owned(), 4))
+        );
+        assert_eq!(spread("a = ANY(%s)", &[list(2)]), None);
+        assert_eq!(spread("a = b.in %s", &[list(2)]), None);
+        assert_eq!(spread("a IN %s", &[Param::Int(1)]), None);
     }
 
     proptest! {

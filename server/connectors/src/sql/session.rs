@@ -29,6 +29,19 @@ pub struct SqlRequest {
     pub is_many: bool,
 }
 
+impl SqlRequest {
+    /// With lists after IN written out. Where a statement is run many times they stay, since each may have a length of its own.
+    fn spread(mut self) -> Self {
+        if let ([values], false) = (self.lists.as_slice(), self.is_many)
+            && let Some((scanned, values)) = self.scanned.spread(values)
+        {
+            self.scanned = Arc::new(scanned);
+            self.lists = vec![values];
+        }
+        self
+    }
+}
+
 /// A session. Cloning it is cheap and shares everything; dropping the last clone gives the connection back, or closes it.
 ///
 /// One statement runs at a time. A statement whose future is dropped in the middle takes the connection with it.
@@ -62,10 +75,6 @@ struct State {
     in_transaction: bool,
     /// Something that a rollback is needed for even though the session began no transaction itself.
     is_dirty: bool,
-    /// What the connection was told about committing by itself, where it has to be told.
-    told_autocommit: Option<bool>,
-    /// What the connection was told about isolation, where it has to be told.
-    told_isolation: bool,
     reading: Option<(Weak<Outcome>, AbortHandle)>,
     broken: Option<String>,
     is_closed: bool,
@@ -191,7 +200,6 @@ impl SqlSession {
                 state.autocommit = false;
             }
         }
-        state.told_isolation = false;
         Ok(())
     }
 
@@ -219,6 +227,7 @@ impl SqlSession {
     /// Runs a statement. Gives back as soon as its first rows are there; the rest follows while they are read.
     pub async fn execute(&self, request: SqlRequest) -> Result<Arc<Outcome>, SqlFailure> {
         let inner = &self.inner;
+        let request = request.spread();
         let mut flight = inner.take().await?;
         inner.prepare(&mut flight).await?;
         let engine = inner.target.engine;
@@ -368,7 +377,7 @@ impl Drop for Inner {
         if state.is_closed {
             return;
         }
-        let is_dirty = state.in_transaction || state.is_dirty || state.autocommit || state.isolation.is_some();
+        let is_dirty = state.in_transaction || state.is_dirty;
         drop(state);
         let slot = self.slot.clone();
         let lease = lock(&self.lease).take();
@@ -393,7 +402,7 @@ impl Inner {
                     task.abort();
                 }
             }
-            let is_dirty = state.in_transaction || state.is_dirty || state.autocommit || state.isolation.is_some();
+            let is_dirty = state.in_transaction || state.is_dirty;
             state.in_transaction = false;
             (is_dirty, is_broken || state.broken.is_some())
         };
@@ -437,40 +446,18 @@ impl Inner {
 
     /// Tells the connection how transactions are to be, where that is not part of opening one.
     async fn prepare(&self, flight: &mut Flight) -> Result<(), SqlFailure> {
-        let mut commands: Vec<String> = Vec::new();
-        {
-            let mut state = lock(&self.state);
-            match self.target.engine {
-                Engine::Postgres => {}
-                Engine::MySql => {
-                    if state.told_autocommit != Some(state.autocommit) {
-                        state.told_autocommit = Some(state.autocommit);
-                        commands.push(format!("SET autocommit = {}", u8::from(state.autocommit)));
-                    }
-                    if let (Some(level), false) = (state.isolation, state.told_isolation) {
-                        commands.push(format!("SET SESSION TRANSACTION ISOLATION LEVEL {level}"));
-                    }
-                    state.told_isolation = true;
-                }
-                Engine::Sqlite => {
-                    if let (Some(level), false) = (state.isolation, state.told_isolation) {
-                        commands.push(format!("PRAGMA read_uncommitted = {}", u8::from(level == LEVELS[0])));
-                    }
-                    state.told_isolation = true;
-                }
-            }
+        let (autocommit, isolation) = {
+            let state = lock(&self.state);
+            (state.autocommit, state.isolation)
+        };
+        let result = match flight.slot.link.as_mut() {
+            Some(link) => link.tell(autocommit, isolation).await,
+            None => Err(SqlFailure::lost("the connection is closed")),
+        };
+        if result.is_err() {
+            flight.land(&result, false);
         }
-        for command in commands {
-            let result = match flight.slot.link.as_mut() {
-                Some(link) => link.command(&command).await,
-                None => Err(SqlFailure::lost("the connection is closed")),
-            };
-            if result.is_err() {
-                flight.land(&result, false);
-                return result;
-            }
-        }
-        Ok(())
+        result
     }
 
     /// What has to be run before a statement, if anything.
@@ -540,6 +527,10 @@ async fn give_back(
 ) {
     let mut slot = slot.lock_owned().await;
     let Some(mut link) = slot.link.take() else {
+        // it was lost: others of the pool may be as well
+        if let Some(lease) = lease {
+            lease.suspect();
+        }
         return;
     };
     let since = slot.since;

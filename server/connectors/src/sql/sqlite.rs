@@ -1,14 +1,16 @@
 //! SQLite: values by their storage class, as Python's `sqlite3` gives them.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteColumn, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Column as _, Decode, Either, Executor, Row as _, SqlSafeStr, TypeInfo, ValueRef};
 
 use super::error::{SqlFailure, SqlFailureClass};
+use super::lock;
 use super::outcome::{Column, ColumnKind, Columns, Outlet, RowKind, unreadable};
 use super::scan::{Scanned, Verb};
 use super::value::{Cell, Param};
@@ -21,11 +23,17 @@ pub(super) struct LiteLink {
     pub(super) connection: SqliteConnection,
     /// Ends the statement that runs.
     pub(super) stop: Arc<AtomicBool>,
+    limit: Option<Duration>,
+    deadline: Arc<Mutex<Option<Instant>>>,
+    isolation: Option<&'static str>,
 }
 
 impl LiteLink {
     /// Takes a fresh connection over; gives the library's version too.
-    pub(super) async fn new(mut connection: SqliteConnection) -> Result<(Self, String), SqlFailure> {
+    pub(super) async fn new(
+        mut connection: SqliteConnection,
+        limit: Option<Duration>,
+    ) -> Result<(Self, String), SqlFailure> {
         let stop = Arc::new(AtomicBool::new(false));
         let row = (&mut connection)
             .fetch_one(sqlx::raw_sql("SELECT sqlite_version()"))
@@ -33,14 +41,35 @@ impl LiteLink {
         let version = <String as Decode<Sqlite>>::decode(row.try_get_raw(0)?)
             .map_err(|error| SqlFailure::new(SqlFailureClass::Internal, error.to_string()))?;
         let mut handle = connection.lock_handle().await?;
-        let seen = stop.clone();
-        handle.set_progress_handler(LOOK_EVERY, move || !seen.load(Ordering::Relaxed));
+        let deadline = Arc::new(Mutex::new(None));
+        let (stopped, until) = (stop.clone(), deadline.clone());
+        handle.set_progress_handler(LOOK_EVERY, move || {
+            !stopped.load(Ordering::Relaxed) && lock(&until).is_none_or(|until| Instant::now() < until)
+        });
         drop(handle);
-        Ok((Self { connection, stop }, version))
+        let link = Self {
+            connection,
+            stop,
+            limit,
+            deadline,
+            isolation: None,
+        };
+        Ok((link, version))
+    }
+
+    /// Says how the transactions that follow are to be, unless SQLite knows.
+    pub(super) async fn tell(&mut self, isolation: Option<&'static str>) -> Result<(), SqlFailure> {
+        if self.isolation != isolation {
+            let dirty = u8::from(isolation == Some("READ UNCOMMITTED"));
+            self.command(&format!("PRAGMA read_uncommitted = {dirty}")).await?;
+            self.isolation = isolation;
+        }
+        Ok(())
     }
 
     /// Runs a statement that has no values and gives nothing.
     pub(super) async fn command(&mut self, sql: &str) -> Result<(), SqlFailure> {
+        *lock(&self.deadline) = None;
         (&mut self.connection)
             .execute(sqlx::raw_sql(AssertSqlSafe(sql)))
             .await?;
@@ -55,6 +84,7 @@ impl LiteLink {
         outlet: &mut Outlet,
     ) -> Result<(), SqlFailure> {
         for list in lists {
+            *lock(&self.deadline) = self.limit.map(|limit| Instant::now() + limit);
             let mut arguments = SqliteArguments::default();
             for value in list {
                 bind(value, &mut arguments)
