@@ -1,7 +1,9 @@
 //! The steps of the schema, forward and back, embedded in the executable: the same steps for every database, each in its words.
 
 use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
+use std::time::{Duration, Instant};
 
 use busbar_model::{Error, Kind};
 use serde::Serialize;
@@ -9,6 +11,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::mysql::{MySql, MySqlPool};
 use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqlitePool;
 
 use crate::db::Db;
 use crate::error::translate_migration;
@@ -176,7 +179,10 @@ impl Store {
         };
         let steps = self.migrator();
         let undone = match &self.db {
-            Db::Sqlite(pool) => steps.undo(pool, to).await,
+            Db::Sqlite(pool) => match lock_directory(pool).await {
+                Ok(_lock) => steps.undo(pool, to).await,
+                Err(error) => Err(error.into()),
+            },
             Db::Postgres(pool) => steps.undo(pool, to).await,
             Db::MySql(pool) => match lock_schema(pool).await {
                 Ok(mut connection) => steps.undo(&mut *connection, to).await,
@@ -192,7 +198,10 @@ impl Store {
         self.refuse_other_databases().await?;
         let steps = self.migrator();
         let done = match &self.db {
-            Db::Sqlite(pool) => steps.run(pool).await,
+            Db::Sqlite(pool) => match lock_directory(pool).await {
+                Ok(_lock) => steps.run(pool).await,
+                Err(error) => Err(error.into()),
+            },
             Db::Postgres(pool) => steps.run(pool).await,
             Db::MySql(pool) => match lock_schema(pool).await {
                 Ok(mut connection) => {
@@ -296,6 +305,36 @@ impl Store {
     }
 }
 
+/// How often it is seen whether another one has ended.
+const LOCK_POLL: Duration = Duration::from_millis(10);
+/// How long a change of the schema waits for another one.
+const SCHEMA_LOCK_LIMIT: Duration = Duration::from_secs(30);
+
+/// The directory of a SQLite file, locked until the value is dropped. sqlx locks nothing here, and SQLite's own lock comes too late: after it
+/// was seen which steps are missing. Of the file itself only SQLite may hold descriptors.
+async fn lock_directory(pool: &SqlitePool) -> Result<Option<File>, sqlx::Error> {
+    let options = pool.connect_options();
+    let directory = options.get_filename().parent();
+    // memory is in no directory, and nobody else sees it
+    let Some(directory) = directory.filter(|it| !it.as_os_str().is_empty()) else {
+        return Ok(None);
+    };
+    let file = File::open(directory)?;
+    let end = Instant::now() + SCHEMA_LOCK_LIMIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => tokio::time::sleep(LOCK_POLL).await,
+            Err(TryLockError::WouldBlock) => return Err(locked_for_long()),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+}
+
+fn locked_for_long() -> sqlx::Error {
+    std::io::Error::new(ErrorKind::TimedOut, "another process changes its schema for long").into()
+}
+
 /// A connection that is the only one to change the schema, until it is closed.
 async fn lock_schema(pool: &MySqlPool) -> Result<PoolConnection<MySql>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
@@ -304,7 +343,7 @@ async fn lock_schema(pool: &MySqlPool) -> Result<PoolConnection<MySql>, sqlx::Er
     if taken == Some(1) {
         Ok(connection)
     } else {
-        Err(std::io::Error::new(ErrorKind::TimedOut, "another process changes its schema for long").into())
+        Err(locked_for_long())
     }
 }
 
