@@ -4,6 +4,10 @@
 //! channels that name a method, an accept value or a SOAP action before those that take any, and at last by name. The first one that
 //! matches in full is it. Earlier servers went by name alone, so a channel that is now served by another one is warned of.
 
+mod internal;
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,15 +19,15 @@ use http::{HeaderValue, Method};
 
 use busbar_model::audit::AuditEntry;
 use busbar_model::object::{Record, Snapshot};
-use busbar_model::{ChannelType, DataFormat, Error, Kind};
+use busbar_model::{ChannelType, Error, Kind};
 use busbar_runtime::call::{ChannelFields, ChannelHead};
-use busbar_runtime::inbound::{Entrance, Gate, Guard, Guards, builtin};
+use busbar_runtime::inbound::{Entrance, Gate, Guard, Guards};
 use busbar_runtime::queue::Queue;
 use busbar_runtime::{Configure, HeadBuilder, Switch};
 
 use crate::http::audit::AuditLog;
 use crate::http::cache::ResponseCache;
-use crate::http::config::{ANY_ACCEPT, ChannelHttp, ParamsPriority, Transport, UrlParamsPriority};
+use crate::http::config::{ANY_ACCEPT, ChannelHttp, ParamsPriority, UrlParamsPriority};
 use crate::http::cors::CorsRules;
 use crate::http::extra::{Extra, Shared};
 use crate::http::pattern::{Pattern, first_segment};
@@ -144,7 +148,7 @@ impl Configure for Routes {
         refuse_twins(&own)?;
         let table = RouteTable {
             own: Scope::new(own),
-            internal: Scope::new(internal_routes(snapshot, &*guards, self)?),
+            internal: Scope::new(internal::routes(snapshot, &*guards, self)?),
         };
         let (current, warned) = (Arc::clone(&self.table), Arc::clone(&self.warned));
         let shared = Arc::clone(&self.shared);
@@ -429,125 +433,6 @@ fn channel_head(name: &str, channel: &ChannelHttp, definition: Option<Definition
     })
 }
 
-/// Paths of built-in services that encrypt and hash.
-const CRYPTO: [(&str, &str); 6] = [
-    ("/zato/crypto/encrypt", "zato.crypto.encrypt"),
-    ("/zato/crypto/decrypt", "zato.crypto.decrypt"),
-    ("/zato/crypto/hash-secret", "zato.crypto.hash-secret"),
-    ("/zato/crypto/verify-hash", "zato.crypto.verify-hash"),
-    ("/zato/crypto/generate-secret", "zato.crypto.generate-secret"),
-    ("/zato/crypto/generate-password", "zato.crypto.generate-password"),
-];
-
-/// Endings of paths and services that act on many keys of the cache, and whether the path names the key.
-const CACHE_KEYS: [(&str, bool); 7] = [
-    ("by-prefix", true),
-    ("by-suffix", true),
-    ("by-regex", true),
-    ("contains", true),
-    ("not-contains", true),
-    ("contains-all", false),
-    ("contains-any", false),
-];
-
-/// Paths of built-in services that act on the cache.
-fn cache_paths() -> Vec<(String, String)> {
-    let prefix = "zato.cache.builtin.pubapi";
-    let mut paths = vec![("/zato/cache/{key}".to_owned(), format!("{prefix}.single-key-service"))];
-    for action in ["get", "set", "delete", "expire"] {
-        for (how, names_key) in CACHE_KEYS {
-            let key = if names_key { "/{key}" } else { "" };
-            paths.push((
-                format!("/zato/cache/{action}/{how}{key}"),
-                format!("{prefix}.{action}-{how}"),
-            ));
-        }
-    }
-    paths
-}
-
-/// What the hub answers itself, and what built-in services do (http.md 9).
-fn internal_routes(snapshot: &Snapshot, guards: &dyn Guards, routes: &Routes) -> Result<Vec<Route>, Error> {
-    let invoke = format!("/zato/api/invoke/{{{}}}", builtin::INVOKER_PARAM);
-    let cache = cache_paths();
-    let openapi = match routes.openapi {
-        OpenApiAccess::Off => None,
-        OpenApiAccess::Protected => Some(Some(builtin::PUBAPI)),
-        OpenApiAccess::Open => Some(None),
-    };
-    let path = |service: &str| format!("/zato/{}", service.trim_start_matches("zato."));
-    let pings =
-        [builtin::PING_BASIC, builtin::PING_SOAP_BASIC, builtin::PING_SOAP_WSS].map(|service| (service, path(service)));
-    [
-        ("zato.ping", "/zato/ping", builtin::PING, None),
-        ("pubapi.invoke", &invoke, builtin::INVOKER, Some(builtin::PUBAPI)),
-        ("zato.jwt.log-in", "/zato/jwt/log-in", builtin::LOG_IN, None),
-        ("zato.jwt.log-out", "/zato/jwt/log-out", builtin::LOG_OUT, None),
-    ]
-    .into_iter()
-    // the definition of each has its name
-    .chain(
-        pings
-            .iter()
-            .map(|(service, path)| (*service, path.as_str(), *service, Some(*service))),
-    )
-    .chain(openapi.into_iter().flat_map(|security| {
-        [
-            (builtin::OPENAPI, "/openapi.json", builtin::OPENAPI, security),
-            (builtin::OPENAPI_PAGE, "/openapi", builtin::OPENAPI_PAGE, security),
-        ]
-    }))
-    .chain(CRYPTO.map(|(path, service)| (service, path, service, Some(builtin::PUBAPI))))
-    .chain(
-        cache
-            .iter()
-            .map(|(path, service)| (service.as_str(), path.as_str(), service.as_str(), Some(builtin::PUBAPI))),
-    )
-    .map(|(name, path, service, security)| {
-        let channel = internal_channel(path, service, security);
-        let definition = security.and_then(|security| Definition::find(snapshot, security));
-        let guard = guards.of(&Entrance {
-            channel: name,
-            service,
-            security,
-            ..Entrance::default()
-        })?;
-        Ok(Route {
-            name: name.to_owned(),
-            head: channel_head(name, &channel, definition),
-            service: service.into(),
-            style: routes.styles.of(channel.data_format, channel.soap()),
-            extra: None,
-            guard,
-            timeout: None,
-            is_active: true,
-            path: path.to_owned(),
-            pattern: Pattern::parse(path, false).expect("built-in paths are paths"),
-            method: match service {
-                builtin::LOG_IN | builtin::LOG_OUT => Some(Method::POST),
-                builtin::OPENAPI | builtin::OPENAPI_PAGE => Some(Method::GET),
-                _ => None,
-            },
-            accept: None,
-            soap_action: None,
-        })
-    })
-    .collect()
-}
-
-fn internal_channel(path: &str, service: &str, security: Option<&str>) -> ChannelHttp {
-    let is_soap = matches!(service, builtin::PING_SOAP_BASIC | builtin::PING_SOAP_WSS);
-    ChannelHttp {
-        service: service.to_owned(),
-        url_path: path.to_owned(),
-        data_format: if is_soap { DataFormat::Xml } else { DataFormat::Json },
-        transport: if is_soap { Transport::Soap } else { Transport::PlainHttp },
-        security: security.map(str::to_owned),
-        match_slash: false,
-        ..ChannelHttp::default()
-    }
-}
-
 /// Two channels that could not be told apart.
 fn refuse_twins(routes: &[Route]) -> Result<(), Error> {
     let mut seen = HashMap::new();
@@ -589,231 +474,4 @@ fn warn_of_changed_order(scope: &Scope, warned: &Mutex<HashSet<(String, String)>
         );
     }
     *warned = current;
-}
-
-#[cfg(test)]
-mod tests {
-    use busbar_model::object::Object;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn record(name: &str, body: Value) -> Record {
-        let mut full = json!({"service": format!("service.{name}")});
-        full.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
-        let body = full.as_object().unwrap().clone();
-        Record {
-            kind: ChannelHttp::KIND.to_owned(),
-            name: name.to_owned(),
-            is_active: true,
-            body,
-            version: 1,
-        }
-    }
-
-    /// Nobody is asked for anything.
-    struct Open;
-
-    impl Gate for Open {
-        fn guards(&self, _: &Snapshot) -> Result<Box<dyn Guards>, Error> {
-            Ok(Box::new(Self))
-        }
-    }
-
-    impl Guards for Open {
-        fn of(&self, _: &Entrance<'_>) -> Result<Option<Arc<dyn Guard>>, Error> {
-            Ok(None)
-        }
-    }
-
-    fn routes(records: Vec<Record>) -> Arc<Routes> {
-        let routes = Routes::new(Arc::new(Open));
-        routes.prepare(&Snapshot { revision: 1, records }).unwrap().commit();
-        routes
-    }
-
-    fn find(routes: &Routes, method: &str, path: &str, accept: Option<&'static str>) -> String {
-        let accept = accept.map(|accept| (ACCEPT, accept));
-        find_with(routes, method, path, accept.into_iter())
-    }
-
-    fn find_with(
-        routes: &Routes,
-        method: &str,
-        path: &str,
-        headers: impl Iterator<Item = (http::HeaderName, &'static str)>,
-    ) -> String {
-        let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let headers = headers
-            .map(|(name, value)| (name, HeaderValue::from_static(value)))
-            .collect();
-        match routes.load().find(path, &method, &headers) {
-            Found::Route(route) => {
-                let params: Vec<_> = route
-                    .params(path)
-                    .iter()
-                    .map(|(name, value)| format!(" {name}={value}"))
-                    .collect();
-                format!("{}{}", route.name, params.concat())
-            }
-            Found::Inactive(route) => format!("{} is off", route.name),
-            Found::Method(allow) => format!("allow {allow}"),
-            Found::Nothing => "nothing".to_owned(),
-        }
-    }
-
-    #[test]
-    fn literal_and_longer_paths_come_first() {
-        let routes = routes(vec![
-            record("a", json!({"url_path": "/a/{x}"})),
-            record("b", json!({"url_path": "/a/{x}/more"})),
-            record("c", json!({"url_path": "/a/static"})),
-            record("d", json!({"url_path": "/{any}"})),
-            record(
-                "e",
-                json!({"url_path": "/a/{y}", "match_slash": false, "method": "POST"}),
-            ),
-            record("f", json!({"url_path": "/a.b"})),
-        ]);
-        for (path, expected) in [
-            ("/a/static", "c"),
-            ("/a/1", "a x=1"),
-            ("/a/1/2", "a x=1/2"),
-            ("/a/1/more", "b x=1"),
-            ("/a/", "d any=a/"),
-            ("/b", "d any=b"),
-            ("/A/static", "d any=A/static"),
-            ("/a/static/", "a x=static/"),
-            ("/a.b", "f"),
-            ("/aXb", "d any=aXb"),
-            ("/", "nothing"),
-            ("", "nothing"),
-            ("*", "nothing"),
-        ] {
-            assert_eq!(find(&routes, "GET", path, None), expected, "{path}");
-        }
-        assert_eq!(
-            find(&routes, "POST", "/a/1", None),
-            "e y=1",
-            "a channel that names its method comes first"
-        );
-    }
-
-    #[test]
-    fn methods_and_accept_values_choose() {
-        let routes = routes(vec![
-            record("get", json!({"url_path": "/x", "method": "GET"})),
-            record("put", json!({"url_path": "/x", "method": "PUT"})),
-            record("csv", json!({"url_path": "/y", "http_accept": "text/csv"})),
-            record("any", json!({"url_path": "/y"})),
-            record("only", json!({"url_path": "/z", "http_accept": "text/csv"})),
-        ]);
-        assert_eq!(find(&routes, "GET", "/x", Some("text/plain")), "get");
-        assert_eq!(find(&routes, "PUT", "/x", None), "put");
-        assert_eq!(find(&routes, "DELETE", "/x", None), "allow GET, PUT");
-        assert_eq!(find(&routes, "GET", "/y", Some("text/csv")), "csv");
-        assert_eq!(find(&routes, "GET", "/y", Some("text/csv;q=1")), "any");
-        assert_eq!(find(&routes, "GET", "/y", None), "any");
-        assert_eq!(find(&routes, "GET", "/z", None), "nothing");
-    }
-
-    #[test]
-    fn soap_actions_choose() {
-        let soap =
-            |action: &str| json!({"url_path": "/s", "transport": "soap", "data_format": "xml", "soap_action": action});
-        let routes = routes(vec![
-            record("a", soap("urn:a")),
-            record("b", soap("urn:b")),
-            record("any", soap("")),
-            record(
-                "z",
-                json!({"url_path": "/only", "transport": "soap", "data_format": "xml", "soap_action": "x"}),
-            ),
-        ]);
-        let find = |path: &str, name: &'static str, value: &'static str| {
-            find_with(
-                &routes,
-                "POST",
-                path,
-                [(http::HeaderName::from_static(name), value)].into_iter(),
-            )
-        };
-        for (path, name, value, expected) in [
-            ("/s", "soapaction", "urn:a", "a"),
-            ("/s", "soapaction", "\"urn:b\"", "b"),
-            ("/s", "soapaction", "'urn:b'", "b"),
-            ("/s", "soapaction", "\"\"", "any"),
-            ("/s", "soapaction", "urn:c", "any"),
-            ("/s", "x", "", "any"),
-            (
-                "/s",
-                "content-type",
-                "application/soap+xml; charset=utf-8; action=\"urn:a\"",
-                "a",
-            ),
-            ("/s", "content-type", "application/soap+xml;ACTION=urn:b", "b"),
-            ("/only", "soapaction", "x", "z"),
-            ("/only", "soapaction", "", "nothing"),
-            ("/only", "x", "", "nothing"),
-        ] {
-            assert_eq!(find(path, name, value), expected, "{path} {name}: {value}");
-        }
-    }
-
-    #[test]
-    fn own_channels_come_before_built_in_ones() {
-        assert_eq!(find(&routes(Vec::new()), "GET", "/zato/ping", None), "zato.ping");
-        assert_eq!(
-            find(&routes(Vec::new()), "GET", "/zato/api/invoke/a.b", None),
-            "pubapi.invoke service_name=a.b"
-        );
-        let routes = routes(vec![record("mine", json!({"url_path": "/zato/{x}"}))]);
-        assert_eq!(find(&routes, "GET", "/zato/ping", None), "mine x=ping");
-    }
-
-    #[test]
-    fn a_channel_that_is_off_is_found_as_such() {
-        let mut off = record("off", json!({"url_path": "/a/b"}));
-        off.is_active = false;
-        let routes = routes(vec![off, record("on", json!({"url_path": "/a/{x}"}))]);
-        assert_eq!(find(&routes, "GET", "/a/b", None), "off is off");
-        assert_eq!(find(&routes, "GET", "/a/c", None), "on x=c");
-    }
-
-    #[test]
-    fn twins_and_missing_definitions_are_refused() {
-        let prepare = |records| {
-            Routes::new(Arc::new(Open))
-                .prepare(&Snapshot { revision: 1, records })
-                .map(|_| ())
-                .unwrap_err()
-        };
-        let error = prepare(vec![
-            record("a", json!({"url_path": "/x"})),
-            record("b", json!({"url_path": "/x"})),
-        ]);
-        assert_eq!(error.kind(), Kind::Conflict);
-        assert!(
-            error.message().contains("`a`") && error.message().contains("`b`"),
-            "{error}"
-        );
-        let error = prepare(vec![record("a", json!({"url_path": "/x", "security": "nobody"}))]);
-        assert!(error.message().contains("`nobody`"), "{error}");
-    }
-
-    #[test]
-    fn changed_order_is_noticed() {
-        let routes = routes(vec![
-            record("b", json!({"url_path": "/a/{x}"})),
-            record("c", json!({"url_path": "/a/static"})),
-            record("d", json!({"url_path": "/b/static"})),
-            record("e", json!({"url_path": "/b/{x}"})),
-            record("g", json!({"url_path": "/b/{x}", "method": "GET"})),
-        ]);
-        let pair = |first: &str, second: &str| (first.to_owned(), second.to_owned());
-        assert_eq!(
-            *routes.warned.lock().unwrap(),
-            HashSet::from([pair("c", "b"), pair("g", "e")])
-        );
-    }
 }

@@ -1,0 +1,225 @@
+//! Which channel a request belongs to, and which channels cannot be beside each other.
+
+use busbar_model::object::Object;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn record(name: &str, body: Value) -> Record {
+    let mut full = json!({"service": format!("service.{name}")});
+    full.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+    let body = full.as_object().unwrap().clone();
+    Record {
+        kind: ChannelHttp::KIND.to_owned(),
+        name: name.to_owned(),
+        is_active: true,
+        body,
+        version: 1,
+    }
+}
+
+/// Nobody is asked for anything.
+struct Open;
+
+impl Gate for Open {
+    fn guards(&self, _: &Snapshot) -> Result<Box<dyn Guards>, Error> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Guards for Open {
+    fn of(&self, _: &Entrance<'_>) -> Result<Option<Arc<dyn Guard>>, Error> {
+        Ok(None)
+    }
+}
+
+fn routes(records: Vec<Record>) -> Arc<Routes> {
+    let routes = Routes::new(Arc::new(Open));
+    routes.prepare(&Snapshot { revision: 1, records }).unwrap().commit();
+    routes
+}
+
+fn find(routes: &Routes, method: &str, path: &str, accept: Option<&'static str>) -> String {
+    let accept = accept.map(|accept| (ACCEPT, accept));
+    find_with(routes, method, path, accept.into_iter())
+}
+
+fn find_with(
+    routes: &Routes,
+    method: &str,
+    path: &str,
+    headers: impl Iterator<Item = (http::HeaderName, &'static str)>,
+) -> String {
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    let headers = headers
+        .map(|(name, value)| (name, HeaderValue::from_static(value)))
+        .collect();
+    match routes.load().find(path, &method, &headers) {
+        Found::Route(route) => {
+            let params: Vec<_> = route
+                .params(path)
+                .iter()
+                .map(|(name, value)| format!(" {name}={value}"))
+                .collect();
+            format!("{}{}", route.name, params.concat())
+        }
+        Found::Inactive(route) => format!("{} is off", route.name),
+        Found::Method(allow) => format!("allow {allow}"),
+        Found::Nothing => "nothing".to_owned(),
+    }
+}
+
+#[test]
+fn literal_and_longer_paths_come_first() {
+    let routes = routes(vec![
+        record("a", json!({"url_path": "/a/{x}"})),
+        record("b", json!({"url_path": "/a/{x}/more"})),
+        record("c", json!({"url_path": "/a/static"})),
+        record("d", json!({"url_path": "/{any}"})),
+        record(
+            "e",
+            json!({"url_path": "/a/{y}", "match_slash": false, "method": "POST"}),
+        ),
+        record("f", json!({"url_path": "/a.b"})),
+    ]);
+    for (path, expected) in [
+        ("/a/static", "c"),
+        ("/a/1", "a x=1"),
+        ("/a/1/2", "a x=1/2"),
+        ("/a/1/more", "b x=1"),
+        ("/a/", "d any=a/"),
+        ("/b", "d any=b"),
+        ("/A/static", "d any=A/static"),
+        ("/a/static/", "a x=static/"),
+        ("/a.b", "f"),
+        ("/aXb", "d any=aXb"),
+        ("/", "nothing"),
+        ("", "nothing"),
+        ("*", "nothing"),
+    ] {
+        assert_eq!(find(&routes, "GET", path, None), expected, "{path}");
+    }
+    assert_eq!(
+        find(&routes, "POST", "/a/1", None),
+        "e y=1",
+        "a channel that names its method comes first"
+    );
+}
+
+#[test]
+fn methods_and_accept_values_choose() {
+    let routes = routes(vec![
+        record("get", json!({"url_path": "/x", "method": "GET"})),
+        record("put", json!({"url_path": "/x", "method": "PUT"})),
+        record("csv", json!({"url_path": "/y", "http_accept": "text/csv"})),
+        record("any", json!({"url_path": "/y"})),
+        record("only", json!({"url_path": "/z", "http_accept": "text/csv"})),
+    ]);
+    assert_eq!(find(&routes, "GET", "/x", Some("text/plain")), "get");
+    assert_eq!(find(&routes, "PUT", "/x", None), "put");
+    assert_eq!(find(&routes, "DELETE", "/x", None), "allow GET, PUT");
+    assert_eq!(find(&routes, "GET", "/y", Some("text/csv")), "csv");
+    assert_eq!(find(&routes, "GET", "/y", Some("text/csv;q=1")), "any");
+    assert_eq!(find(&routes, "GET", "/y", None), "any");
+    assert_eq!(find(&routes, "GET", "/z", None), "nothing");
+}
+
+#[test]
+fn soap_actions_choose() {
+    let soap =
+        |action: &str| json!({"url_path": "/s", "transport": "soap", "data_format": "xml", "soap_action": action});
+    let routes = routes(vec![
+        record("a", soap("urn:a")),
+        record("b", soap("urn:b")),
+        record("any", soap("")),
+        record(
+            "z",
+            json!({"url_path": "/only", "transport": "soap", "data_format": "xml", "soap_action": "x"}),
+        ),
+    ]);
+    let find = |path: &str, name: &'static str, value: &'static str| {
+        find_with(
+            &routes,
+            "POST",
+            path,
+            [(http::HeaderName::from_static(name), value)].into_iter(),
+        )
+    };
+    for (path, name, value, expected) in [
+        ("/s", "soapaction", "urn:a", "a"),
+        ("/s", "soapaction", "\"urn:b\"", "b"),
+        ("/s", "soapaction", "'urn:b'", "b"),
+        ("/s", "soapaction", "\"\"", "any"),
+        ("/s", "soapaction", "urn:c", "any"),
+        ("/s", "x", "", "any"),
+        (
+            "/s",
+            "content-type",
+            "application/soap+xml; charset=utf-8; action=\"urn:a\"",
+            "a",
+        ),
+        ("/s", "content-type", "application/soap+xml;ACTION=urn:b", "b"),
+        ("/only", "soapaction", "x", "z"),
+        ("/only", "soapaction", "", "nothing"),
+        ("/only", "x", "", "nothing"),
+    ] {
+        assert_eq!(find(path, name, value), expected, "{path} {name}: {value}");
+    }
+}
+
+#[test]
+fn own_channels_come_before_built_in_ones() {
+    assert_eq!(find(&routes(Vec::new()), "GET", "/zato/ping", None), "zato.ping");
+    assert_eq!(
+        find(&routes(Vec::new()), "GET", "/zato/api/invoke/a.b", None),
+        "pubapi.invoke service_name=a.b"
+    );
+    let routes = routes(vec![record("mine", json!({"url_path": "/zato/{x}"}))]);
+    assert_eq!(find(&routes, "GET", "/zato/ping", None), "mine x=ping");
+}
+
+#[test]
+fn a_channel_that_is_off_is_found_as_such() {
+    let mut off = record("off", json!({"url_path": "/a/b"}));
+    off.is_active = false;
+    let routes = routes(vec![off, record("on", json!({"url_path": "/a/{x}"}))]);
+    assert_eq!(find(&routes, "GET", "/a/b", None), "off is off");
+    assert_eq!(find(&routes, "GET", "/a/c", None), "on x=c");
+}
+
+#[test]
+fn twins_and_missing_definitions_are_refused() {
+    let prepare = |records| {
+        Routes::new(Arc::new(Open))
+            .prepare(&Snapshot { revision: 1, records })
+            .map(|_| ())
+            .unwrap_err()
+    };
+    let error = prepare(vec![
+        record("a", json!({"url_path": "/x"})),
+        record("b", json!({"url_path": "/x"})),
+    ]);
+    assert_eq!(error.kind(), Kind::Conflict);
+    assert!(
+        error.message().contains("`a`") && error.message().contains("`b`"),
+        "{error}"
+    );
+    let error = prepare(vec![record("a", json!({"url_path": "/x", "security": "nobody"}))]);
+    assert!(error.message().contains("`nobody`"), "{error}");
+}
+
+#[test]
+fn changed_order_is_noticed() {
+    let routes = routes(vec![
+        record("b", json!({"url_path": "/a/{x}"})),
+        record("c", json!({"url_path": "/a/static"})),
+        record("d", json!({"url_path": "/b/static"})),
+        record("e", json!({"url_path": "/b/{x}"})),
+        record("g", json!({"url_path": "/b/{x}", "method": "GET"})),
+    ]);
+    let pair = |first: &str, second: &str| (first.to_owned(), second.to_owned());
+    assert_eq!(
+        *routes.warned.lock().unwrap(),
+        HashSet::from([pair("c", "b"), pair("g", "e")])
+    );
+}
