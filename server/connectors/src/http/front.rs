@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -255,18 +255,9 @@ impl Client {
         head: Bytes,
         body: Bytes,
     ) -> Response<Bytes> {
-        if let Some(version) = route.style.soap
-            && let Err((status, fault)) = soap::check(version, &body, cid)
-        {
-            return respond::soap_fault(version, status, fault, &route.style);
-        }
-        let request = Inbound {
-            cid,
-            service: Arc::clone(&route.service),
-            channel: route.head.clone(),
-            head,
-            body,
-            timeout: None,
+        let request = match inbound(route, cid, head, body, None) {
+            Ok(request) => request,
+            Err(response) => return *response,
         };
         if let Err(fault) = self.front.dispatch.check(&request) {
             return respond::fault(&fault, &route.style, cid);
@@ -294,18 +285,9 @@ impl Client {
 
     /// Has a service answer a request.
     async fn call(&self, route: &Route, cid: Cid, head: Bytes, body: Bytes) -> Response<Content> {
-        if let Some(version) = route.style.soap
-            && let Err((status, fault)) = soap::check(version, &body, cid)
-        {
-            return respond::soap_fault(version, status, fault, &route.style).map(Content::Whole);
-        }
-        let request = Inbound {
-            cid,
-            service: Arc::clone(&route.service),
-            channel: route.head.clone(),
-            head,
-            body,
-            timeout: route.timeout,
+        let request = match inbound(route, cid, head, body, route.timeout) {
+            Ok(request) => request,
+            Err(response) => return (*response).map(Content::Whole),
         };
         let outcome = self.front.dispatch.dispatch(request).await;
         respond::outcome(outcome, &route.style, cid)
@@ -481,6 +463,29 @@ impl Admitted {
             _ => response,
         }
     }
+}
+
+/// A request as the dispatcher takes it. What a SOAP channel gets that is no envelope is answered at once.
+fn inbound(
+    route: &Route,
+    cid: Cid,
+    head: Bytes,
+    body: Bytes,
+    timeout: Option<Duration>,
+) -> Result<Inbound, Box<Response<Bytes>>> {
+    if let Some(version) = route.style.soap
+        && let Err((status, fault)) = soap::check(version, &body, cid)
+    {
+        return Err(Box::new(respond::soap_fault(version, status, fault, &route.style)));
+    }
+    Ok(Inbound {
+        cid,
+        service: Arc::clone(&route.service),
+        channel: route.head.clone(),
+        head,
+        body,
+        timeout,
+    })
 }
 
 /// The answer to a request that may not be read. Web pages that may call may read it.
