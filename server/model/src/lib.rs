@@ -10,6 +10,7 @@
 //! * [`rate_limit`] - how often who may call
 //! * [`service`] - what a deployed service declares
 //! * [`sio`] - SimpleIO declarations
+//! * [`wildcard`] - patterns of names
 //! * [`slow`] - what is kept of a call that took long
 
 pub mod audit;
@@ -24,6 +25,7 @@ pub mod rate_limit;
 pub mod service;
 pub mod sio;
 pub mod slow;
+pub mod wildcard;
 
 pub use cid::Cid;
 pub use error::{Error, Kind};
