@@ -1,10 +1,10 @@
 //! Answers that are kept for a while (http.md 11).
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hashlink::LinkedHashMap;
 use http::header::{self, HeaderMap};
 use http::{Response, StatusCode};
 use sha2::{Digest, Sha256};
@@ -30,11 +30,9 @@ pub(crate) struct ResponseCache {
 
 #[derive(Default)]
 struct Kept {
-    entries: HashMap<Key, Entry>,
-    /// By when they were last asked for.
-    by_use: BTreeMap<u64, Key>,
+    /// What was asked for longest ago comes first.
+    entries: LinkedHashMap<Key, Entry>,
     bytes: usize,
-    uses: u64,
 }
 
 struct Entry {
@@ -43,7 +41,6 @@ struct Entry {
     body: Bytes,
     /// `None`: until room is needed.
     until: Option<Instant>,
-    used: u64,
 }
 
 /// One channel's view of the cache.
@@ -65,18 +62,14 @@ impl ResponseCache {
     }
 
     fn get(&self, key: Key, now: Instant) -> Option<Response<Bytes>> {
-        // the tables agree after every statement that can fail
+        // the table is whole after every statement
         let mut guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = &mut *guard;
-        kept.uses += 1;
-        let entry = kept.entries.get_mut(&key)?;
+        let entry = kept.entries.to_back(&key)?;
         if entry.until.is_some_and(|until| until <= now) {
             kept.remove(key);
             return None;
         }
-        kept.by_use.remove(&entry.used);
-        entry.used = kept.uses;
-        kept.by_use.insert(entry.used, key);
         let mut response = Response::new(entry.body.clone());
         *response.status_mut() = entry.status;
         *response.headers_mut() = entry.headers.clone();
@@ -92,31 +85,32 @@ impl ResponseCache {
         let kept = &mut *guard;
         kept.remove(key);
         while kept.bytes + size > self.max_bytes {
-            let Some((_, oldest)) = kept.by_use.first_key_value() else {
+            let Some((_, oldest)) = kept.entries.pop_front() else {
                 break;
             };
-            let oldest = *oldest;
-            kept.remove(oldest);
+            kept.bytes -= oldest.size();
         }
-        kept.uses += 1;
         let entry = Entry {
             status: response.status(),
             headers: response.headers().clone(),
             body: body.clone(),
             until,
-            used: kept.uses,
         };
-        kept.by_use.insert(kept.uses, key);
         kept.entries.insert(key, entry);
         kept.bytes += size;
+    }
+}
+
+impl Entry {
+    fn size(&self) -> usize {
+        self.body.len() + OVERHEAD
     }
 }
 
 impl Kept {
     fn remove(&mut self, key: Key) {
         if let Some(entry) = self.entries.remove(&key) {
-            self.by_use.remove(&entry.used);
-            self.bytes -= entry.body.len() + OVERHEAD;
+            self.bytes -= entry.size();
         }
     }
 }
@@ -205,10 +199,7 @@ mod tests {
             put(&cache, key(100), "z", None);
         }
         let kept = cache.kept.lock().unwrap();
-        assert_eq!(
-            (kept.entries.len(), kept.by_use.len(), kept.bytes),
-            (LARGEST, LARGEST, cache.max_bytes)
-        );
+        assert_eq!((kept.entries.len(), kept.bytes), (LARGEST, cache.max_bytes));
     }
 
     #[test]
