@@ -1,5 +1,6 @@
 //! What holds for any input: nothing panics, whoever checks and whoever reads agree, what is written reads back.
 
+use busbar_model::SoapVersion;
 use busbar_model::sio::{Declaration, Element, ElementKind};
 use busbar_sio::xml::{Item, Output, ToJson, parse, read_input, write_output};
 use busbar_sio::{check_json, check_names, check_xml};
@@ -96,6 +97,48 @@ fn xml_like() -> impl Strategy<Value = String> {
     vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
+/// A document that is right, in which bytes were replaced, taken out, doubled or swapped with others of it.
+fn mutated(documents: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    let change = (
+        0..4u8,
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        any::<u8>(),
+    );
+    (prop::sample::select(documents), vec(change, 1..6)).prop_map(|(document, changes)| {
+        let mut bytes = document.as_bytes().to_vec();
+        for (what, at, other, byte) in changes {
+            if bytes.is_empty() {
+                break;
+            }
+            let (at, other) = (at.index(bytes.len()), other.index(bytes.len()));
+            match what {
+                0 => bytes[at] = byte,
+                1 => drop(bytes.remove(at)),
+                2 => bytes.insert(at, bytes[other]),
+                _ => {
+                    let piece = bytes[at.min(other)..at.max(other)].to_vec();
+                    bytes.extend(piece);
+                }
+            }
+        }
+        bytes
+    })
+}
+
+const JSON: &[&str] = &[
+    r#"{"a": "text \u00e9\ud83d\ude00", "b": [1, -2.5e3, true, null], "item": {"key": "\\\"/"}}"#,
+    r#"[{"a": 1, "a": 2}, "", [], {}]"#,
+];
+const XML: &[&str] = &[
+    "<?xml version='1.0' encoding='UTF-8'?><r xmlns='u' xmlns:x='v'><a x:b=\"c &lt; d\">t&amp;&#65;<![CDATA[<&]]></a><!-- c --><b/></r>",
+    "<r><a><item><key>k</key><value>v</value></item></a><b xsi:nil='true' xmlns:xsi='i'/></r>",
+];
+const SOAP: &[&str] = &[
+    "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Header><h s:mustUnderstand='0'/></s:Header><s:Body><a>1</a></s:Body></s:Envelope>",
+    "<Envelope xmlns='http://www.w3.org/2003/05/soap-envelope'><Body><a xmlns=''><b>&#x41;</b></a></Body></Envelope>",
+];
+
 /// Text that XML can hold.
 fn text() -> impl Strategy<Value = String> {
     vec(
@@ -131,6 +174,28 @@ proptest! {
         let expected = body.trim_ascii().is_empty() || serde_json::from_str::<Value>(&body).is_ok();
         let body = body.trim_start_matches('\u{feff}');
         prop_assert_eq!(check_json(None, body.as_bytes(), &|_| false).is_ok(), expected || body.trim_ascii().is_empty());
+    }
+
+    #[test]
+    fn json_that_was_changed_is_judged_as_serde_does(body in mutated(JSON)) {
+        let without_mark = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
+        let expected = without_mark.trim_ascii().is_empty() || serde_json::from_slice::<Value>(without_mark).is_ok();
+        prop_assert_eq!(check_json(None, &body, &|_| false).is_ok(), expected);
+    }
+
+    #[test]
+    fn xml_that_was_changed_is_judged_as_it_is_read(body in prop_oneof![mutated(XML), mutated(SOAP)]) {
+        let is_xml = check_xml(None, &body, &|_| false).is_ok();
+        prop_assert_eq!(is_xml && !busbar_sio::is_blank(&body), parse(&body).is_ok());
+    }
+
+    #[test]
+    fn envelopes_that_were_changed_have_a_payload_or_are_refused(body in mutated(SOAP)) {
+        for version in [SoapVersion::V11, SoapVersion::V12] {
+            if busbar_sio::soap::check_envelope(&body, version).is_ok() {
+                let _ = busbar_sio::soap::payload(parse(&body).unwrap());
+            }
+        }
     }
 
     #[test]
