@@ -315,6 +315,7 @@ fn the_ping_with_credentials() {
 #[test]
 fn the_pings_over_soap() {
     let server = server().start();
+    assert_eq!(server.get("/zato-lb-alive").expect(200).json()["pong"], "zato");
     let basic = "zato.ping.soap.basic_auth";
     let wss = "zato.ping.soap.wss.clear_text";
     let envelope = |header: &str| {

@@ -62,6 +62,8 @@ pub(super) fn routes(snapshot: &Snapshot, guards: &dyn Guards, routes: &Routes) 
         [builtin::PING_BASIC, builtin::PING_SOAP_BASIC, builtin::PING_SOAP_WSS].map(|service| (service, path(service)));
     [
         ("zato.ping", "/zato/ping", builtin::PING, None),
+        // what probes asked the load balancer that stood here
+        ("zato-lb-alive", "/zato-lb-alive", builtin::PING, None),
         ("pubapi.invoke", &invoke, builtin::INVOKER, Some(builtin::PUBAPI)),
         ("zato.jwt.log-in", "/zato/jwt/log-in", builtin::LOG_IN, None),
         ("zato.jwt.log-out", "/zato/jwt/log-out", builtin::LOG_OUT, None),
