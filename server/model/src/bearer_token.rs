@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::fields;
 use crate::object::{FieldError, Object, Placement};
 use crate::rate_limit::RateLimits;
 
@@ -135,15 +136,11 @@ pub struct SecurityBearerToken {
     #[schemars(with = "String", example = &"*=100/m")]
     pub rate_limit_def: RateLimits,
     /// Whether the authorization server's TLS certificate is verified.
-    #[serde(default = "yes")]
+    #[serde(default = "fields::yes")]
     pub tls_verify: bool,
     /// File with the certificate authorities to trust, in PEM; empty: those of Mozilla's list.
     #[serde(default)]
     pub tls_ca_path: String,
-}
-
-fn yes() -> bool {
-    true
 }
 
 fn ten() -> u32 {
@@ -250,9 +247,7 @@ impl Object for SecurityBearerToken {
     const ENMASSE_TYPE: Option<&'static str> = Some("bearer_token");
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        for field in IGNORED {
-            item.remove(*field);
-        }
+        fields::ignore(item, IGNORED);
         if let Some(keys @ Value::Object(_)) = item.get("jwks") {
             let text = keys.to_string();
             item.insert("jwks".to_owned(), text.into());
@@ -274,12 +269,11 @@ impl Object for SecurityBearerToken {
             }
         }
         // an empty choice is the default
-        for field in ["client_id_field", "client_secret_field", "grant_type", "data_format"] {
-            if item.get(field).is_some_and(|value| value.as_str() == Some("")) {
-                item.remove(field);
-            }
-        }
-        item.retain(|_, value| !value.is_null());
+        fields::ignore_empty(
+            item,
+            &["client_id_field", "client_secret_field", "grant_type", "data_format"],
+        );
+        fields::ignore_nulls(item);
     }
 
     fn check(&self) -> Result<(), FieldError> {

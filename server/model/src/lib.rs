@@ -4,6 +4,7 @@
 //! * [`bearer_token`] - OAuth 2 bearer tokens, sent and received
 //! * [`cid`] - correlation ids
 //! * [`error`] - the one error that connectors, faces and doors exchange, with its kind
+//! * [`fields`] - what object types do alike with their fields
 //! * [`format`] - data formats and channel types as they are spelt on the wire
 //! * [`network`] - addresses and networks of addresses
 //! * [`object`] - what can be configured: object types, records and changes
@@ -18,6 +19,7 @@ pub mod bearer_token;
 mod body;
 pub mod cid;
 pub mod error;
+pub mod fields;
 pub mod format;
 pub mod network;
 pub mod object;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement, Reference};
 use busbar_model::rate_limit::RateLimits;
 use busbar_model::{DataFormat, SoapVersion};
@@ -60,7 +61,7 @@ pub struct ChannelHttp {
     #[schemars(with = "String", example = &"*=100/m")]
     pub rate_limit_def: RateLimits,
     /// Path and query parameters are merged into the service's input.
-    #[serde(default = "yes")]
+    #[serde(default = "fields::yes")]
     pub merge_url_params_req: bool,
     /// Which of a path and a query parameter of one name wins.
     #[serde(default)]
@@ -69,7 +70,7 @@ pub struct ChannelHttp {
     #[serde(default)]
     pub params_pri: ParamsPriority,
     /// A name in braces may stand for text with slashes in it.
-    #[serde(default = "yes")]
+    #[serde(default = "fields::yes")]
     pub match_slash: bool,
     /// Seconds that a call may take before its caller gets 504; none: what the service or the server says.
     #[serde(default)]
@@ -232,10 +233,6 @@ fn sixteen_kilobytes() -> u32 {
     16 * 1024
 }
 
-fn yes() -> bool {
-    true
-}
-
 fn any_accept() -> String {
     ANY_ACCEPT.to_owned()
 }
@@ -259,8 +256,8 @@ impl Object for ChannelHttp {
         &["channel_rest", "channel_plain_http", "channel_soap", "channel_json_rpc"];
 
     fn from_enmasse(key: &str, item: &mut Map<String, Value>) {
-        rename(item, "service", &["service_name"]);
-        rename(item, "security", &["security_name", "sec_def"]);
+        fields::rename(item, &["service_name"], "service");
+        fields::rename(item, &["security_name", "sec_def"], "security");
         if item.get("security").is_some_and(means_no_security) {
             item.insert("security".to_owned(), Value::Null);
         }
@@ -327,9 +324,7 @@ impl Object for ChannelHttp {
         if item.get("connection").and_then(Value::as_str) == Some("channel") {
             item.remove("connection");
         }
-        for name in IGNORED {
-            item.remove(*name);
-        }
+        fields::ignore(item, IGNORED);
         if item.get("transport").and_then(Value::as_str) == Some("soap") {
             item.entry("data_format").or_insert_with(|| Value::from("xml"));
         }
@@ -512,17 +507,6 @@ fn is_nothing(value: &Value) -> bool {
 
 fn means_no_security(value: &Value) -> bool {
     is_nothing(value) || matches!(value.as_str(), Some("zato-no-security" | "ZATO_NONE"))
-}
-
-/// Gives a field its name of today. If both spellings are there, today's wins.
-fn rename(item: &mut Map<String, Value>, name: &str, old: &[&str]) {
-    for old in old {
-        if let Some(value) = item.remove(*old)
-            && item.get(name).is_none_or(is_nothing)
-        {
-            item.insert(name.to_owned(), value);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,7 @@ pub struct EmailImap {
     #[schemars(range(min = 1, max = 100))]
     pub pool_size: u32,
     /// Whether the server's TLS certificate is verified.
-    #[serde(default = "yes")]
+    #[serde(default = "fields::yes")]
     pub tls_verify: bool,
     /// File with the certificate authorities to trust instead of the usual ones, in PEM.
     #[serde(default)]
@@ -73,10 +74,6 @@ fn timeout() -> f64 {
 
 fn pool_size() -> u32 {
     2
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl EmailImap {
@@ -108,15 +105,9 @@ impl Object for EmailImap {
     const ENMASSE_KEYS: &'static [&'static str] = &["email_imap"];
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        for field in ["id", "cluster_id", "opaque1", "server_type_human"] {
-            item.remove(field);
-        }
+        fields::ignore(item, &["id", "cluster_id", "opaque1", "server_type_human"]);
         // of 3.x: empty where the server is reached over IMAP; where it is a cloud's, the fields stay, to be refused by their names
-        for field in ["tenant_id", "client_id", "filter_criteria"] {
-            if item.get(field).is_some_and(|value| value == "") {
-                item.remove(field);
-            }
-        }
+        fields::ignore_empty(item, &["tenant_id", "client_id", "filter_criteria"]);
         if item
             .get("server_type")
             .is_some_and(|it| it == "" || it == "generic-imap")
@@ -124,16 +115,8 @@ impl Object for EmailImap {
             item.remove("server_type");
             item.remove("filter_criteria");
         }
-        item.retain(|_, value| !value.is_null());
-        for field in ["port", "timeout", "debug_level", "pool_size"] {
-            let number = item
-                .get(field)
-                .and_then(Value::as_str)
-                .and_then(|text| serde_json::from_str(text.trim()).ok());
-            if let Some(number @ Value::Number(_)) = number {
-                item.insert(field.to_owned(), number);
-            }
-        }
+        fields::ignore_nulls(item);
+        fields::read_numbers(item, &["port", "timeout", "debug_level", "pool_size"]);
     }
 
     fn check(&self) -> Result<(), FieldError> {
@@ -155,12 +138,7 @@ impl Object for EmailImap {
                 return Err(FieldError::new(field, "must be one line"));
             }
         }
-        if !(self.timeout > 0.0 && self.timeout <= 86_400.0) {
-            return Err(FieldError::new(
-                "timeout",
-                "must be more than 0 and at most 86400 seconds",
-            ));
-        }
+        fields::check_timeout(self.timeout)?;
         if !(1..=100).contains(&self.pool_size) {
             return Err(FieldError::new("pool_size", "must be from 1 to 100"));
         }

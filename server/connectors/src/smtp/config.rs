@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,7 @@ pub struct EmailSmtp {
     #[schemars(range(min = 1, max = 1000))]
     pub pool_size: u32,
     /// Whether the server's TLS certificate is verified.
-    #[serde(default = "yes")]
+    #[serde(default = "fields::yes")]
     pub tls_verify: bool,
     /// File with further certificate authorities to trust, in PEM.
     #[serde(default)]
@@ -68,10 +69,6 @@ fn timeout() -> f64 {
 
 fn pool_size() -> u32 {
     4
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl EmailSmtp {
@@ -104,31 +101,16 @@ impl Object for EmailSmtp {
     const ENMASSE_KEYS: &'static [&'static str] = &["email_smtp"];
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        for field in ["id", "cluster_id", "opaque1"] {
-            item.remove(field);
-        }
-        item.retain(|_, value| !value.is_null());
-        for field in ["port", "timeout", "pool_size"] {
-            let number = item
-                .get(field)
-                .and_then(Value::as_str)
-                .and_then(|text| serde_json::from_str(text.trim()).ok());
-            if let Some(number @ Value::Number(_)) = number {
-                item.insert(field.to_owned(), number);
-            }
-        }
+        fields::ignore(item, &["id", "cluster_id", "opaque1"]);
+        fields::ignore_nulls(item);
+        fields::read_numbers(item, &["port", "timeout", "pool_size"]);
     }
 
     fn check(&self) -> Result<(), FieldError> {
         if self.host.trim().is_empty() {
             return Err(FieldError::new("host", "must not be empty"));
         }
-        if !(self.timeout > 0.0 && self.timeout <= 86_400.0) {
-            return Err(FieldError::new(
-                "timeout",
-                "must be more than 0 and at most 86400 seconds",
-            ));
-        }
+        fields::check_timeout(self.timeout)?;
         if !(1..=1000).contains(&self.pool_size) {
             return Err(FieldError::new("pool_size", "must be from 1 to 1000"));
         }

@@ -1,5 +1,6 @@
 //! The object type of an outgoing ZeroMQ connection.
 
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,10 +73,8 @@ impl Object for OutgoingZmq {
     const ENMASSE_KEYS: &'static [&'static str] = &["outconn_zmq", "outgoing_zmq"];
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        for field in ["id", "cluster_id", "is_internal", "msg_source", "opaque1"] {
-            item.remove(field);
-        }
-        item.retain(|_, value| !value.is_null());
+        fields::ignore(item, &["id", "cluster_id", "is_internal", "msg_source", "opaque1"]);
+        fields::ignore_nulls(item);
         // exports of different ages do not agree on the case
         let recase = |field: &str, item: &mut Map<String, Value>, case: fn(&str) -> String| {
             if let Some(Value::String(text)) = item.get_mut(field) {
