@@ -20,7 +20,7 @@ build: ## Builds target/release/busbar, after installing what is missing for it
 	@scripts/build
 
 test: ## Runs every check and every test
-	@scripts/setup
+	@scripts/setup test
 	@scripts/test
 
 lint: ## Runs the checks only
