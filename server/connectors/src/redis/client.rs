@@ -1,7 +1,7 @@
 //! The client: one shared connection that heals itself, and a pool of connections with one user each.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,24 @@ pub(super) struct Inner {
     permits: Arc<Semaphore>,
     spare: Mutex<Vec<(Line, Instant)>>,
     direct: Mutex<direct::Place>,
+    /// Commands on their way over the shared connection.
+    travelling: AtomicUsize,
+}
+
+/// A command, or several, on their way over the shared connection.
+struct Travelling<'i>(&'i AtomicUsize);
+
+impl<'i> Travelling<'i> {
+    fn begin(count: &'i AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Travelling<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Where commands go.
@@ -115,6 +133,7 @@ impl RedisClient {
             permits,
             spare: Mutex::default(),
             direct: Mutex::default(),
+            travelling: AtomicUsize::new(0),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -179,7 +198,10 @@ impl RedisClient {
     /// A connection on which this thread can run a command by itself, if there is one that nobody uses. Others go through
     /// [`RedisClient::execute`].
     pub fn direct(&self, command: &[Vec<u8>]) -> Option<RedisTurn<'_>> {
-        if way(command) != Way::Shared || self.direct_settings().is_none() {
+        // where others are on their way, travelling with them costs less: 32 threads had 108,000 `GET` a second together, and 46,000
+        // when one of them always went by itself
+        let is_alone = self.inner.travelling.load(Ordering::Relaxed) == 0;
+        if !is_alone || way(command) != Way::Shared || self.direct_settings().is_none() {
             return None;
         }
         RedisTurn::take(self, &self.inner.direct)
@@ -210,6 +232,7 @@ impl RedisClient {
     }
 
     async fn execute_shared(&self, command: &[Vec<u8>]) -> Result<Reply, RedisFailure> {
+        let _travelling = Travelling::begin(&self.inner.travelling);
         let cmd = build(command);
         let started = Instant::now();
         loop {
@@ -251,6 +274,7 @@ impl RedisClient {
         if !transaction && commands.iter().any(|command| matches!(way(command), Way::Blocking(_))) {
             return self.session().await?.pipeline(commands, false).await;
         }
+        let _travelling = Travelling::begin(&self.inner.travelling);
         let mut pipeline = redis::Pipeline::with_capacity(commands.len() + 2);
         if transaction {
             pipeline.cmd("MULTI");
