@@ -1,6 +1,7 @@
 //! The one list of object types. A new connector adds its line here.
 
 use busbar_connectors::http::ChannelHttp;
+use busbar_connectors::http::client_cert::SecurityTlsKeyCert;
 use busbar_connectors::http::outgoing_config::OutgoingHttp;
 use busbar_connectors::imap::EmailImap;
 use busbar_connectors::redis::OutgoingRedis;
@@ -26,6 +27,7 @@ pub static TYPES: &[ObjectType] = &[
     ObjectType::of::<SecurityXpath>(),
     ObjectType::of::<SecurityTechAccount>(),
     ObjectType::of::<SecurityTlsChannel>(),
+    ObjectType::of::<SecurityTlsKeyCert>(),
     ObjectType::of::<SecurityGroup>(),
     ObjectType::of::<RbacRole>(),
     ObjectType::of::<RbacPermission>(),

@@ -18,21 +18,28 @@ _sessions: dict[str, tuple[Any, requests.Session]] = {}
 
 
 def session_of(
-    conn: HttpConn, name: str, basic: tuple[str, str] | None, key: tuple[str, str] | None, bearer: str | None
+    conn: HttpConn,
+    name: str,
+    basic: tuple[str, str] | None,
+    key: tuple[str, str] | None,
+    bearer: str | None,
+    certificate: str | None,
 ) -> requests.Session:
     """The session of a connection: made once, and anew when the connection was changed.
 
     :param basic: user name and password that it sends.
     :param key: header and key that it sends.
     :param bearer: the definition whose tokens it sends.
+    :param certificate: file with the certificate that it presents. One that is not in a file is not presented.
     :raises ImportError: if the package requests is not installed.
     """
     config = conn.config
-    made_of = (config.tls_verify, config.tls_ca_path, config.timeout, config.pool_size, basic, key, bearer)
+    made_of = (config.tls_verify, config.tls_ca_path, config.timeout, config.pool_size, basic, key, bearer, certificate)
     with _lock:
         known = _sessions.get(name)
         if known is None or known[0] != made_of:
             known = (made_of, _make(conn, basic, key, bearer))
+            known[1].cert = certificate
             _sessions[name] = known
     return known[1]
 

@@ -9,10 +9,12 @@
 //!
 //! * [`outgoing`] - connections that services call
 //! * [`outgoing_config`] - their object type; where their bearer tokens come from is [`busbar_model::bearer_token`]
+//! * [`client_cert`] - certificates that they present
 
 mod audit;
 mod body;
 mod cache;
+pub mod client_cert;
 mod coding;
 mod config;
 mod cors;

@@ -1,6 +1,7 @@
 //! The object type of an outgoing HTTP connection.
 
 use busbar_model::SoapVersion;
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement, Reference};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,7 +67,8 @@ pub struct OutgoingHttp {
     /// How bodies are written and read.
     #[serde(default)]
     pub data_format: OutgoingFormat,
-    /// Security definition whose credentials are sent: basic auth, an API key or a bearer token. Empty: none.
+    /// Security definition whose credentials are sent: basic auth, an API key, a bearer token or a TLS certificate.
+    /// Empty: none.
     #[serde(default)]
     pub security: String,
     /// Seconds that one call may take, connecting and redirects included.
@@ -93,13 +95,13 @@ pub struct OutgoingHttp {
     #[serde(default)]
     pub content_type: String,
     /// Whether the back-end's TLS certificate is verified.
-    #[serde(default = "yes")]
+    #[serde(default = "fields::yes")]
     pub tls_verify: bool,
     /// File with the certificate authorities to trust, in PEM; empty: those of Mozilla's list.
     #[serde(default)]
     pub tls_ca_path: String,
     /// Whether redirects are followed, at most 30 of them. A call can say otherwise.
-    #[serde(default = "yes")]
+    #[serde(default = "fields::yes")]
     pub follow_redirects: bool,
     /// Largest response body to accept, in bytes, after decompression.
     #[serde(default = "max_response_size")]
@@ -121,10 +123,6 @@ fn pool_size() -> u32 {
 
 fn ping_method() -> String {
     "HEAD".to_owned()
-}
-
-fn yes() -> bool {
-    true
 }
 
 fn max_response_size() -> u64 {
@@ -167,20 +165,14 @@ impl Object for OutgoingHttp {
         &["outgoing_rest", "outconn_plain_http", "outgoing_soap", "outconn_soap"];
 
     fn from_enmasse(key: &str, item: &mut Map<String, Value>) {
-        for field in IGNORED {
-            item.remove(*field);
-        }
-        for field in ["transport", "soap_version"] {
-            if item.get(field).is_some_and(|value| value.as_str() == Some("")) {
-                item.remove(field);
-            }
-        }
+        fields::ignore(item, IGNORED);
+        fields::ignore_empty(item, &["transport", "soap_version"]);
         if key.ends_with("_soap") {
             item.insert("transport".to_owned(), Value::from("soap"));
         }
-        rename(item, &["security_name", "sec_def"], "security");
-        rename(item, &["validate_tls", "sec_tls_verify"], "tls_verify");
-        rename(item, &["sec_tls_ca_cert_path", "ca_bundle"], "tls_ca_path");
+        fields::rename(item, &["security_name", "sec_def"], "security");
+        fields::rename(item, &["validate_tls", "sec_tls_verify"], "tls_verify");
+        fields::rename(item, &["sec_tls_ca_cert_path", "ca_bundle"], "tls_ca_path");
         // how exports spell "nothing chosen"
         if item
             .get("security")
@@ -189,16 +181,8 @@ impl Object for OutgoingHttp {
         {
             item.remove("security");
         }
-        item.retain(|_, value| !value.is_null());
-        for field in ["timeout", "pool_size", "max_response_size"] {
-            let number = item
-                .get(field)
-                .and_then(Value::as_str)
-                .and_then(|text| serde_json::from_str(text.trim()).ok());
-            if let Some(number @ Value::Number(_)) = number {
-                item.insert(field.to_owned(), number);
-            }
-        }
+        fields::ignore_nulls(item);
+        fields::read_numbers(item, &["timeout", "pool_size", "max_response_size"]);
     }
 
     fn check(&self) -> Result<(), FieldError> {
@@ -206,12 +190,7 @@ impl Object for OutgoingHttp {
         if !(host.starts_with("http://") || host.starts_with("https://")) {
             return Err(FieldError::new("host", "must begin with http:// or https://"));
         }
-        if !(self.timeout > 0.0 && self.timeout <= 86_400.0) {
-            return Err(FieldError::new(
-                "timeout",
-                "must be more than 0 and at most 86400 seconds",
-            ));
-        }
+        fields::check_timeout(self.timeout)?;
         if !(1..=10_000).contains(&self.pool_size) {
             return Err(FieldError::new("pool_size", "must be from 1 to 10000"));
         }
@@ -238,18 +217,6 @@ impl Object for OutgoingHttp {
             Vec::new()
         } else {
             vec![Reference::Security(self.security.clone())]
-        }
-    }
-}
-
-/// Moves the value of the first of `old` that has one to `new`, unless `new` is there already.
-fn rename(item: &mut Map<String, Value>, old: &[&str], new: &str) {
-    for name in old {
-        if let Some(value) = item.remove(*name)
-            && !value.is_null()
-            && item.get(new).is_none_or(Value::is_null)
-        {
-            item.insert(new.to_owned(), value);
         }
     }
 }

@@ -110,7 +110,7 @@ struct Held {
 impl Mailbox {
     /// Connects to nothing yet.
     fn build(name: &str, config: EmailImap) -> Result<Self, Error> {
-        let mut tls = ClientConfig::clone(&*client_tls(config.tls_verify, &config.tls_ca_path)?);
+        let mut tls = ClientConfig::clone(&*client_tls(config.tls_verify, &config.tls_ca_path, None)?);
         tls.alpn_protocols.clear();
         Ok(Self {
             name: name.to_owned(),

@@ -25,6 +25,7 @@ use tokio_rustls::client::TlsStream;
 use url::Url;
 
 use super::HttpFailure;
+use crate::http::client_cert::SecurityTlsKeyCert;
 
 /// How long one address of a host may take before the next one is tried beside it (RFC 8305 suggests 250 ms).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
@@ -236,8 +237,8 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// TLS of one connection: whom to trust. Fails if the file of authorities cannot be read or holds none.
-pub(crate) fn tls(verify: bool, ca_path: &str) -> Result<Arc<ClientConfig>, Error> {
+/// TLS of one connection: whom to trust, and what to present. Fails if the file of authorities cannot be read or holds none.
+pub(crate) fn tls(verify: bool, ca_path: &str, own: Option<&SecurityTlsKeyCert>) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -253,14 +254,23 @@ pub(crate) fn tls(verify: bool, ca_path: &str) -> Result<Arc<ClientConfig>, Erro
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
     };
-    let mut config = builder.with_no_client_auth();
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let (chain, key) = own.read()?;
+            let failed = |error| {
+                Error::new(Kind::Config, "the TLS certificate and its key do not go together").with_source(error)
+            };
+            builder.with_client_auth_cert(chain, key).map_err(failed)?
+        }
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
 /// The same for protocols that are not HTTP.
 pub(crate) fn tls_without_protocols(verify: bool, ca_path: &str) -> Result<Arc<ClientConfig>, Error> {
-    let mut config = Arc::unwrap_or_clone(tls(verify, ca_path)?);
+    let mut config = Arc::unwrap_or_clone(tls(verify, ca_path, None)?);
     config.alpn_protocols.clear();
     Ok(Arc::new(config))
 }

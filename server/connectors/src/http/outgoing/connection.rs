@@ -29,6 +29,7 @@ use super::double::{Double, DoubledRequest};
 use super::message::{cookies, headers, text};
 use super::pool::{Exchanged, Pool};
 use super::{HttpFailure, HttpRequest, HttpResponse};
+use crate::http::client_cert::SecurityTlsKeyCert;
 use crate::http::outgoing_config::OutgoingHttp;
 
 /// Redirects that one call follows.
@@ -58,6 +59,8 @@ pub(super) enum Credentials {
     },
     /// Tokens that are asked for when they are needed.
     Bearer(Arc<TokenSource>),
+    /// A TLS certificate.
+    Certificate(SecurityTlsKeyCert),
     /// The security definition of this name is switched off.
     Inactive(String),
 }
@@ -102,7 +105,11 @@ impl HttpConnection {
         let address = Address::parse(&config.host, &config.url_path)
             .map_err(|failure| Error::new(Kind::Config, failed()).with_source(failure))?;
         let skips = std::env::var("Zato_Skip_TLS_Verify").is_ok_and(|value| is_true(&value));
-        let tls = tls(config.tls_verify && !skips, &config.tls_ca_path)
+        let own = match &credentials {
+            Credentials::Certificate(certificate) => Some(certificate),
+            _ => None,
+        };
+        let tls = tls(config.tls_verify && !skips, &config.tls_ca_path, own)
             .map_err(|error| Error::new(error.kind(), failed()).with_source(error))?;
         let mut defaults = HeaderMap::new();
         defaults.insert(
@@ -129,7 +136,7 @@ impl HttpConnection {
                 key.set_sensitive(true);
                 defaults.insert(header, key);
             }
-            Credentials::None | Credentials::Bearer(_) | Credentials::Inactive(_) => {}
+            Credentials::None | Credentials::Bearer(_) | Credentials::Certificate(_) | Credentials::Inactive(_) => {}
         }
         let pool = Pool::new(config.pool_size, tls);
         Ok(Self {
@@ -179,6 +186,14 @@ impl HttpConnection {
     pub fn bearer_auth(&self) -> Option<&str> {
         match &self.credentials {
             Credentials::Bearer(_) => Some(&self.config.security),
+            _ => None,
+        }
+    }
+
+    /// The certificate that it presents, if that is how it says who calls.
+    pub fn certificate(&self) -> Option<&SecurityTlsKeyCert> {
+        match &self.credentials {
+            Credentials::Certificate(certificate) => Some(certificate),
             _ => None,
         }
     }

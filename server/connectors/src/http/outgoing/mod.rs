@@ -31,6 +31,7 @@ pub use self::double::{Double, DoubledRequest};
 pub use self::error::HttpFailure;
 pub use self::message::{HttpRequest, HttpResponse};
 pub use self::peers::HttpPeers;
+use super::client_cert::SecurityTlsKeyCert;
 use super::config::Transport;
 use super::outgoing_config::OutgoingHttp;
 use busbar_model::bearer_token::SecurityBearerToken;
@@ -226,10 +227,17 @@ fn credentials(snapshot: &Snapshot, sources: &TokenSources, name: &str, security
                 Err(Error::new(Kind::Config, message).with_hint(format!("give `{security}` an `auth_server_url`")))
             }
         },
+        SecurityTlsKeyCert::KIND => {
+            let certificate = record.parse::<SecurityTlsKeyCert>().map_err(|error| {
+                Error::new(Kind::Config, format!("cannot read security.tls_key_cert `{security}`")).with_source(error)
+            })?;
+            Ok(Credentials::Certificate(certificate))
+        }
         other => {
             let message =
                 format!("outgoing.http `{name}` cannot use security definition `{security}` of type `{other}`");
-            Err(Error::new(Kind::Config, message).with_hint("use one of type `basic_auth`, `apikey` or `bearer_token`"))
+            Err(Error::new(Kind::Config, message)
+                .with_hint("use one of type `basic_auth`, `apikey`, `bearer_token` or `tls_key_cert`"))
         }
     }
 }

@@ -334,8 +334,11 @@ impl HttpConn {
         let this = slf.get();
         let connection = this.connection(py)?;
         let (basic, key, bearer) = (connection.basic_auth(), connection.key_auth(), connection.bearer_auth());
-        py.import(intern!(py, "busbar.facilities.session"))?
-            .call_method1(intern!(py, "session_of"), (slf, &this.name, basic, key, bearer))
+        let certificate = connection.certificate().and_then(|certificate| certificate.path());
+        py.import(intern!(py, "busbar.facilities.session"))?.call_method1(
+            intern!(py, "session_of"),
+            (slf, &this.name, basic, key, bearer, certificate),
+        )
     }
 
     /// The same as `session`.

@@ -3,21 +3,29 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, Issuer, KeyPair, generate_simple_self_signed};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::PrivateKeyDer;
 
 use super::*;
+use crate::http::client_cert::SecurityTlsKeyCert;
 
 /// A server with a certificate of its own for `name`, and that certificate in PEM.
 fn server(name: &str) -> (Server, String) {
+    server_for(name, Arc::new(NoClientAuth))
+}
+
+/// The same, for clients whose certificates this takes.
+fn server_for(name: &str, clients: Arc<dyn ClientCertVerifier>) -> (Server, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
     let config = Arc::new(config);
@@ -91,4 +99,36 @@ fn a_file_that_holds_no_authorities_is_refused_before_anything_changes() {
         assert_eq!(error.kind(), Kind::Config);
         assert!(error.message().contains("`CRM`"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_is_presented_to_whoever_asks_for_one() {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let authority_cert = authority.self_signed(&authority_key).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let client = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+    let client = client.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(authority_cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .unwrap();
+    let (server, _) = server_for("127.0.0.1", verifier);
+    let connect = |auth_data: String| {
+        let security = record::<SecurityTlsKeyCert>("certificate", &json!({"auth_data": auth_data}));
+        let body = json!({"host": format!("https://{}", server.address), "tls_verify": false, "security": "certificate", "timeout": 5});
+        let connections = connections(vec![security, record::<OutgoingHttp>("CRM", &body)]);
+        connections.get("CRM").unwrap()
+    };
+    let right = connect(format!("{}{}", client.pem(), key.serialize_pem()));
+    assert_eq!(right.send(get()).await.unwrap().body, "secret");
+    // one that nobody there knows, and none
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["client".to_owned()]).unwrap();
+    let stranger = connect(format!("{}{}", cert.pem(), signing_key.serialize_pem()));
+    assert!(stranger.send(get()).await.is_err());
+    let none = connection(&format!("https://{}", server.address), json!({"tls_verify": false}));
+    assert!(none.send(get()).await.is_err());
 }
