@@ -610,7 +610,7 @@ fn further_servers_are_objects_that_change_without_failing_a_call() {
     busbar_testkit::run(&mut import).expect_code(0);
     wait_until("the other server to be used", || {
         let got = server.invoke("further.further", "").expect(200).json();
-        (got["port"] == second.port.to_string()).then_some(())
+        (got["port"].as_str() == Some(second.port.to_string().as_str())).then_some(())
     });
     load.wait_for(50);
     load.stop().expect_all_well();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use busbar_testkit::{TestServer, run, wait_until};
+use busbar_testkit::{Database, TestServer, run, wait_until};
 use serde_json::{Value, json};
 
 use crate::{busbar, server};
@@ -58,7 +58,7 @@ class Run(Service):
 
 fn object(name: &str, fields: &Value) -> Value {
     let mut object = json!({
-        "name": name, "engine": "postgresql+psycopg2", "host": "127.0.0.1", "port": 5432, "db_name": "test", "username": "postgres",
+        "name": name, "engine": "postgresql+psycopg2", "host": "127.0.0.1", "port": Database::postgresql_port(), "db_name": "test", "username": "postgres",
         "password": "hunter2", "pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1,
     });
     for (field, value) in fields.as_object().unwrap() {
@@ -125,7 +125,7 @@ fn connections_are_shared_and_lost_ones_replaced() {
 
 #[test]
 fn what_cannot_be_had_is_said_clearly() {
-    let wrong = json!({"engine": "mysql+pymysql", "port": 3306, "username": "nobody_of_busbar"});
+    let wrong = json!({"engine": "mysql+pymysql", "port": Database::mysql_port(), "username": "nobody_of_busbar"});
     let server = start(&[
         object("CRM", &json!({})),
         object("Wrong", &wrong),

@@ -61,7 +61,7 @@ impl Handler for Fake {
         let module = deployment.sources[0].module.clone();
         let info = |class: &str| ServiceInfo {
             name: format!("{module}.{class}"),
-            impl_name: class.to_owned(),
+            impl_name: format!("{module}.{class}"),
             module: module.clone(),
             http_methods: Vec::new(),
             sio: None,

@@ -23,29 +23,54 @@ enum Kind {
     Mysql,
 }
 
+impl Kind {
+    /// URL of a database that tests may connect to first.
+    fn url(self) -> String {
+        let (variable, usual) = match self {
+            Self::Postgresql => ("BUSBAR_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/test"),
+            Self::Mysql => ("BUSBAR_TEST_MYSQL", "mysql://root@127.0.0.1:3306/test"),
+        };
+        std::env::var(variable).unwrap_or_else(|_| usual.to_owned())
+    }
+
+    #[track_caller]
+    fn port(self) -> u16 {
+        let url = self.url();
+        let port = url
+            .rsplit_once('/')
+            .and_then(|(server, _)| server.rsplit_once(':')?.1.parse().ok());
+        port.unwrap_or_else(|| panic!("{url} names no port"))
+    }
+}
+
 impl Database {
     /// One of the PostgreSQL server.
     #[track_caller]
     pub fn postgresql() -> Self {
-        let url = std::env::var("BUSBAR_TEST_POSTGRESQL");
-        Self::create(
-            Kind::Postgresql,
-            url.unwrap_or_else(|_| "postgresql://postgres@127.0.0.1:5432/test".to_owned()),
-        )
+        Self::create(Kind::Postgresql)
     }
 
     /// One of the MySQL or MariaDB server.
     #[track_caller]
     pub fn mysql() -> Self {
-        let url = std::env::var("BUSBAR_TEST_MYSQL");
-        Self::create(
-            Kind::Mysql,
-            url.unwrap_or_else(|_| "mysql://root@127.0.0.1:3306/test".to_owned()),
-        )
+        Self::create(Kind::Mysql)
+    }
+
+    /// Port of the PostgreSQL server on this machine.
+    #[track_caller]
+    pub fn postgresql_port() -> u16 {
+        Kind::Postgresql.port()
+    }
+
+    /// Port of the MySQL or MariaDB server on this machine.
+    #[track_caller]
+    pub fn mysql_port() -> u16 {
+        Kind::Mysql.port()
     }
 
     #[track_caller]
-    fn create(kind: Kind, first: String) -> Self {
+    fn create(kind: Kind) -> Self {
+        let first = kind.url();
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("busbar_test_{}_{number}", std::process::id());

@@ -462,11 +462,15 @@ async fn what_runs_here_is_invoked_and_deployed() {
     let error = running.invoke(invoke("shop.gone", "")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
 
-    drop(dir);
+    // a directory that is missing is made again; one where a file stands cannot be
+    let place = dir.path().to_owned();
+    dir.close().unwrap();
+    std::fs::write(&place, "").unwrap();
     let failure = running
         .deploy("late.py".into(), b"# service".to_vec())
         .await
         .unwrap_err();
+    std::fs::remove_file(place).unwrap();
     assert_eq!(failure.kind, Kind::Config);
     assert_eq!(running.list().len(), 1, "what cannot be kept is not deployed");
 }
