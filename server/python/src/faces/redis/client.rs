@@ -289,14 +289,21 @@ impl Redis {
     }
 
     /// Receives what others publish.
-    #[pyo3(signature = (**options))]
+    #[pyo3(
+        signature = (**options),
+        text_signature = "($self, shard_hint=None, ignore_subscribe_messages=False)"
+    )]
     fn pubsub<'py>(slf: &Bound<'py, Self>, options: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
         let class = slf.py().import("busbar.kvdb.pubsub")?.getattr("PubSub")?;
         class.call((slf,), options)
     }
 
     /// A lock that all who use this Redis share.
-    #[pyo3(signature = (name, *args, **options))]
+    #[pyo3(
+        signature = (name, *args, **options),
+        text_signature = "($self, name, timeout=None, sleep=0.1, blocking=True, blocking_timeout=None, lock_class=None, \
+                          thread_local=True, raise_on_release_error=True)"
+    )]
     fn lock<'py>(
         slf: &Bound<'py, Self>,
         name: &Bound<'py, PyAny>,
