@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from busbar import sql
@@ -48,16 +50,18 @@ class SQLConnections:
 
     def finish(self) -> None:
         """Closes what the call has left open. Called by the server when it has ended."""
-        from busbar.sql.session import close_left_open
-
-        close_left_open(lambda owner: owner is self, f'service `{self._service}`')
+        _close_left_open(lambda owner: owner is self, f'service `{self._service}`')
 
 
 def finish_thread() -> None:
     """Closes what this thread has left open. Called when a thread in the background has ended."""
-    from busbar.sql.session import close_left_open
+    _close_left_open(lambda _owner: True, 'what ran in the background')
 
-    close_left_open(lambda _owner: True, 'what ran in the background')
+
+def _close_left_open(is_ours: Callable[[object], bool], who: str) -> None:
+    # who has not come as far as to make a session has left none open
+    if (sessions := sys.modules.get('busbar.sql.session')) is not None:
+        sessions.close_left_open(is_ours, who)
 
 
 class SQLConnection:
@@ -77,9 +81,12 @@ class SQLConnection:
     def session(self) -> Session:
         """A new session of SQLAlchemy."""
         from busbar.sql.engines import engine_of
+
+        # says what to install where SQLAlchemy is missing, which the module of sessions cannot do without
+        engine = engine_of(self._pool)
         from busbar.sql.session import Session
 
-        return Session(self._owner, self.name, engine_of(self._pool))
+        return Session(self._owner, self.name, engine)
 
     def execute(self, query: Any, params: Any = None) -> list[dict[str, Any]]:
         """Executes a statement in a transaction of its own, and gives back the rows as dictionaries.
