@@ -381,7 +381,9 @@ def run(conn):
             result = getattr(conn, name)(*args, **kwargs)
         except (redis.RedisError, ValueError) as error:
             result = type(error).__name__
-
+        # Redis has no order for these
+        if name in ('acl_cat', 'command_list') and isinstance(result, list):
+            result = sorted(result)
         yield name, args, kwargs, repr(result)
     conn.xadd('r', ENTRY, id='1-1')
     conn.xgroup_create('r', 'g', 0)
@@ -517,7 +519,8 @@ class Further(Service):
         self.kvdb.conn.set('own', 1)
         self.response.payload = {
             'port': stock.conn.config_get('port')['port'], 'own': stock.conn.get('own'), 'same': self.out.redis.conn.get('own'),
-            'bytes': repr(self.out.redis.get('Stock').conn_bytes.get('n')[:0]),
+            # nothing is there yet in the call during which the server is changed
+            'bytes': repr((self.out.redis.get('Stock').conn_bytes.get('n') or b'')[:0]),
         }
 
 class Ping(Service):
