@@ -210,31 +210,8 @@ fn a_redis_that_is_killed_under_load_comes_back_with_its_data() {
 
 #[test]
 fn ones_own_redis_by_its_address() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let home = tempfile::tempdir().unwrap();
-    let mut redis = Command::new("redis-server")
-        .args([
-            "--port",
-            &port.to_string(),
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--requirepass",
-            "s3cret",
-            "--dir",
-        ])
-        .arg(home.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    wait_until("Redis to listen", || {
-        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
-    });
+    let redis = Stock::start();
+    let port = redis.port;
     let url = format!("redis://:s3cret@127.0.0.1:{port}/3");
     let server = server()
         .service("command.py", COMMAND)
@@ -261,8 +238,7 @@ fn ones_own_redis_by_its_address() {
     );
 
     // away: an error that services can catch, and the server runs on
-    redis.kill().unwrap();
-    redis.wait().unwrap();
+    drop(redis);
     let response = server.invoke("command.command", r#"["get",["mine"]]"#);
     assert_eq!(response.status, 500, "{}", response.text());
     server.get("/zato/ping").expect(200);

@@ -90,17 +90,13 @@ pub struct Record {
     /// Unique among the objects of its kind (security definitions: among all of them).
     pub name: String,
     /// Whether it is switched on.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::fields::yes")]
     pub is_active: bool,
     /// The type's own fields, normalised: every field present, defaults filled in.
     pub body: Map<String, Value>,
     /// Counts up with each change of this object; 1 when it is created, 0 before it is stored.
     #[serde(default)]
     pub version: u64,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Record {

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::fields;
 use crate::object::{FieldError, Object, Placement, Snapshot};
 use crate::rate_limit::RateLimits;
 use crate::sio::Declaration;
@@ -64,7 +65,7 @@ impl Object for ServiceSettings {
         for field in ["impl_name", "rate_limit_type", "rate_limit_check_parent_def"] {
             item.remove(field);
         }
-        item.retain(|_, value| !value.is_null());
+        fields::ignore_nulls(item);
         if key == LIMITS_KEY {
             item.entry("is_rate_limit_active").or_insert(Value::Bool(true));
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use busbar_model::object::{FieldError, Object, Placement};
-use busbar_model::{Error, Kind};
+use busbar_model::{Error, Kind, fields};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use schemars::JsonSchema;
@@ -88,9 +88,7 @@ impl Object for SecurityTlsKeyCert {
     const ENMASSE_TYPE: Option<&'static str> = Some("tls_key_cert");
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        for field in IGNORED {
-            item.remove(*field);
-        }
+        fields::ignore(item, IGNORED);
         // its name in 2.0
         if let Some(value) = item.remove("value") {
             item.entry("auth_data").or_insert(value);

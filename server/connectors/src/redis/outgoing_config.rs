@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
@@ -50,7 +51,7 @@ pub struct OutgoingRedis {
     #[serde(default)]
     pub use_tls: bool,
     /// Whether the server's certificate is verified.
-    #[serde(default = "yes")]
+    #[serde(default = "fields::yes")]
     pub tls_verify: bool,
     /// File with certificate authorities to trust, in PEM.
     #[serde(default)]
@@ -64,16 +65,12 @@ pub struct OutgoingRedis {
     #[schemars(range(min = 1, max = 10000))]
     pub pool_size: u32,
     /// Whether `.conn` gives text; else it gives bytes.
-    #[serde(default = "yes")]
+    #[serde(default = "fields::yes")]
     pub decode_responses: bool,
 }
 
 fn port() -> u16 {
     6379
-}
-
-fn yes() -> bool {
-    true
 }
 
 fn timeout() -> f64 {
@@ -156,19 +153,9 @@ impl Object for OutgoingRedis {
     const ENMASSE_KEYS: &'static [&'static str] = &["outconn_redis", "outgoing_redis"];
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        for field in ["id", "cluster_id", "opaque1"] {
-            item.remove(field);
-        }
-        item.retain(|_, value| !value.is_null());
-        for field in ["port", "db", "timeout", "pool_size"] {
-            let number = item
-                .get(field)
-                .and_then(Value::as_str)
-                .and_then(|text| serde_json::from_str(text.trim()).ok());
-            if let Some(number @ Value::Number(_)) = number {
-                item.insert(field.to_owned(), number);
-            }
-        }
+        fields::ignore(item, &["id", "cluster_id", "opaque1"]);
+        fields::ignore_nulls(item);
+        fields::read_numbers(item, &["port", "db", "timeout", "pool_size"]);
         for field in ["redis_sentinels", "cluster_nodes"] {
             if let Some(Value::Array(addresses)) = item.get(field) {
                 let text: Vec<&str> = addresses.iter().filter_map(Value::as_str).collect();
@@ -192,12 +179,7 @@ impl Object for OutgoingRedis {
         if !self.cluster_nodes.trim().is_empty() && self.db != 0 {
             return Err(FieldError::new("db", "must be 0, a cluster has no other database"));
         }
-        if !(self.timeout > 0.0 && self.timeout <= 86_400.0) {
-            return Err(FieldError::new(
-                "timeout",
-                "must be more than 0 and at most 86400 seconds",
-            ));
-        }
+        fields::check_timeout(self.timeout)?;
         if !(1..=10_000).contains(&self.pool_size) {
             return Err(FieldError::new("pool_size", "must be from 1 to 10000"));
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,7 @@ pub struct OutgoingSql {
     #[serde(default = "recycle")]
     pub recycle: u32,
     /// Whether a connection that was not used for a second is tried out before a service gets it.
-    #[serde(default = "yes")]
+    #[serde(default = "fields::yes")]
     pub pre_ping: bool,
     /// Seconds that opening a connection may take.
     #[serde(default = "connect_timeout")]
@@ -96,10 +97,6 @@ fn connect_timeout() -> f64 {
     10.0
 }
 
-fn yes() -> bool {
-    true
-}
-
 impl OutgoingSql {
     /// The engine, if it is one whose connections live in busbar; `None`: SQLAlchemy's own driver speaks to it.
     pub fn native(&self) -> Option<Engine> {
@@ -143,22 +140,13 @@ impl Object for OutgoingSql {
     const ENMASSE_KEYS: &'static [&'static str] = &["outgoing_sql", "outconn_sql"];
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        for field in ["id", "cluster_id", "opaque1", "engine_display_name", "display_name"] {
-            item.remove(field);
-        }
-        item.retain(|_, value| !value.is_null());
+        let foreign = ["id", "cluster_id", "opaque1", "engine_display_name", "display_name"];
+        fields::ignore(item, &foreign);
+        fields::ignore_nulls(item);
         if let Some(Value::String(engine)) = item.remove("type") {
             item.entry("engine").or_insert(Value::String(engine));
         }
-        for field in ["port", "pool_size"] {
-            let number = item
-                .get(field)
-                .and_then(Value::as_str)
-                .and_then(|text| serde_json::from_str(text.trim()).ok());
-            if let Some(number @ Value::Number(_)) = number {
-                item.insert(field.to_owned(), number);
-            }
-        }
+        fields::read_numbers(item, &["port", "pool_size"]);
         // some exports have a list of lines
         if let Some(Value::Array(lines)) = item.get("extra") {
             let lines: Vec<_> = lines.iter().filter_map(Value::as_str).collect();
