@@ -1,7 +1,7 @@
 # Thin: what the targets do is in scripts/ and bench/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run start stop build test lint bench clean
+.PHONY: help run start stop build test fuzz lint bench clean
 
 help: ## Shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ test: ## Runs every check and every test
 	@scripts/setup test
 	@scripts/test
 
+fuzz: ## Sends made-up requests to the management services; EXAMPLES=5 sends fewer
+	@scripts/setup fuzz
+	@scripts/fuzz-management $(EXAMPLES)
+
 lint: ## Runs the checks only
 	@scripts/setup
 	@scripts/test lint
@@ -33,4 +37,4 @@ bench: ## Measures busbar against its peers; PART=bare runs one part
 	@.venv/bin/python bench/run.py $(foreach part,$(PART),--part $(part))
 
 clean: stop ## Removes the demo and what was built
-	rm -rf demo target .venv .bench-venv
+	rm -rf demo target .venv .venv-sqlalchemy-1.4 .bench-venv .fuzz-venv

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import measure
 import servers
+from database import Database
 from measure import median, percentile
 from servers import Busbar, Failure, Server
 
@@ -273,14 +274,8 @@ def kvdb(options: Options) -> list[Row]:
         for threads, target in ((1, '>= 1'), (32, '>= 3')):
             rates, theirs = [], []
             for _ in range(options.rounds):
-                rates.append(_gets(ours, threads, options.seconds))
-                command = [str(servers.PEERS / 'python'), str(servers.BENCH / 'peers' / 'redis_gets.py')]
-                command += [str(socket_path), str(threads), str(options.seconds)]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    message = f'redis-py: {done.stderr}'
-                    raise Failure(message)
-                theirs.append(float(done.stdout))
+                rates.append(_together(ours, '/gets', [{'seconds': options.seconds}] * threads, options.seconds))
+                theirs.append(_peer('redis_gets.py', socket_path, threads, options.seconds))
             case, detail = (
                 f'kvdb.conn.get, {threads} threads',
                 f'{median(rates):,.0f} against {median(theirs):,.0f} a second',
@@ -290,18 +285,84 @@ def kvdb(options: Options) -> list[Row]:
     return rows
 
 
-def _gets(ours: Busbar, threads: int, seconds: float) -> float:
-    """Calls a second of so many calls of a service that run at the same time."""
+def _together(ours: Busbar, path: str, bodies: list[dict[str, Any]], seconds: float) -> float:
+    """What so many calls that run at the same time do in a second, all in all."""
 
-    def one(_: int) -> float:
-        status, text = servers.ask(ours.address, '/gets', json.dumps({'seconds': seconds}), timeout=seconds + 20)
+    def one(body: dict[str, Any]) -> float:
+        status, text = servers.ask(ours.address, path, json.dumps(body), timeout=seconds + 20)
         if status != 200:
-            message = f'/gets: busbar answers {status}: {text!r}'
+            message = f'{path}: busbar answers {status}: {text!r}'
             raise Failure(message)
         return float(json.loads(text)['rate'])
 
-    with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(one, range(threads)))
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        return sum(pool.map(one, bodies))
+
+
+def sql(options: Options) -> list[Row]:
+    """Rows of PostgreSQL: one by primary key, 10,000 of them, and one as the answer to a request."""
+    with Database() as database:
+        ours = Busbar(options.busbar, 1, database=database)
+        with running(ours):
+            rows = _lookups(options, ours, database) + _ten_thousand(options, ours, database)
+        case = 'SELECT one row -> JSON'
+        ours, peer = Busbar(options.busbar, 2, database=database), servers.fastapi_sql(database)
+        with running(ours, peer):
+            body = '{"id": 77}'
+            answers = {servers.ask(server.address, '/customer', body)[1].replace(b' ', b'') for server in (ours, peer)}
+            if len(answers) > 1:
+                message = f'{case}: the servers answer differently: {answers}'
+                raise Failure(message)
+            found = interleaved(options, [Load(ours, '/customer', body), Load(peer, '/customer', body)], 32)
+    run, theirs = found[ours.name], found[peer.name]
+    detail = f'{run.rate:,.0f} against {theirs.rate:,.0f} requests/s, p99 {run.p99_ms:.1f} and {theirs.p99_ms:.1f} ms'
+    rows.append(Row('sql', case, ours.name, run.rate / theirs.rate, f'x {peer.name}', '>= 3', detail))
+    return rows + _failed('sql', case, found)
+
+
+def _lookups(options: Options, ours: Busbar, database: Database) -> list[Row]:
+    """One row by primary key, each through a session of its own, in 32 threads of one process."""
+    rows = []
+    cases = [
+        ('text', 'one row by primary key, text', '>= 1.5'),
+        # most of the time goes into making an object, which is SQLAlchemy's work on both sides
+        ('get', 'one row by primary key, object of the ORM', ''),
+    ]
+    for how, case, target in cases:
+        rates, theirs = [], []
+        for _ in range(options.rounds):
+            bodies = [{'seconds': options.seconds, 'how': how, 'first': thread * 300} for thread in range(32)]
+            rates.append(_together(ours, '/look-up', bodies, options.seconds))
+            theirs.append(_peer('sql_lookups.py', database.dialect_url, how, 32, options.seconds))
+        detail = f'{median(rates):,.0f} against {median(theirs):,.0f} a second, 32 threads'
+        ratio = median(rates) / median(theirs)
+        rows.append(Row('sql', case, ours.name, ratio, 'x SQLAlchemy, psycopg2', target, detail))
+    return rows
+
+
+def _ten_thousand(options: Options, ours: Busbar, database: Database) -> list[Row]:
+    """10,000 rows of 8 columns as tuples, in one thread."""
+    taken, theirs, times = [], [], max(5, round(options.seconds * 5))
+    for _ in range(options.rounds):
+        status, text = servers.ask(ours.address, '/read-rows', json.dumps({'times': times}), timeout=60)
+        if status != 200:
+            message = f'/read-rows: busbar answers {status}: {text!r}'
+            raise Failure(message)
+        taken.append(float(json.loads(text)['milliseconds']))
+        theirs.append(_peer('sql_rows.py', database.url, times))
+    detail = f'{median(taken):.1f} against {median(theirs):.1f} ms'
+    ratio = median(theirs) / median(taken)
+    return [Row('sql', '10,000 rows of 8 columns', ours.name, ratio, 'x psycopg2', '>= 2', detail)]
+
+
+def _peer(script: str, *arguments: object) -> float:
+    """What a peer that runs in a process of its own prints."""
+    command = [str(servers.PEERS / 'python'), str(servers.BENCH / 'peers' / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        message = f'{script}: {done.stderr}'
+        raise Failure(message)
+    return float(done.stdout)
 
 
 def start(options: Options) -> list[Row]:
@@ -387,6 +448,7 @@ ALL: dict[str, Callable[[Options], list[Row]]] = {
     'tutorial': tutorial,
     'mixed': mixed,
     'kvdb': kvdb,
+    'sql': sql,
     'start': start,
     'deploy': deploy,
     'memory': memory,

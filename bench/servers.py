@@ -13,6 +13,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from database import Database
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / 'bench'
@@ -42,6 +46,22 @@ channel_rest:
 outgoing_rest:
   - {name: CRM, host: 'http://BACKEND', url_path: /crm, data_format: json, pool_size: 128}
   - {name: Payments, host: 'http://BACKEND', url_path: /payments, data_format: json, pool_size: 128}
+"""
+
+
+SQL_OBJECTS = """
+outgoing_sql:
+  - name: Bench
+    engine: postgresql
+    host: {0.host}
+    port: {0.port}
+    db_name: {0.name}
+    username: {0.user}
+    pool_size: 32
+channel_rest:
+  - {{name: customer, url_path: /customer, service: sql-service.get-customer, data_format: json}}
+  - {{name: look-up, url_path: /look-up, service: sql-service.look-up, data_format: json}}
+  - {{name: read-rows, url_path: /read-rows, service: sql-service.read-rows, data_format: json}}
 """
 
 
@@ -142,14 +162,21 @@ class Busbar(Server):
 
     :param workers: number of worker processes; 0 runs services in the hub's process.
     :param backend: address of the server that the tutorial's service calls.
+    :param database: what the services of part `sql` read; without one they, who import SQLAlchemy, are not deployed.
     """
 
-    def __init__(self, executable: Path, workers: int, backend: str = '127.0.0.1:9') -> None:
+    def __init__(
+        self, executable: Path, workers: int, backend: str = '127.0.0.1:9', database: Database | None = None
+    ) -> None:
         self.executable = str(executable)
         port = free_port()
         self.directory = Path(tempfile.gettempdir()) / f'busbar-bench-{os.getpid()}-{port}'
         self.server = self.directory / 'env' / 'server1'
-        self.objects = OBJECTS.replace('BACKEND', backend)
+        self.objects = [OBJECTS.replace('BACKEND', backend)]
+        self.services = ['bench_service.py']
+        if database is not None:
+            self.objects.append(SQL_OBJECTS.format(database))
+            self.services.append('sql_service.py')
         name = f'busbar, {workers} workers' if workers else 'busbar, in process'
         command = [self.executable, 'start', '--fg', str(self.server)]
         super().__init__(name, command, f'127.0.0.1:{port}', {'VIRTUAL_ENV': str(ROOT / '.venv')})
@@ -160,13 +187,14 @@ class Busbar(Server):
         self.directory.mkdir(mode=0o700)
         quickstart = ['quickstart', str(self.server.parent), '--address', self.address, '--workers', str(self.workers)]
         self._busbar(*quickstart)
-        for file in (BENCH / 'services').glob('*.py'):
-            shutil.copy(file, self.server / 'pickup-dir')
-        objects = self.directory / 'objects.yaml'
-        objects.write_text(self.objects)
+        for file in self.services:
+            shutil.copy(BENCH / 'services' / file, self.server / 'pickup-dir')
         self._busbar('start', str(self.server))
         try:
-            self._busbar('enmasse', str(self.server), '--import', '--input', str(objects))
+            for text in self.objects:
+                objects = self.directory / 'objects.yaml'
+                objects.write_text(text)
+                self._busbar('enmasse', str(self.server), '--import', '--input', str(objects))
         finally:
             self._busbar('stop', str(self.server))
 
@@ -213,6 +241,14 @@ def fastapi() -> Server:
     command = [str(PEERS / 'uvicorn'), '--workers', '2', '--loop', 'uvloop', '--http', 'httptools', '--no-access-log']
     command += ['--log-level', 'warning', '--port', str(port), 'fastapi_app:app']
     return Server('FastAPI, uvicorn', command, f'127.0.0.1:{port}')
+
+
+def fastapi_sql(database: Database) -> Server:
+    """FastAPI over SQLAlchemy and psycopg2, two workers."""
+    port = free_port()
+    command = [str(PEERS / 'uvicorn'), '--workers', '2', '--loop', 'uvloop', '--http', 'httptools', '--no-access-log']
+    command += ['--log-level', 'warning', '--port', str(port), 'fastapi_sql:app']
+    return Server('FastAPI, SQLAlchemy', command, f'127.0.0.1:{port}', {'DATABASE': database.dialect_url})
 
 
 def flask(backend: str = '127.0.0.1:9') -> Server:

@@ -384,15 +384,15 @@ class ImapLine:
     """A mailbox, on a server."""
 
     def __init__(self, service: Service, name: str) -> None: ...
-    def search(self, folder: str) -> tuple[int, list[int]]:
-        """What the configured search finds in a folder: which numbering is valid, and the numbers."""
-    def fetch(self, folder: str, validity: int | None, uid: int) -> bytes | None:
+    def search(self, folder: str) -> tuple[int | None, list[str]]:
+        """What the configured search finds in a folder: which numbering is valid, `None` if there is only one, and the numbers."""
+    def fetch(self, folder: str, validity: int | None, uid: str) -> bytes | None:
         """A message as it went over the wire, which does not mark it as seen; `None` if it is not there any more."""
-    def mark_seen(self, folder: str, validity: int | None, uids: list[int]) -> None:
+    def mark_seen(self, folder: str, validity: int | None, uids: list[str]) -> None:
         """Marks messages as seen."""
-    def delete(self, folder: str, validity: int | None, uids: list[int]) -> None:
+    def delete(self, folder: str, validity: int | None, uids: list[str]) -> None:
         """Deletes messages for good."""
-    def move(self, folder: str, validity: int | None, uids: list[int], target: str) -> None:
+    def move(self, folder: str, validity: int | None, uids: list[str], target: str) -> None:
         """Moves messages to another folder."""
     def ping(self) -> None:
         """Asks the server whether it is there."""

@@ -73,10 +73,10 @@ class MessageUID(str):
 
     #: The folder.
     folder: str
-    #: UIDVALIDITY of the folder when the number was read.
-    validity: int
+    #: UIDVALIDITY of the folder when the number was read; ``None`` where numbers never change.
+    validity: int | None
 
-    def __new__(cls, uid: int, folder: str, validity: int) -> MessageUID:
+    def __new__(cls, uid: str, folder: str, validity: int | None) -> MessageUID:
         """A number of a folder."""
         self = super().__new__(cls, uid)
         self.folder = folder

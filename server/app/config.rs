@@ -17,6 +17,8 @@ use crate::cli::Exit;
 pub struct Config {
     /// `[http]`
     pub http: HttpConfig,
+    /// `[admin]`
+    pub admin: Admin,
     /// `[workers]`
     pub workers: Workers,
     /// `[calls]`
@@ -37,6 +39,46 @@ pub struct Config {
     pub simple_io: SimpleIo,
     /// `[log]`
     pub log: Log,
+}
+
+/// Where administrators call.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// `host:port` of the management API; port 0 takes a free one, `off`: there is none. Empty: on the loopback interface, 3040 below the
+    /// port of `[http]`.
+    pub address: String,
+    /// Whoever calls services finds the management API too.
+    pub on_main_listener: bool,
+}
+
+/// What stands in the place of an address that is not to be listened on.
+pub const OFF: &str = "off";
+
+/// How far below the port of clients that of administrators is.
+const ADMIN_BELOW: u16 = 3040;
+
+impl Admin {
+    /// Where administrators call, next to the address of clients; `None`: nowhere.
+    pub fn address(&self, main: &str) -> Option<String> {
+        match self.address.as_str() {
+            OFF => None,
+            "" => Some(Self::beside(main)),
+            address => Some(address.to_owned()),
+        }
+    }
+
+    /// Where administrators call unless somebody says otherwise: on this machine alone.
+    pub fn beside(main: &str) -> String {
+        let port = main.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        let port = match port.unwrap_or_default() {
+            0 => 0,
+            // ports below are the system's
+            port if port >= ADMIN_BELOW + 1024 => port - ADMIN_BELOW,
+            port => port + 1,
+        };
+        format!("127.0.0.1:{port}")
+    }
 }
 
 /// Worker processes.
@@ -263,6 +305,7 @@ impl Config {
     /// The text of a new server's file.
     pub fn initial(address: &str, workers: Option<usize>, venv: &str, odb: &str) -> String {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+        let admin = quoted(&Admin::beside(address));
         let (address, venv) = (quoted(address), quoted(venv));
         let odb = if odb.is_empty() {
             r#"# url = "postgresql://user:${ODB_PASSWORD}@localhost/busbar"   # default: a file in this directory"#
@@ -282,6 +325,10 @@ impl Config {
 address = {address}
 # max_body = 8388608    # bytes; larger bodies get 413
 # tls = {{ certificate = "server.pem", key = "server.key" }}
+
+[admin]
+address = {admin}     # the management API: docs/management.md
+# on_main_listener = true
 
 [workers]
 {workers}
@@ -327,12 +374,34 @@ mod tests {
     fn the_initial_file_reads_back() {
         let config: Config = toml::from_str(&Config::initial("127.0.0.1:9", Some(0), "/x \"y\"", "")).unwrap();
         assert_eq!(config.http.address, "127.0.0.1:9");
+        assert_eq!(config.admin.address, "127.0.0.1:10");
         assert_eq!(config.workers.count(), 0);
         assert_eq!(config.python.venv, "/x \"y\"");
         assert_eq!(config.calls.deadline(), Duration::from_secs(60));
         assert_eq!(config.odb.url, "");
         let config: Config = toml::from_str(&Config::initial("127.0.0.1:9", None, "", "${ODB_URL}")).unwrap();
         assert_eq!(config.odb.url, "${ODB_URL}");
+    }
+
+    #[test]
+    fn administrators_call_beside_clients() {
+        for (main, expected) in [
+            ("127.0.0.1:11223", "127.0.0.1:8183"),
+            ("0.0.0.0:17010", "127.0.0.1:13970"),
+            ("[::1]:65535", "127.0.0.1:62495"),
+            ("127.0.0.1:4064", "127.0.0.1:1024"),
+            ("127.0.0.1:4063", "127.0.0.1:4064"),
+            ("127.0.0.1:80", "127.0.0.1:81"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+        ] {
+            assert_eq!(Admin::default().address(main).as_deref(), Some(expected), "{main}");
+        }
+        let set = |address: &str| Admin {
+            address: address.to_owned(),
+            ..Admin::default()
+        };
+        assert_eq!(set("10.0.0.1:9").address("127.0.0.1:1").as_deref(), Some("10.0.0.1:9"));
+        assert_eq!(set(OFF).address("127.0.0.1:1"), None);
     }
 
     #[test]

@@ -15,8 +15,10 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::directory::short_socket_path;
 
-/// Largest request: a deployment carries a source file.
-const MAX_REQUEST: u64 = 64 << 20;
+/// Largest request: an import carries the largest file of objects, spelt out.
+const MAX_REQUEST: u64 = 256 << 20;
+/// What a server says of a request that it does not know.
+const UNREADABLE: &str = "the control request cannot be read";
 /// Who made a change, in the history of objects.
 const CALLER: &str = "cli";
 
@@ -61,7 +63,7 @@ async fn serve(stream: UnixStream, control: &Control) -> std::io::Result<()> {
     let response = match serde_json::from_slice::<Request>(&line) {
         Ok(request) => control.answer(request, CALLER).await,
         Err(error) => {
-            let error = Error::new(Kind::BadRequest, "the control request cannot be read").with_source(error);
+            let error = Error::new(Kind::BadRequest, UNREADABLE).with_source(error);
             Response::Failed(Failure::from(&error))
         }
     };
@@ -70,22 +72,46 @@ async fn serve(stream: UnixStream, control: &Control) -> std::io::Result<()> {
     stream.get_mut().write_all(&answer).await
 }
 
-/// Asks a running server.
-pub fn ask(path: &Path, request: &Request, limit: Duration) -> anyhow::Result<Response> {
+/// Asks a running server. It may be of another version, so an answer that is none of [`Response`] comes back as an error of its own.
+pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<Response, AskError> {
     use std::io::{BufRead, Write};
 
-    let (_directory, short) = short_socket_path(path)?;
-    let stream = std::os::unix::net::UnixStream::connect(&short)
-        .with_context(|| format!("cannot reach `{}`", path.display()))?;
-    stream.set_read_timeout(Some(limit))?;
-    let mut text = serde_json::to_vec(request)?;
+    let (_directory, short) = short_socket_path(path).map_err(AskError::Reach)?;
+    let stream = std::os::unix::net::UnixStream::connect(&short).map_err(AskError::Reach)?;
+    stream.set_read_timeout(Some(limit)).map_err(AskError::Lost)?;
+    let mut text = serde_json::to_vec(request).map_err(|error| AskError::Lost(error.into()))?;
     text.push(b'\n');
-    (&stream)
-        .write_all(&text)
-        .context("cannot send the request to the server")?;
+    (&stream).write_all(&text).map_err(AskError::Lost)?;
     let mut line = String::new();
-    std::io::BufReader::new(&stream)
-        .read_line(&mut line)
-        .context("the server did not answer")?;
-    serde_json::from_str(&line).context("the server's answer cannot be read")
+    let count = std::io::BufReader::new(&stream).read_line(&mut line);
+    match count {
+        Ok(0) => Err(AskError::Lost(std::io::ErrorKind::UnexpectedEof.into())),
+        Ok(_) => match serde_json::from_str(&line) {
+            Ok(Response::Failed(failure)) if failure.message.starts_with(UNREADABLE) => Err(AskError::Version),
+            Ok(response) => Ok(response),
+            Err(_) => Err(AskError::Version),
+        },
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+            ) =>
+        {
+            Err(AskError::Late)
+        }
+        Err(error) => Err(AskError::Lost(error)),
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum AskError {
+    /// The socket cannot be opened.
+    Reach(std::io::Error),
+    /// The server ended, or the connection did.
+    Lost(std::io::Error),
+    /// It took too long.
+    Late,
+    /// It does not know the request, or says what is not known here.
+    Version,
 }

@@ -32,13 +32,26 @@ impl Directory {
 
     /// Opens the directory of a server that `busbar quickstart` made.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let path = fs::canonicalize(path)
-            .map_err(|error| Exit::new(2, format!("there is no directory `{}`: {error}", path.display())))?;
+        let path = fs::canonicalize(path).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => {
+                Exit::new(16, format!("this user may not look into `{}`: {error}", path.display()))
+                    .with_hint("run the command as the user that the server runs as")
+            }
+            _ => Exit::new(2, format!("there is no directory `{}`: {error}", path.display())),
+        })?;
         let directory = Self(path);
         if directory.config().is_file() || directory.pickup().is_dir() {
             return Ok(directory);
         }
         let path = directory.0.display();
+        // a directory that cannot be looked into looks empty
+        if let Err(error) = fs::metadata(directory.config())
+            && error.kind() == ErrorKind::PermissionDenied
+        {
+            return Err(Exit::new(16, format!("this user may not look into `{path}`: {error}"))
+                .with_hint("run the command as the user that the server runs as")
+                .into());
+        }
         // the usual slip: the environment was named instead of the server in it
         let hint = if directory.0.join("server1").is_dir() {
             format!("did you mean `{path}/server1`?")
@@ -93,6 +106,11 @@ impl Directory {
         } else {
             ours
         }
+    }
+
+    /// Where files of objects are dropped.
+    pub fn objects(&self) -> PathBuf {
+        self.pickup().join("enmasse")
     }
 
     /// Where files for services are dropped: configuration beside the service files or among them, and static files.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use busbar_admin::Management;
 use busbar_admin::control::{Control, Parts, Running};
 use busbar_broker::RedisConfig;
 use busbar_connectors::pickup::{PickupBatch, Watcher};
@@ -19,6 +20,7 @@ use crate::cli::Exit;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::node::{Node, Setup};
+use crate::object_files::ObjectFiles;
 use crate::{control, logging, odb, package};
 
 /// Batches of changed files that wait while one is being deployed. More wait in the pickup directory itself.
@@ -102,6 +104,8 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
         deploy_batches(building.deployer.clone(), pickup, batches, remove),
     );
 
+    ObjectFiles::watch(&directory.objects(), &directory.work(), building.changes.clone()).await?;
+
     // before HTTP answers: whoever got an answer may use the command line
     let socket = control::bind(&directory.control_socket())?;
     let node = building.listen();
@@ -112,11 +116,15 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
         deployments: running,
         queue: Arc::new(node.queue.clone()),
     };
+    let definitions = node.dispatcher.definitions().clone();
+    let management = Management::new(node.changes.clone(), parts.clone(), definitions);
+    node.serve_natives(Arc::new(management));
     let control = Control::new(node.changes.clone(), parts);
     control::spawn(socket, Arc::new(control));
     let duration_ms = started.elapsed().as_millis() as u64;
     tracing::info!(
         duration_ms,
+        admin = node.admin_address(),
         "server `{}` is ready on {} (pid {})",
         directory.name(),
         node.address(),

@@ -15,6 +15,7 @@ mod directory;
 mod hub;
 mod logging;
 mod node;
+mod object_files;
 mod odb;
 mod openapi;
 mod package;

@@ -1,7 +1,7 @@
 //! The parts of a server, put together: what `busbar start` and `busbar run` have in common.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -10,7 +10,7 @@ use busbar_admin::{Changes, Registry};
 use busbar_broker::private::RedisState;
 use busbar_broker::{PrivateRedis, QueueHandle, RedisConfig, RedisProcess, RedisQueue};
 use busbar_connectors::http::outgoing::HttpPeers;
-use busbar_connectors::http::{BoundHttp, HttpServer, OpenApiAccess, Routes};
+use busbar_connectors::http::{Audience, BoundHttp, HttpConfig, HttpServer, OpenApiAccess, Routes};
 use busbar_connectors::pickup::{UserDirectories, UserFilesWatcher};
 use busbar_connectors::zmq::{OutgoingZmq, ZmqSockets};
 use busbar_dispatch::{Cache, Definitions, Delivery, Deployer, Dispatcher, NameFilter, ServiceTable, SlowCalls};
@@ -21,6 +21,7 @@ use busbar_model::{Error, Kind};
 use busbar_python::bench::Doubles;
 use busbar_python::{Host, HostConfig};
 use busbar_runtime::handler::BoxFuture;
+use busbar_runtime::native::{NativeReply, Natives, call_for_worker};
 use busbar_runtime::queue::{Message, Queue};
 use busbar_runtime::task::{self, TaskKind};
 use busbar_runtime::workers::{PoolConfig, WorkerCommand, WorkerPool};
@@ -75,12 +76,15 @@ pub struct Node {
     started: Instant,
     address: String,
     http: HttpServer,
+    admin: Option<HttpServer>,
+    admin_address: String,
     handler: Arc<dyn Handler>,
     pool: Option<Arc<WorkerPool>>,
     zmq: Arc<ZmqSockets>,
     redis: Redis,
     routes: Arc<Routes>,
     slow_calls: Arc<SlowCalls>,
+    natives: NativeSlot,
     /// Messages for services.
     pub queue: QueueHandle,
     /// Deploys service files.
@@ -92,6 +96,9 @@ pub struct Node {
     /// The objects and sources.
     pub store: Arc<Store>,
 }
+
+/// Services of the hub, once they are there.
+type NativeSlot = Arc<OnceLock<Arc<dyn Natives>>>;
 
 /// The node's Redis.
 enum Redis {
@@ -105,19 +112,30 @@ impl Node {
     pub async fn build(setup: Setup, config: &Config) -> anyhow::Result<Building> {
         // the address first: a port that is taken is the most likely failure
         let scheme = if config.http.tls.is_some() { "https" } else { "http" };
-        let http = HttpServer::bind(config.http.clone().in_directory(&setup.directory.join("config")))
-            .await
-            .map_err(Exit::from)?;
+        let http = config.http.clone().in_directory(&setup.directory.join("config"));
+        let admin = match config.admin.address(&http.address) {
+            Some(address) => {
+                let config = HttpConfig {
+                    address,
+                    ..http.clone()
+                };
+                Some(HttpServer::bind_of(config, "admin").await.map_err(Exit::from)?)
+            }
+            None => None,
+        };
+        let http = HttpServer::bind(http).await.map_err(Exit::from)?;
         let redis = start_redis(&setup, config)?;
         let zmq = Arc::new(ZmqSockets::new().map_err(Exit::from)?);
         let queue = QueueHandle(make_queue(&setup, config, &redis)?);
         let slow_calls = Arc::new(SlowCalls::default());
+        let natives = NativeSlot::default();
         let port: Arc<dyn HubPort> = Arc::new(Connectors {
             zmq: zmq.clone(),
             doubles: setup.doubles.clone(),
             queue: queue.clone(),
             cache: Cache::new(config.cache.clone()),
             slow_calls: slow_calls.clone(),
+            natives: natives.clone(),
         });
         let host = HostConfig {
             server_name: setup.name.clone(),
@@ -155,6 +173,9 @@ impl Node {
         let definitions = Definitions::with_peers(Arc::new(HttpPeers::new(&setup.name)));
         let routes = Routes::build(Arc::new(definitions.clone()), &config.http).map_err(Exit::from)?;
         routes.set_queue(Arc::new(queue.clone()));
+        if config.admin.on_main_listener {
+            routes.share_management();
+        }
         let deadline = config.calls.deadline();
         let dispatcher = Dispatcher::new(table.clone(), definitions.clone(), handler.clone(), deadline);
         let message_deadline = Duration::from_secs(config.queue.deadline_secs);
@@ -177,7 +198,10 @@ impl Node {
             Registry::new(registry::TYPES),
             configurables,
             handler.clone(),
-            move |name| table.get(name).is_some(),
+            {
+                let natives = natives.clone();
+                move |name| table.get(name).is_some() || natives.get().is_some_and(|it| it.has(name))
+            },
         );
         changes.start().await.map_err(Exit::from)?;
         deployer
@@ -188,6 +212,7 @@ impl Node {
             setup,
             scheme,
             http,
+            admin,
             handler,
             pool,
             zmq,
@@ -199,6 +224,7 @@ impl Node {
             changes,
             routes,
             slow_calls,
+            natives,
         })
     }
 }
@@ -208,6 +234,7 @@ pub struct Building {
     setup: Setup,
     scheme: &'static str,
     http: BoundHttp,
+    admin: Option<BoundHttp>,
     handler: Arc<dyn Handler>,
     pool: Option<Arc<WorkerPool>>,
     zmq: Arc<ZmqSockets>,
@@ -217,9 +244,11 @@ pub struct Building {
     /// Deploys service files.
     pub deployer: Arc<Deployer>,
     dispatcher: Arc<Dispatcher>,
-    changes: Arc<Changes>,
+    /// Changes the configured objects.
+    pub changes: Arc<Changes>,
     routes: Arc<Routes>,
     slow_calls: Arc<SlowCalls>,
+    natives: NativeSlot,
 }
 
 impl Building {
@@ -245,8 +274,12 @@ impl Building {
 
     /// Begins to answer.
     pub fn listen(self) -> Arc<Node> {
-        let address = format!("{}://{}", self.scheme, self.http.local_address());
-        let http = self.http.spawn(self.routes.clone(), self.dispatcher.clone());
+        let shown = |bound: &BoundHttp| format!("{}://{}", self.scheme, bound.local_address());
+        let address = shown(&self.http);
+        let admin_address = self.admin.as_ref().map(shown).unwrap_or_default();
+        let spawn = |bound: BoundHttp, audience| bound.spawn(&self.routes, audience, self.dispatcher.clone());
+        let http = spawn(self.http, Audience::Clients);
+        let admin = self.admin.map(|bound| spawn(bound, Audience::Administrators));
         if let Some(queue) = &self.queue.0 {
             // not before: messages that were left are for services that are deployed by now
             queue.consume(self.delivery);
@@ -256,12 +289,15 @@ impl Building {
             started: Instant::now(),
             address,
             http,
+            admin,
+            admin_address,
             handler: self.handler,
             pool: self.pool,
             zmq: self.zmq,
             redis: self.redis,
             routes: self.routes,
             slow_calls: self.slow_calls,
+            natives: self.natives,
             queue: self.queue,
             deployer: self.deployer,
             dispatcher: self.dispatcher,
@@ -277,10 +313,28 @@ impl Node {
         &self.address
     }
 
+    /// Runs these services in the hub from now on, for whoever calls them.
+    pub fn serve_natives(&self, natives: Arc<dyn Natives>) {
+        self.natives.get_or_init(|| natives.clone());
+        self.dispatcher.serve_natives(natives);
+    }
+
+    /// Where administrators call, likewise; empty: nowhere.
+    pub fn admin_address(&self) -> &str {
+        &self.admin_address
+    }
+
     /// Stops accepting, lets calls in flight finish up to `limit`, then stops workers, sockets, and Redis last.
     pub async fn drain(&self, limit: Duration) {
         let end = Instant::now() + limit;
-        let cut_off = self.http.drain(limit).await;
+        let administrators = async {
+            match &self.admin {
+                Some(admin) => admin.drain(limit).await,
+                None => 0,
+            }
+        };
+        let (clients, administrators) = tokio::join!(self.http.drain(limit), administrators);
+        let cut_off = clients + administrators;
         if cut_off > 0 {
             tracing::warn!(
                 "{cut_off} connection(s) were cut off: their calls did not end within {} s",
@@ -307,27 +361,30 @@ impl Node {
 
 impl NodeView for Node {
     fn status(&self) -> BoxFuture<'_, NodeStatus> {
-        let workers = self.pool.as_ref().map(|pool| pool.status()).unwrap_or_default();
-        let status = NodeStatus {
-            name: self.name.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            uptime_secs: self.started.elapsed().as_secs(),
-            address: self.address.clone(),
-            workers: workers
-                .into_iter()
-                .map(|worker| WorkerStatus {
-                    number: worker.index as u32,
-                    pid: worker.pid,
-                    state: worker.state,
-                    calls: worker.in_flight as u32,
-                    restarts: worker.restarts,
-                    memory_bytes: worker.memory_bytes,
-                })
-                .collect(),
-            redis: self.redis.status(),
-        };
-        Box::pin(std::future::ready(status))
+        Box::pin(async move {
+            let workers = self.pool.as_ref().map(|pool| pool.status()).unwrap_or_default();
+            NodeStatus {
+                name: self.name.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: std::process::id(),
+                uptime_secs: self.started.elapsed().as_secs(),
+                address: self.address.clone(),
+                admin_address: self.admin_address.clone(),
+                workers: workers
+                    .into_iter()
+                    .map(|worker| WorkerStatus {
+                        number: worker.index as u32,
+                        pid: worker.pid,
+                        state: worker.state,
+                        calls: worker.in_flight as u32,
+                        restarts: worker.restarts,
+                        memory_bytes: worker.memory_bytes,
+                    })
+                    .collect(),
+                redis: self.redis.status(),
+                pools: self.handler.pools().await,
+            }
+        })
     }
 
     fn audit_log(&self, channel: &str) -> Option<Vec<AuditEntry>> {
@@ -470,6 +527,7 @@ struct Connectors {
     queue: QueueHandle,
     cache: Cache,
     slow_calls: Arc<SlowCalls>,
+    natives: NativeSlot,
 }
 
 impl HubPort for Connectors {
@@ -485,6 +543,11 @@ impl HubPort for Connectors {
         }
         if request.kind == SlowCall::KIND {
             return Box::pin(std::future::ready(self.slow_calls.request(&request)));
+        }
+        if request.kind == NativeReply::KIND
+            && let Some(natives) = self.natives.get()
+        {
+            return Box::pin(call_for_worker(natives.clone(), request));
         }
         if request.kind == Message::KIND {
             let put = Message::from_request(request).map(|message| self.queue.put(message));

@@ -5,20 +5,19 @@ use std::sync::Arc;
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use busbar_dispatch::security::SecurityBasicAuth;
+use busbar_dispatch::security::{RbacPermission, RbacRole, SecurityBasicAuth, hashed_password};
 use busbar_model::object::{Change, ChangeSet, Object, Record};
 use busbar_model::{Error, Kind};
+use busbar_runtime::crypto::random_secret;
+use busbar_runtime::inbound::builtin;
 use busbar_store::{Location, Secrets, Store};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::registry;
-
-/// Name and user name of the definition that guards `/zato/api/invoke/` (http.md 9).
-pub const PUBAPI: &str = "pubapi";
 
 /// Holds the keys of the database's secrets where there is no place for a file.
 pub const KEY_VARIABLE: &str = "BUSBAR_ODB_KEY";
@@ -91,35 +90,98 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> anyhow::Resu
     runtime.block_on(work).map_err(|error| Exit::from(error).into())
 }
 
-/// Creates the database and the user that may invoke services; gives back the password, or `None` if other servers use that database and
-/// the user is there.
-pub fn create(directory: &Directory, config: &Config) -> anyhow::Result<Option<String>> {
-    let mut random = [0; 18];
-    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("cannot get random bytes for a password: {error}"))?;
-    let password = URL_SAFE_NO_PAD.encode(random);
-    let body = json!({"username": PUBAPI, "password": password, "realm": "busbar"});
-    let record = Record {
-        kind: SecurityBasicAuth::KIND.to_owned(),
-        name: PUBAPI.to_owned(),
+/// A user that is there from the start.
+struct Account {
+    /// Name of the definition.
+    name: &'static str,
+    username: &'static str,
+    realm: &'static str,
+    /// Whether it gets a password; without one it lets nobody in until somebody sets one.
+    has_password: bool,
+}
+
+/// The users of the doors that guard themselves (management.md 2).
+const ACCOUNTS: [Account; 4] = [
+    Account {
+        name: builtin::PUBAPI,
+        username: "pubapi",
+        realm: "Zato public API",
+        has_password: true,
+    },
+    Account {
+        name: builtin::ADMIN_INVOKE,
+        username: "admin.invoke",
+        realm: "Zato admin invoke",
+        has_password: true,
+    },
+    Account {
+        name: builtin::IDE_PUBLISHER,
+        username: "ide_publisher",
+        realm: "Zato IDE",
+        has_password: false,
+    },
+    Account {
+        name: builtin::INTERNAL_INVOKE,
+        username: "zato.internal.invoke.user",
+        realm: "Zato internal invoke",
+        has_password: false,
+    },
+];
+
+/// A password that nobody had before.
+pub fn random_password() -> String {
+    URL_SAFE_NO_PAD.encode(random_secret(144))
+}
+
+/// Creates the database and what is in it from the start: users, and the role and the permissions that roles are made of
+/// (management.md 6.5). Gives back users and their passwords; of users that other servers of that database have already, the password
+/// is `None`.
+pub fn create(directory: &Directory, config: &Config) -> anyhow::Result<Vec<(&'static str, Option<String>)>> {
+    let seed = |kind: &str, name: &str, body: Value| Record {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
         is_active: true,
         body: body.as_object().cloned().unwrap_or_default(),
         version: 0,
+        id: 0,
     };
+    let mut seeds = vec![seed(RbacRole::KIND, "Root", json!({"parent": null}))];
+    seeds.extend(["Create", "Read", "Update", "Delete"].map(|name| seed(RbacPermission::KIND, name, json!({}))));
+    let mut passwords = Vec::new();
+    for account in &ACCOUNTS {
+        let password = account.has_password.then(random_password);
+        let stored = match &password {
+            Some(password) => hashed_password(password).map_err(Exit::from)?,
+            None => String::new(),
+        };
+        let Account {
+            name, username, realm, ..
+        } = account;
+        let body = json!({"username": username, "password": stored, "realm": realm, "is_rate_limit_active": false, "rate_limit_def": ""});
+        seeds.push(seed(SecurityBasicAuth::KIND, name, body));
+        if password.is_some() {
+            passwords.push((*name, password));
+        }
+    }
     block_on(async {
         let store = open(directory, config).await?;
         let snapshot = store.snapshot().await?;
-        let is_there = |it: &Record| it.kind == record.kind && it.name == record.name;
-        let password = if snapshot.records.iter().any(is_there) {
-            None
-        } else {
-            let changes = vec![Change::Put(record)];
-            store
-                .apply_at(snapshot.revision, &ChangeSet { changes }, "quickstart")
-                .await?;
-            Some(password)
+        let is_there = |it: &Record| {
+            let mut records = snapshot.records.iter();
+            records.any(|other| it.kind == other.kind && it.name == other.name)
         };
+        for (name, password) in &mut passwords {
+            if is_there(&seed(SecurityBasicAuth::KIND, name, Value::Null)) {
+                *password = None;
+            }
+        }
+        seeds.retain(|it| !is_there(it));
+        let changes = seeds.into_iter().map(Change::Put).collect();
+        store
+            .apply_at(snapshot.revision, &ChangeSet { changes }, "quickstart")
+            .await?;
         store.close().await;
-        Ok(password)
+        Ok(passwords)
     })
 }
 

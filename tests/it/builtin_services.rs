@@ -23,7 +23,10 @@ class Taken(Echo):
 
 class All(Echo):
     def handle(self):
-        self.response.payload = [self.invoke('zato.ping'), self.invoke('pub.zato.ping'), self.invoke('helpers.echo', 'a')]
+        self.response.payload = [
+            *(self.invoke(name) for name in ('zato.ping', 'pub.zato.ping', 'zato.ping2', 'demo.ping')),
+            self.invoke('helpers.echo', 'a'),
+        ]
 ";
 
 #[test]
@@ -43,7 +46,10 @@ fn helpers_answer_and_are_listed_on_request_only() {
     assert_eq!(page.text(), "<p>&lt;ANNA&gt;</p><p>BOB</p>");
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     let pong = json!({"pong": "zato"});
-    assert_eq!(server.get("/all").expect(200).json(), json!([pong, pong, "a"]));
+    assert_eq!(
+        server.get("/all").expect(200).json(),
+        json!([pong, pong, pong, pong, "a"])
+    );
     server.post("/log", r#"{"colour": "blue"}"#).expect(200);
     server.wait_log(&["pub.helpers.input-logger", "'colour': 'blue'"]);
     server.post("/raw", r#"{"colour": "red"}"#).expect(200);

@@ -278,6 +278,85 @@ channel_rest:
     assert_eq!(count(server.get("/kept")), 11);
 }
 
+#[test]
+fn services_may_say_what_tells_their_requests_apart() {
+    let server = server()
+        .service(
+            "hashes.py",
+            "
+from zato.server.service import Service
+
+count = 0
+
+class Count(Service):
+    def get_request_hash(self, ctx):
+        assert self.cid and ctx.wsgi_environ['REQUEST_METHOD'] and ctx.channel_item.name == 'kept'
+        said = ctx.channel_params.get('said')
+        if said == 'wrong':
+            raise ValueError('no hash')
+        if said == 'number':
+            return 7
+        return None if said == 'nothing' else ctx.raw_request.decode()[:1]
+
+    def handle(self):
+        global count
+        count += 1
+        self.response.payload = {'count': count}
+
+class Static(Count):
+    @staticmethod
+    def get_request_hash(ctx):
+        return 'same'
+",
+        )
+        .enmasse(
+            "
+security:
+  - {name: ann, type: basic_auth, username: ann, password: a}
+  - {name: bob, type: basic_auth, username: bob, password: b}
+security_groups:
+  - {name: both, members: [ann, bob]}
+channel_rest:
+  - {name: kept, url_path: '/kept', service: hashes.count, data_format: json, cache_type: builtin}
+  - {name: static, url_path: '/static/{x}', service: hashes.static, data_format: json, cache_type: builtin}
+  - {name: whose, url_path: '/whose', service: hashes.static, data_format: json, cache_type: builtin, security_groups: [both]}
+  - {name: plain, url_path: '/plain', service: hashes.count, data_format: json}
+",
+        )
+        .start();
+    let count = |response: Response| response.expect(200).json()["count"].as_u64().unwrap();
+    // by the first letter of the body, whatever else is sent
+    let counts = [
+        count(server.post("/kept", "11")),
+        count(server.post("/kept?x=1", "12")),
+        count(server.send(&Request::new("PUT", "/kept").body("1").header("Authorization", "x"))),
+        count(server.post("/kept", "2")),
+    ];
+    assert_eq!(counts, [1, 1, 1, 2]);
+    // without an opinion, as without the method
+    let counts = [
+        count(server.post("/kept?said=nothing", "1")),
+        count(server.post("/kept?said=nothing", "3")),
+        count(server.post("/kept?said=nothing", "1")),
+    ];
+    assert_eq!(counts, [3, 4, 3]);
+    // what goes wrong there goes wrong with the call
+    for (said, text) in [("wrong", "no hash"), ("number", "must return text")] {
+        let response = server.post(&format!("/kept?said={said}"), "1").expect(500);
+        server.wait_log(&[response.cid()]);
+        wait_until("the exception is in the log", || {
+            server.log().contains(text).then_some(())
+        });
+    }
+    // one answer for all, but each caller has his own
+    let counts = [count(server.get("/static/1")), count(server.post("/static/2", "5"))];
+    assert_eq!(counts, [5, 5]);
+    let by = |name: &str, password: &str| count(server.send(&Request::new("GET", "/whose").basic(name, password)));
+    assert_eq!([by("ann", "a"), by("bob", "b"), by("ann", "a")], [6, 7, 6]);
+    // nobody asks where nothing is kept
+    assert_eq!(count(server.post("/plain?said=wrong", "1")), 8);
+}
+
 // --- web pages ---
 
 #[test]

@@ -1,18 +1,17 @@
 //! The microservice: answers over HTTP and publishes over ZeroMQ.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use busbar_testkit::zeromq::Receiver;
-use busbar_testkit::{TestServer, wait_until};
+use busbar_testkit::{TestServer, free_port, wait_until};
 
 use crate::{python, sample, sample_text, server};
 
 fn start() -> (TestServer, String) {
     // the publisher binds, so that its port must be known beforehand
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let address = format!("tcp://127.0.0.1:{port}");
     let server = server()
         .service("downcase.py", &sample_text("downcase.py"))

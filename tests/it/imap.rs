@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use busbar_testkit::{process, wait_until};
+use busbar_testkit::{free_port, process, wait_until};
 use serde_json::json;
 
 use crate::http_protocol::certificate;
@@ -28,10 +28,7 @@ pub struct Dovecot {
 impl Dovecot {
     pub fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
-        // both are held until both are known, so that they differ
-        let free = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [port, tls_port] = free.each_ref().map(|it| it.local_addr().unwrap().port());
-        drop(free);
+        let (port, tls_port) = (free_port(), free_port());
         let mut dovecot = Self {
             home,
             child: None,

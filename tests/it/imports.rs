@@ -23,7 +23,7 @@ const PATHS: &[(&str, &str)] = &[
     ("zato.cy.reqresp.response", "Response"),
     ("zato.cy.reqresp.payload", "SimpleIOPayload"),
     ("zato.simpleio", "AsIs Secret Int SIODefault CySimpleIO NotGiven ServiceInput"),
-    ("zato.input_output", "AsIs Int ServiceInput"),
+    ("zato.input_output", "AsIs Elem Int IOProcessor ServiceInput"),
     (
         "zato.server.service.internal",
         "AdminService AdminSIO Ping GetListAdminSIO",
@@ -73,7 +73,7 @@ const PATHS: &[(&str, &str)] = &[
     ("zato.common.odb.model", "Service Job HTTPSOAP"),
     (
         "zato.client",
-        "AnyServiceInvoker JSONClient JSONSIOClient SOAPClient SOAPSIOClient XMLClient RawDataClient ServiceInvokeResponse APIClient ZatoClient",
+        "AnyServiceInvoker JSONClient JSONSIOClient SOAPClient SOAPSIOClient XMLClient RawDataClient ServiceInvokeResponse APIClient ZatoClient get_client_from_server_conf",
     ),
     ("bunch", "Bunch bunchify unbunchify"),
     ("anyjson", "loads dumps"),

@@ -516,11 +516,7 @@ struct Stock {
 
 impl Stock {
     fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = busbar_testkit::free_port();
         let home = tempfile::tempdir().unwrap();
         let child = Command::new("redis-server")
             .args([

@@ -79,7 +79,7 @@ fn an_address_must_be_one() {
     let output = run(busbar("quickstart", home.path())
         .arg("env")
         .args(["--address", "nowhere"]))
-    .expect_code(2);
+    .expect_code(15);
     assert!(output.stderr.contains("nowhere"), "{}", output.stderr);
     assert!(!home.path().join("env").exists());
 }

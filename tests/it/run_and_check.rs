@@ -1,12 +1,12 @@
 //! `busbar run`: files without an environment, reloaded on save. `busbar check`: what is in a file.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
 use busbar_testkit::process::{descendants, is_alive, signal, wait};
-use busbar_testkit::{Connection, LIMIT, Request, Response, run, wait_until};
+use busbar_testkit::{Connection, LIMIT, Request, Response, free_port, run, wait_until};
 
 use crate::{OK, busbar};
 
@@ -38,7 +38,7 @@ struct Running {
 
 impl Running {
     fn start(home: &Path, files: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let output = home.join("output.txt");
         let log = fs::File::create(&output).unwrap();

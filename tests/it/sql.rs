@@ -7,13 +7,22 @@ use serde_json::{Value, json};
 
 use crate::{busbar, server};
 
-#[test]
-fn the_driver_speaks_to_every_database() {
+fn pytest(file: &str, passed: &str) {
     let home = tempfile::tempdir().unwrap();
-    fs::write(home.path().join("test_driver.py"), include_str!("sql/test_driver.py")).unwrap();
+    fs::write(home.path().join("test_it.py"), file).unwrap();
     let output = run(busbar("test", home.path()).current_dir(home.path()).arg("-q"));
     assert_eq!(output.code, 0, "{output:?}");
-    assert!(output.stdout.contains("121 passed"), "{output:?}");
+    assert!(output.stdout.contains(passed), "{output:?}");
+}
+
+#[test]
+fn the_driver_speaks_to_every_database() {
+    pytest(include_str!("sql/test_driver.py"), "121 passed");
+}
+
+#[test]
+fn statements_go_to_the_server_together() {
+    pytest(include_str!("sql/test_together.py"), "43 passed");
 }
 
 const SERVICE: &str = "
@@ -147,6 +156,18 @@ fn what_cannot_be_had_is_said_clearly() {
         (&stats["waited"], &stats["timed_out"], &stats["in_use"]),
         (&json!(1), &json!(1), &json!(0)),
         "{stats}"
+    );
+    let shown = server.status()["pools"].clone();
+    let crm = shown
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|pool| pool["name"] == "CRM")
+        .unwrap();
+    assert_eq!(
+        (&crm["kind"], &crm["limit"], &crm["waited"], &crm["timed_out"]),
+        (&json!("outgoing.sql"), &json!(1), &json!(1), &json!(1)),
+        "{shown}"
     );
     for (name, error, words) in [
         ("Wrong", "OperationalError", "Access denied"),

@@ -1,15 +1,24 @@
 //! `self.outgoing.sql` with SQLAlchemy: sessions in the styles of its versions, what is left open, engines of other drivers.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use busbar_testkit::run;
+use busbar_testkit::{Output, run};
 
-use crate::busbar;
 use crate::busbar_test::write_examples;
+use crate::{busbar, repository};
 
-fn pytest(home: &Path) -> busbar_testkit::Output {
+fn pytest(home: &Path) -> Output {
     run(busbar("test", home).current_dir(home).arg("-q"))
+}
+
+/// The same with SQLAlchemy 1.4, in the virtual environment that `scripts/setup test` makes.
+fn pytest_with_1_4(home: &Path) -> Output {
+    let usual = || repository().join(".venv-sqlalchemy-1.4");
+    let venv = std::env::var_os("BUSBAR_TEST_VENV_SQLALCHEMY_1_4").map_or_else(usual, PathBuf::from);
+    assert!(venv.is_dir(), "{} is missing: run `scripts/setup test`", venv.display());
+    let mut command = busbar("test", home);
+    run(command.current_dir(home).arg("-q").env("VIRTUAL_ENV", venv))
 }
 
 #[test]
@@ -35,6 +44,19 @@ fn sessions_take_the_styles_of_all_versions() {
 }
 
 #[test]
+fn queries_as_text_go_straight_to_the_driver() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(
+        home.path().join("test_direct.py"),
+        include_str!("sql_sessions/test_direct.py"),
+    )
+    .unwrap();
+    let output = pytest(home.path());
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("7 passed"), "{output:?}");
+}
+
+#[test]
 fn what_is_left_open_is_rolled_back_with_a_warning() {
     let home = tempfile::tempdir().unwrap();
     fs::write(
@@ -45,4 +67,31 @@ fn what_is_left_open_is_rolled_back_with_a_warning() {
     let output = pytest(home.path());
     assert_eq!(output.code, 0, "{output:?}");
     assert!(output.stdout.contains("6 passed"), "{output:?}");
+}
+
+#[test]
+fn sessions_are_those_of_sqlalchemy_1_4_as_well() {
+    let home = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("test_styles.py", include_str!("sql_sessions/test_styles.py")),
+        ("test_left_open.py", include_str!("sql_sessions/test_left_open.py")),
+    ] {
+        fs::write(home.path().join(name), text).unwrap();
+    }
+    let output = pytest_with_1_4(home.path());
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("15 passed"), "{output:?}");
+}
+
+#[test]
+fn where_sqlalchemy_is_missing_it_is_said_what_to_install() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(
+        home.path().join("test_missing.py"),
+        include_str!("sql_sessions/test_missing.py"),
+    )
+    .unwrap();
+    let output = pytest(home.path());
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("1 passed"), "{output:?}");
 }

@@ -1,11 +1,10 @@
 //! Outgoing ZeroMQ: messages wait for peers, callers do not.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use busbar_testkit::process::connections_to;
 use busbar_testkit::zeromq::Receiver;
-use busbar_testkit::{TestServer, wait_until};
+use busbar_testkit::{TestServer, free_port, wait_until};
 use serde_json::json;
 
 use crate::server;
@@ -35,10 +34,7 @@ class Forms(Service):
 ";
 
 fn free_address() -> String {
-    format!(
-        "tcp://127.0.0.1:{}",
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-    )
+    format!("tcp://127.0.0.1:{}", free_port())
 }
 
 fn start(address: &str, socket_type: &str, socket_method: &str) -> TestServer {

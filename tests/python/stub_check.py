@@ -138,11 +138,11 @@ def class_differences(path, node, real):
 
 
 def is_promised(real, name):
-    """Whether an attribute only says that a later version will have it: editors need not offer it."""
+    """Whether an attribute only says that it is not there, or not yet: editors need not offer it."""
     try:
         getattr(real(), name)
     except AttributeError as error:
-        return 'not available yet' in str(error)
+        return 'is not available' in str(error)
     except Exception:  # noqa: BLE001 - whatever else it says, it is there
         return False
     return False

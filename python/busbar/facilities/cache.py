@@ -51,7 +51,11 @@ class Entry:
         seconds: float | None = getattr(self, base)
         if seconds is None:
             return None
-        moment = datetime.fromtimestamp(seconds, UTC)
+        try:
+            moment = datetime.fromtimestamp(seconds, UTC)
+        except (OverflowError, ValueError, OSError):
+            # it expires after the last moment that can be written
+            moment = datetime.max.replace(tzinfo=UTC)
         if form == 'iso':
             return moment.replace(tzinfo=None).isoformat()
         # every worker imports this module, and few ask for such a time

@@ -100,9 +100,9 @@ class IMAPConnection:
         return ImapLine(self._service, self.name)
 
 
-def _by_folder(uids: tuple[str | bytes | int, ...], folder: str) -> dict[tuple[str, int | None], list[int]]:
-    found: dict[tuple[str, int | None], list[int]] = {}
+def _by_folder(uids: tuple[str | bytes | int, ...], folder: str) -> dict[tuple[str, int | None], list[str]]:
+    found: dict[tuple[str, int | None], list[str]] = {}
     for uid in uids:
         key = (uid.folder, uid.validity) if isinstance(uid, MessageUID) else (folder, None)
-        found.setdefault(key, []).append(int(uid))
+        found.setdefault(key, []).append(uid.decode() if isinstance(uid, bytes) else str(uid))
     return found

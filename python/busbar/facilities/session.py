@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from _busbar import HttpConn, bearer_token
 if TYPE_CHECKING:
     import requests
 
-__all__ = ['session_of']
+__all__ = ['ntlm_auth', 'session_of']
 
 _lock = Lock()
 #: The session of each connection, with what it was made of.
@@ -23,6 +24,7 @@ def session_of(
     basic: tuple[str, str] | None,
     key: tuple[str, str] | None,
     bearer: str | None,
+    ntlm: tuple[str, str] | None,
     certificate: str | None,
 ) -> requests.Session:
     """The session of a connection: made once, and anew when the connection was changed.
@@ -30,18 +32,35 @@ def session_of(
     :param basic: user name and password that it sends.
     :param key: header and key that it sends.
     :param bearer: the definition whose tokens it sends.
+    :param ntlm: user name and password with which it logs in.
     :param certificate: file with the certificate that it presents. One that is not in a file is not presented.
-    :raises ImportError: if the package requests is not installed.
+    :raises ImportError: if the package requests is not installed, or requests-ntlm where NTLM is spoken.
     """
     config = conn.config
-    made_of = (config.tls_verify, config.tls_ca_path, config.timeout, config.pool_size, basic, key, bearer, certificate)
+    tls = (config.tls_verify, config.tls_ca_path, certificate)
+    made_of = (*tls, config.timeout, config.pool_size, basic, key, bearer, ntlm)
     with _lock:
         known = _sessions.get(name)
         if known is None or known[0] != made_of:
             known = (made_of, _make(conn, basic, key, bearer))
+            if ntlm:
+                known[1].auth = ntlm_auth(*ntlm)
             known[1].cert = certificate
             _sessions[name] = known
     return known[1]
+
+
+def ntlm_auth(username: str, password: str) -> Any:
+    """What logs a session in with NTLM.
+
+    :raises ImportError: if the package requests-ntlm is not installed.
+    """
+    try:
+        requests_ntlm: Any = import_module('requests_ntlm')
+    except ImportError as e:
+        message = 'sessions that log in with NTLM need the package requests-ntlm: pip install requests-ntlm'
+        raise ImportError(message) from e
+    return requests_ntlm.HttpNtlmAuth(username, password)
 
 
 def _make(

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 import _busbar
+from busbar.facilities.session import ntlm_auth
 
 __all__ = ['Factory', 'SOAPClient', 'body_of', 'client_of', 'envelope']
 
@@ -114,13 +115,22 @@ class SOAPClient:
                 idle.append(self.impl)
 
 
-def client_of(conn: _busbar.HttpConn, name: str, credentials: tuple[str, str] | None) -> SOAPClient:
+def client_of(
+    conn: _busbar.HttpConn,
+    name: str,
+    basic: tuple[str, str] | None,
+    wss: tuple[str, str, bool] | None,
+    ntlm: tuple[str, str] | None,
+) -> SOAPClient:
     """A client of the WSDL to which the address of a connection leads.
 
-    :raises ImportError: if the package zeep is not installed.
+    :param basic: user name and password that the connection sends.
+    :param wss: user name, password and whether a digest is sent of it, for the header of envelopes.
+    :param ntlm: user name and password with which it logs in.
+    :raises ImportError: if the package zeep is not installed, or requests-ntlm where the connection logs in with NTLM.
     """
     config = conn.config
-    key = (name, f'{conn.address} {config.tls_verify} {config.tls_ca_path} {config.timeout} {credentials}')
+    key = (name, f'{conn.address} {config.tls_verify} {config.tls_ca_path} {config.timeout} {basic} {wss} {ntlm}')
     with _lock:
         for stale in [other for other in _idle if other[0] == name and other != key]:
             del _idle[stale]
@@ -135,8 +145,12 @@ def client_of(conn: _busbar.HttpConn, name: str, credentials: tuple[str, str] | 
             message = 'clients made from a WSDL need the package zeep: pip install zeep'
             raise ImportError(message) from e
         session = requests.Session()
-        session.auth = credentials
+        session.auth = ntlm_auth(*ntlm) if ntlm else basic
         session.verify = (config.tls_ca_path or True) if config.tls_verify else False
         transport = zeep.Transport(session=session, timeout=config.timeout, operation_timeout=config.timeout)
-        found = zeep.Client(conn.address, transport=transport)
+        token = None
+        if wss:
+            username: Any = import_module('zeep.wsse.username')
+            token = username.UsernameToken(wss[0], wss[1], use_digest=wss[2])
+        found = zeep.Client(conn.address, transport=transport, wsse=token)
     return SOAPClient(key, found, int(config.pool_size))

@@ -20,7 +20,7 @@ class Encrypt(Service):
 
     def handle(self) -> None:
         """Encrypts."""
-        self.response.payload.encrypted = self.crypto.encrypt(self.request.input.clear_text)
+        self.response.payload.encrypted = self.crypto.encrypt(_text(self, 'clear_text'))
 
 
 class Decrypt(Service):
@@ -38,7 +38,7 @@ class Decrypt(Service):
     def handle(self) -> None:
         """Decrypts."""
         try:
-            self.response.payload.clear_text = self.crypto.decrypt(self.request.input.encrypted)
+            self.response.payload.clear_text = self.crypto.decrypt(_text(self, 'encrypted'))
         except ValueError as e:
             raise BadRequest(self.cid, str(e)) from None
 
@@ -57,7 +57,7 @@ class HashSecret(Service):
 
     def handle(self) -> None:
         """Hashes."""
-        self.response.payload.hashed = self.crypto.hash_secret(self.request.input.clear_text)
+        self.response.payload.hashed = self.crypto.hash_secret(_text(self, 'clear_text'))
 
 
 class VerifyHash(Service):
@@ -113,6 +113,14 @@ class GeneratePassword(Service):
     def handle(self) -> None:
         """Makes one."""
         self.response.payload.password = _random(self, 192)
+
+
+def _text(service: Service, name: str) -> str:
+    """A declared value, which is there but may be ``null``."""
+    value = service.request.input[name]
+    if value is None:
+        raise BadRequest(service.cid, f'field `{name}`: must be text', True)
+    return str(value)
 
 
 def _random(service: Service, default: int) -> str:

@@ -84,6 +84,12 @@ class PubPing(internal.Ping):
     name = 'pub.zato.ping'
 
 
+class DemoPing(internal.Ping):
+    """Says that the server is there."""
+
+    name = 'demo.ping'
+
+
 class Ping2(internal.Ping):
     """Says that the server is there."""
 

@@ -6,8 +6,9 @@ back. Others have one of SQLAlchemy's, over the driver that goes with them.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from busbar import sql
@@ -16,10 +17,13 @@ from busbar.sql import dialects
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-__all__ = ['engine_of']
+    from busbar.sql.direct import Texts
+
+__all__ = ['engine_of', 'take_over', 'texts_of']
 
 _engines: dict[str, tuple[Any, Engine]] = {}
-_lock = Lock()
+_texts: dict[str, tuple[Engine, Texts | None]] = {}
+_lock = threading.Lock()
 
 
 def engine_of(pool: Any) -> Engine:
@@ -40,6 +44,24 @@ def engine_of(pool: Any) -> Engine:
     return made
 
 
+def texts_of(name: str, engine: Engine) -> Texts | None:
+    """The queries that need nothing of SQLAlchemy; ``None``: it executes all of them itself."""
+    known = _texts.get(name)
+    if known is None or known[0] is not engine:
+        _texts[name] = known = (engine, _make_texts(name, engine))
+    return known[1]
+
+
+def _make_texts(name: str, engine: Engine) -> Texts | None:
+    from busbar.sql.dialects.common import IS_14
+
+    if IS_14 or engine.dialect.driver != 'busbar':
+        return None
+    from busbar.sql.direct import Texts
+
+    return Texts(name, engine)
+
+
 def _sqlalchemy() -> Any:
     try:
         import sqlalchemy
@@ -55,9 +77,36 @@ def _native(pool: Any) -> Engine:
     url = f'{pool.dialect}+busbar://'
     style = sqlalchemy.engine.make_url(url).get_dialect().default_paramstyle
     made: Engine = sqlalchemy.create_engine(
-        url, creator=partial(sql.connect, pool.name, paramstyle=style), poolclass=sqlalchemy.pool.NullPool
+        url, creator=partial(_connect, pool.name, style), poolclass=sqlalchemy.pool.NullPool
     )
     return made
+
+
+class _Handed(threading.local):
+    """A connection that an engine takes over instead of making one."""
+
+    connection: Any = None
+
+
+_handed = _Handed()
+
+
+def _connect(name: str, style: str) -> Any:
+    if _handed.connection is not None:
+        connection, _handed.connection = _handed.connection, None
+        return connection
+    return sql.connect(name, paramstyle=style)
+
+
+def take_over(connection: Any, connect: Callable[[], object]) -> None:
+    """Has an engine connect, in ``connect``, with a connection of the driver that is in use already."""
+    _handed.connection = connection
+    try:
+        connect()
+    finally:
+        if _handed.connection is not None:
+            _handed.connection = None
+            connection.close()
 
 
 def _pool_options(config: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -2,7 +2,8 @@
 
 Each carries what the database said: ``sqlstate`` (``pgcode`` is the same), ``errno``, ``detail``, ``hint``,
 ``constraint``, ``table``, ``column``; and what follows from it: ``is_disconnect`` - the connection is of no use any
-more, ``is_retriable`` - the whole transaction may succeed when it is tried again.
+more, ``is_retriable`` - the whole transaction may succeed when it is tried again, ``is_outcome_unknown`` - the
+connection was lost while the database was to commit.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Error(Exception):
     is_disconnect: bool = False
     #: Whether the whole transaction may succeed when it is tried again.
     is_retriable: bool = False
+    #: Whether the connection was lost at a moment at which the database may have committed, or may not.
+    is_outcome_unknown: bool = False
 
     @property
     def pgcode(self) -> str | None:

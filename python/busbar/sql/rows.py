@@ -9,7 +9,7 @@ from sqlalchemy import engine
 
 from busbar.sql.dialects.common import IS_14
 
-__all__ = ['SQLRow', 'dressed']
+__all__ = ['SQLRow', 'dressed', 'sql_row']
 
 
 class SQLRow(engine.Row):
@@ -106,7 +106,8 @@ def _write(row: SQLRow, key: int | str, value: Any) -> None:
     row.__dict__['values'][position] = value
 
 
-def _sql_row(row: Any) -> Any:
+def sql_row(row: Any) -> Any:
+    """A row of SQLAlchemy's as one of these."""
     if isinstance(row, SQLRow):
         return row
     if IS_14:
@@ -118,6 +119,6 @@ def dressed(result: Any) -> Any:
     """A result whose rows are such rows."""
     # the place that SQLAlchemy keeps for looking at each row; whatever was there is called first
     before = getattr(result, '_row_logging_fn', None)
-    result._row_logging_fn = _sql_row if before is None else lambda row: _sql_row(before(row))
+    result._row_logging_fn = sql_row if before is None else lambda row: sql_row(before(row))
     result.__dict__.pop('_row_getter', None)
     return result

@@ -9,12 +9,22 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session as Base
 
+from busbar import sql
+from busbar.sql.dialects.common import IS_14
+from busbar.sql.engines import take_over, texts_of
 from busbar.sql.rows import dressed
+
+if TYPE_CHECKING:
+    from busbar.sql.direct import DirectResult
+
+if not IS_14:
+    from busbar.sql.direct import plain_text
 
 __all__ = ['Session', 'close_left_open']
 
@@ -34,33 +44,116 @@ _here = _Here()
 class Session(Base):
     """A session of an outgoing SQL connection.
 
+    Queries that need nothing of SQLAlchemy go to the driver, see :mod:`busbar.sql.direct`. What SQLAlchemy knows of a
+    session is made when somebody asks for more than that; it takes the connection and its transaction over.
+
     :param owner: whose call the session belongs to.
     :param name: the connection.
     :param bind: its engine.
     """
 
     def __init__(self, owner: object, name: str, bind: Any) -> None:
-        super().__init__(bind=bind)
         self._owner = owner
         self._name = name
+        self._made_for = bind
         self._place: dict[Session, object] | None = None
+        self._texts = texts_of(name, bind)
+        #: What queries went to without SQLAlchemy: a connection of the driver.
+        self._direct: Any = None
+        if self._texts is None:
+            super().__init__(bind=bind)
+
+    def __getattr__(self, name: str) -> Any:
+        if 'identity_map' in self.__dict__ or name.startswith('__') or name == '_made_for':
+            message = f'sessions have no attribute `{name}`'
+            raise AttributeError(message)
+        # something of SQLAlchemy's, who finds nothing made yet
+        super().__init__(bind=self._made_for)
+        direct, self._direct = self._direct, None
+        if direct is not None:
+            take_over(direct, self.connection)
+        return getattr(self, name)
 
     def close(self) -> None:
         """Gives everything back. What was not committed is rolled back."""
-        _give_back(self.get_transaction())
-        super().close()
+        self._end(lambda direct: None)
+        if 'identity_map' in self.__dict__:
+            _give_back(self.get_transaction())
+            super().close()
+
+    def commit(self) -> None:
+        """Commits what was done since the last time."""
+        if not self._end(lambda direct: direct.commit()):
+            super().commit()
+
+    def rollback(self) -> None:
+        """Takes back what was done since the last time."""
+        if not self._end(lambda direct: direct.rollback()):
+            super().rollback()
 
     def execute(self, statement: Any, params: Any = None, mapper: Any = None, bind: Any = None, **more: Any) -> Any:
         """Executes a statement. Text is SQL, whose parameters are written ``:name``."""
+        if mapper is None and bind is None and not more:
+            found = self._straight(statement, params)
+            if found is not None:
+                return found
         return dressed(super().execute(_statement(statement), params, **_bound(mapper, bind, more)))
 
     def scalar(self, statement: Any, params: Any = None, mapper: Any = None, bind: Any = None, **more: Any) -> Any:
         """The first column of the first row, or ``None``."""
+        if mapper is None and bind is None and not more:
+            found = self._straight(statement, params)
+            if found is not None:
+                return found.scalar()
         return super().scalar(_statement(statement), params, **_bound(mapper, bind, more))
 
     def scalars(self, statement: Any, params: Any = None, **more: Any) -> Any:
         """The first column of all rows."""
         return super().scalars(_statement(statement), params, **more)
+
+    def _straight(self, statement: Any, params: Any) -> DirectResult | None:
+        """What a query gives; ``None``: SQLAlchemy must execute it."""
+        if (
+            self._texts is None
+            or not (params is None or type(params) is dict)
+            # SQLAlchemy knows something of the session
+            or 'identity_map' in self.__dict__
+            or 'dispatch' in self.__dict__
+            or any(_listeners)
+        ):
+            return None
+        given = plain_text(statement)
+        query = None if given is None else self._texts.find(given)
+        if query is None:
+            return None
+        try:
+            values = query.values(params)
+        except KeyError:
+            # whose message it is
+            return None
+        if self._direct is None:
+            self._direct = self._texts.connect()
+            self._place = _here.open
+            self._place[self] = self._owner
+        return self._texts.run(self._direct, query, values)
+
+    def _end(self, how: Callable[[Any], None]) -> bool:
+        """Ends the transaction of queries that went to the driver. ``False``: there were none."""
+        direct, self._direct = self._direct, None
+        if direct is None:
+            return False
+        if self._place is not None:
+            self._place.pop(self, None)
+            self._place = None
+        try:
+            how(direct)
+        except sql.Error as error:
+            if self._texts is not None:
+                self._texts.fail(error, None, None)
+            raise
+        finally:
+            direct.close()
+        return True
 
 
 def _give_back(transaction: Any) -> None:
@@ -74,8 +167,13 @@ def _give_back(transaction: Any) -> None:
             connection.connection.dbapi_connection.close()
 
 
+@lru_cache(maxsize=1000)
+def _text(given: str) -> Any:
+    return text(given)
+
+
 def _statement(given: Any) -> Any:
-    return text(given) if isinstance(given, str) else given
+    return _text(str(given)) if isinstance(given, str) else given
 
 
 def _bound(mapper: Any, bind: Any, more: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +196,13 @@ def _ended(session: Session, transaction: Any) -> None:
     if transaction.parent is None and session._place is not None:
         session._place.pop(session, None)
         session._place = None
+
+
+#: Whoever listens to what sessions do, as of this moment: each is true if somebody does.
+_listeners = [
+    getattr(Session.__new__(Session).dispatch, name)
+    for name in ('after_begin', 'after_commit', 'after_rollback', 'before_commit', 'do_orm_execute')
+]
 
 
 def close_left_open(is_ours: Callable[[object], bool], who: str) -> None:

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use busbar_model::object::FieldError;
+use busbar_model::references::Target;
 use busbar_model::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Code {
     /// The object exists already and differs, and replacing was not asked for.
     W01,
-    /// It names a definition that exists neither in the file nor on the server.
+    /// It names an object that exists neither in the file nor on the server.
     W04,
     /// A file is included more than once.
     E01,
@@ -29,6 +30,10 @@ pub enum Code {
     E10,
     /// The name of the service is missing.
     E11,
+    /// A service that was waited for has not been deployed.
+    E12,
+    /// The import failed although nothing is wrong with the file.
+    E13,
     /// The file cannot be read.
     E20,
     /// The same object twice.
@@ -43,13 +48,27 @@ pub enum Code {
     E25,
     /// An object type that there is not.
     E26,
+    /// An object that there is not.
+    E27,
+    /// Somebody else changed the object meanwhile.
+    E28,
+    /// The plan that was agreed to is not the one that would be made.
+    E29,
+    /// Objects would be deleted, and nobody has agreed to that.
+    E30,
 }
 
 impl Code {
+    /// Whether it is one of Zato's warnings. An import stops because of it all the same.
+    pub fn is_warning(self) -> bool {
+        matches!(self, Self::W01 | Self::W04)
+    }
+
     /// What kind of failure it is for whoever asked.
     pub fn kind(self) -> Kind {
         match self {
-            Self::W01 | Self::E21 | Self::E24 | Self::E25 => Kind::Conflict,
+            Self::W01 | Self::E21 | Self::E24 | Self::E25 | Self::E28 | Self::E29 | Self::E30 => Kind::Conflict,
+            Self::E27 => Kind::NotFound,
             _ => Kind::BadRequest,
         }
     }
@@ -87,34 +106,43 @@ impl Problem {
             file: String::new(),
             object: String::new(),
             field: String::new(),
-            message: message.into(),
+            message: tame(message.into()),
         }
     }
 
-    /// An object names a security definition that there is not.
-    pub fn no_security(definition: &str) -> Self {
-        Self::new(Code::W04, format!("there is no security definition `{definition}`"))
+    /// An object names another one that there is not.
+    pub fn missing(target: &Target, name: &str) -> Self {
+        Self::new(Code::W04, format!("there is no {target} `{name}`"))
     }
 
     /// Says in which file.
     #[must_use]
     pub fn in_file(mut self, file: impl Into<String>) -> Self {
-        self.file = file.into();
+        self.file = tame(file.into());
         self
     }
 
     /// Says with which object.
     #[must_use]
     pub fn with_object(mut self, object: impl fmt::Display) -> Self {
-        self.object = object.to_string();
+        self.object = tame(object.to_string());
         self
     }
 
     /// Says with which field.
     #[must_use]
     pub fn with_field(mut self, field: impl Into<String>) -> Self {
-        self.field = field.into();
+        self.field = tame(field.into());
         self
+    }
+
+    /// As clients of the management services are told: without codes, which only files of objects have.
+    pub fn said_to_clients(&self) -> String {
+        if self.field.is_empty() || self.message.contains(&self.field) {
+            self.message.clone()
+        } else {
+            format!("field `{}`: {}", self.field, self.message)
+        }
     }
 
     /// What a type says of one of its fields.
@@ -149,6 +177,28 @@ impl fmt::Display for Problem {
         }
         write!(f, "{} ({})", self.message, self.code)
     }
+}
+
+/// Most characters of what is repeated of a file.
+const REPEATED_MAX: usize = 2_000;
+
+/// A text that repeats what somebody wrote, fit for terminals and logs: in one line, without control characters, not too long.
+fn tame(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(REPEATED_MAX) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escape = |it: char| -> String {
+        if it.is_control() {
+            it.escape_default().collect()
+        } else {
+            it.into()
+        }
+    };
+    text.chars().map(escape).collect()
 }
 
 /// Everything that is wrong with a change; never empty when it is given back as an error.

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use busbar_model::object::ObjectType;
+pub use busbar_model::references::SECURITY;
 use serde_json::{Map, Value};
 
 /// What stands in place of a secret wherever somebody looks.
 pub const MASK: &str = "******";
-
-/// Kinds of security definitions begin with this; their names are unique across all of these kinds.
-pub const SECURITY: &str = "security.";
 
 /// Every object type there is.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +89,13 @@ impl Fields {
         self.properties
             .get(field)
             .is_some_and(|schema| !schema["default"].is_null())
+    }
+
+    /// What the field is when nobody says; null if it must be said.
+    pub fn default_value(&self, field: &str) -> &Value {
+        self.properties
+            .get(field)
+            .map_or(&Value::Null, |schema| &schema["default"])
     }
 
     /// Names of the fields that are never shown.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use busbar_model::object::{Change, ChangeSet, FieldError, Object, ObjectType, Placement, Record, Reference, Snapshot};
+use busbar_model::object::{Change, ChangeSet, FieldError, Object, ObjectType, Placement, Record, Snapshot};
 use busbar_model::service::ServiceInfo;
 use busbar_model::{Cid, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment};
@@ -76,11 +76,13 @@ impl Object for Key {
 #[serde(deny_unknown_fields)]
 pub struct Channel {
     /// Service.
+    #[schemars(extend("x-refers" = "service"))]
     pub service: String,
     /// Path.
     pub url_path: String,
     /// Definition.
     #[serde(default)]
+    #[schemars(extend("x-refers" = "security"))]
     pub security: Option<String>,
     /// Something with a default that is not null.
     #[serde(default = "any")]
@@ -128,11 +130,6 @@ impl Object for Channel {
             Err(FieldError::new("url_path", "must begin with `/`"))
         }
     }
-
-    fn references(&self) -> Vec<Reference> {
-        let security = self.security.iter().cloned().map(Reference::Security);
-        security.chain([Reference::Service(self.service.clone())]).collect()
-    }
 }
 
 /// An outgoing connection.
@@ -149,6 +146,7 @@ pub struct Outgoing {
     pub timeout: f64,
     /// Definition.
     #[serde(default)]
+    #[schemars(extend("x-refers" = "security"))]
     pub security: String,
 }
 
@@ -163,14 +161,6 @@ impl Object for Outgoing {
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
         rename(item, "security_name", "security");
-    }
-
-    fn references(&self) -> Vec<Reference> {
-        if self.security.is_empty() {
-            Vec::new()
-        } else {
-            vec![Reference::Security(self.security.clone())]
-        }
     }
 }
 
@@ -260,6 +250,7 @@ impl Handler for Host {
                     sio: None,
                     summary: String::new(),
                     deadline_secs: None,
+                    has_request_hash: false,
                 }),
             });
         let result = result.collect();
@@ -343,6 +334,7 @@ pub fn put(kind: &str, name: &str, body: Value) -> Change {
         is_active: true,
         body,
         version: 0,
+        id: 0,
     })
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use busbar_connectors::pickup::Watcher;
 use busbar_model::service::ServiceInfo;
 use busbar_model::sio::{Declaration, Element};
 use busbar_model::{Error, Kind};
@@ -12,9 +13,12 @@ use busbar_runtime::handler::{BoxFuture, DeployError, Deployment, Source};
 use busbar_runtime::{Handler, HubPort, HubRequest};
 use bytes::Bytes;
 use clap::Args;
+use serde::Serialize;
 
 use crate::cli::Exit;
 use crate::cli::run::{absolute, import_beside, venv};
+use crate::config::Config;
+use crate::directory::Directory;
 use crate::hub::read_sources;
 use crate::{logging, package};
 
@@ -25,58 +29,132 @@ const CANNOT_BE_DEPLOYED: i32 = 15;
 #[derive(Debug, Args)]
 pub struct Check {
     /// Service files; they are imported together, so one may import another.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "server", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// All files in the pickup directory of this server, with its virtual environment and settings.
+    #[arg(long, value_name = "SERVER", conflicts_with = "files")]
+    server: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is in a file.
+#[derive(Debug, Serialize)]
+struct Checked {
+    file: String,
+    /// Why it cannot be deployed.
+    error: Option<Broken>,
+    services: Vec<ServiceInfo>,
+    /// What is old in it.
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Serialize)]
+struct Broken {
+    message: String,
+    traceback: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    line: usize,
+    problem: String,
 }
 
 impl Check {
     /// Runs the command: exit code [`CANNOT_BE_DEPLOYED`] if a file is broken.
     pub fn run(self) -> anyhow::Result<u8> {
-        let files = absolute(&self.files)?;
-        import_beside(&files);
-        logging::start("check", "warn")?;
-        let config = HostConfig {
+        let mut config = HostConfig {
             server_name: "check".to_owned(),
-            package_dir: package::unpack(&package::cache()?)?,
-            venv: venv(),
             ..HostConfig::default()
+        };
+        let sources = match &self.server {
+            None => {
+                let files = absolute(&self.files)?;
+                import_beside(&files);
+                logging::start("check", "warn")?;
+                config.package_dir = package::unpack(&package::cache()?)?;
+                config.venv = venv();
+                read_sources(&files, None)
+            }
+            Some(server) => {
+                logging::start("check", "warn")?;
+                let directory = Directory::open(server)?;
+                let settings = Config::read(&directory.config())?;
+                config.directory = directory.path().to_owned();
+                // beside what a server has unpacked for itself, be it of another version
+                config.package_dir = package::unpack(&package::cache()?)?;
+                config.venv = settings.venv(directory.path());
+                config.naming = settings.simple_io.naming();
+                config.import_secs = settings.hot_deploy.import_secs;
+                let pickup = directory.pickup();
+                let (_watcher, files) = Watcher::with_folders(&pickup).map_err(Exit::from)?;
+                read_sources(&files, Some(&pickup))
+            }
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start")?;
         let host = Host::start(config, Arc::new(Nothing)).map_err(Exit::from)?;
-        let (infos, failed) = runtime.block_on(import(&host, read_sources(&files, None)));
-        for file in &files {
-            let module = file.file_stem().unwrap_or_default().to_string_lossy();
-            println!("{}", file.display());
-            let mut services = infos.iter().filter(|info| info.module == module).peekable();
-            if failed.iter().any(|error| error.module == module) {
-                // what is old in the file, listed below, may well be why
-                println!("  cannot be deployed: see the error at the end");
-            } else if services.peek().is_none() {
-                println!("  no services; a module that others can import");
+        let (infos, failed) = runtime.block_on(import(&host, sources.clone()));
+        let files: Vec<Checked> = sources
+            .iter()
+            .map(|source| checked(&host, source, &infos, &failed))
+            .collect();
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&files)?);
+        } else {
+            files.iter().for_each(print_file);
+            for DeployError {
+                module,
+                message,
+                traceback,
+                ..
+            } in &failed
+            {
+                let text = format!("`{module}` cannot be deployed: {message}\n{}", traceback.trim_end());
+                eprintln!("error: {}", text.trim_end());
             }
-            for info in services {
-                print_service(info);
-            }
-            let text = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-            for (line, problem) in host.findings(&text) {
-                println!("  line {line}: {problem}");
-            }
-        }
-        for DeployError {
-            module,
-            message,
-            traceback,
-            ..
-        } in &failed
-        {
-            let text = format!("`{module}` cannot be deployed: {message}\n{}", traceback.trim_end());
-            eprintln!("error: {}", text.trim_end());
         }
         // the interpreter is not finalised: what the files started may still run
         std::process::exit(if failed.is_empty() { 0 } else { CANNOT_BE_DEPLOYED })
+    }
+}
+
+fn checked(host: &Host, source: &Source, infos: &[ServiceInfo], failed: &[DeployError]) -> Checked {
+    let error = failed.iter().find(|error| error.module == source.module);
+    Checked {
+        file: source.path.clone(),
+        error: error.map(|error| Broken {
+            message: error.message.clone(),
+            traceback: error.traceback.clone(),
+        }),
+        services: infos
+            .iter()
+            .filter(|info| info.module == source.module)
+            .cloned()
+            .collect(),
+        findings: host
+            .findings(&source.text)
+            .into_iter()
+            .map(|(line, problem)| Finding { line, problem })
+            .collect(),
+    }
+}
+
+fn print_file(file: &Checked) {
+    println!("{}", file.file);
+    if file.error.is_some() {
+        // what is old in the file, listed below, may well be why
+        println!("  cannot be deployed: see the error at the end");
+    } else if file.services.is_empty() {
+        println!("  no services; a module that others can import");
+    }
+    file.services.iter().for_each(print_service);
+    for Finding { line, problem } in &file.findings {
+        println!("  line {line}: {problem}");
     }
 }
 

@@ -1,23 +1,53 @@
 //! How commands reach a running server.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use busbar_admin::control::{Failure, Request, Response};
 
 use crate::cli::Exit;
+use crate::control::AskError;
 use crate::directory::Directory;
 
 /// Longer than any deployment or call of a service by default.
 const LIMIT: Duration = Duration::from_secs(300);
+/// The server took too long.
+const TOO_LONG: u8 = 28;
 
 /// Asks the server; its errors come back as the command's errors.
 pub fn ask(directory: &Directory, request: &Request) -> anyhow::Result<Response> {
+    match try_ask(directory, request)? {
+        Response::Failed(failure) => Err(Exit::from(failure).into()),
+        response => Ok(response),
+    }
+}
+
+/// Asks the server; its errors are an answer too.
+pub fn try_ask(directory: &Directory, request: &Request) -> anyhow::Result<Response> {
     if directory.running().is_none() {
         return Err(not_running(directory).into());
     }
-    match crate::control::ask(&directory.control_socket(), request, LIMIT)? {
-        Response::Failed(failure) => Err(Exit::from(failure).into()),
-        response => Ok(response),
+    crate::control::ask(&directory.control_socket(), request, LIMIT)
+        .map_err(|error| no_answer(directory, &error).into())
+}
+
+fn no_answer(directory: &Directory, error: &AskError) -> Exit {
+    let (server, path) = (directory.name(), directory.path().display());
+    let log = format!("see {}", directory.log().display());
+    match error {
+        AskError::Reach(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let message = format!("this user may not use server `{server}`: {error}");
+            Exit::new(16, message).with_hint("run the command as the user that the server runs as")
+        }
+        AskError::Reach(error) => Exit::new(16, format!("server `{server}` runs and cannot be reached: {error}"))
+            .with_hint(format!("it starts or stops just now; else {log}, and restart it")),
+        AskError::Lost(error) => Exit::new(16, format!("server `{server}` did not answer: {error}")).with_hint(log),
+        AskError::Late => {
+            let message = format!("server `{server}` did not answer within {} s", LIMIT.as_secs());
+            Exit::new(TOO_LONG, message).with_hint(log)
+        }
+        AskError::Version => Exit::new(16, format!("server `{server}` is of another version than this command"))
+            .with_hint(format!("restart it: busbar stop {path} && busbar start {path}")),
     }
 }
 
@@ -34,11 +64,14 @@ pub fn unexpected(response: &Response) -> anyhow::Error {
 
 impl From<Failure> for Exit {
     fn from(failure: Failure) -> Self {
-        let mut exit = Self::new(failure.exit_code, failure.message);
+        let mut message = failure.message;
         if !failure.traceback.is_empty() {
-            exit.message = format!("{}\n{}", exit.message, failure.traceback.trim_end());
+            message = format!("{message}\n{}", failure.traceback.trim_end());
         }
-        exit.hint = failure.hint;
-        exit
+        let exit = Self::new(failure.exit_code, message);
+        match failure.hint {
+            Some(hint) => exit.with_hint(hint),
+            None => exit,
+        }
     }
 }

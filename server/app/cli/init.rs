@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use busbar_runtime::inbound::builtin;
 use clap::Args;
 use serde_json::json;
 
@@ -59,7 +60,8 @@ impl Quickstart {
             // so that the same command can be typed again; a key that was made may be in use
             std::fs::remove_dir_all(directory.path()).ok();
         }
-        let password = created?;
+        let passwords = created?;
+        let config = Config::read(&path)?;
         package::unpack(&directory.work())?;
         self.tell_editors(&venv)?;
 
@@ -68,19 +70,25 @@ impl Quickstart {
         println!();
         println!("Start it:          busbar start {server}");
         println!("Deploy a service:  cp my_service.py {}", directory.pickup().display());
-        let shown = password.as_deref().unwrap_or("PASSWORD");
+        let pubapi = passwords.iter().find(|(name, _)| *name == builtin::PUBAPI);
+        let shown = pubapi
+            .and_then(|(_, password)| password.as_deref())
+            .unwrap_or("PASSWORD");
         println!(
             "Call it:           curl -u pubapi:{shown} {}/zato/api/invoke/my-service.my-class -d '{{}}'",
             self.address
         );
         println!();
-        match password {
-            Some(password) => {
-                println!("User `pubapi`, password `{password}`, may invoke every service through /zato/api/invoke/.");
+        for (name, password) in &passwords {
+            match password {
+                Some(password) => println!("User `{name}`, password `{password}`, {}.", what_for(name, &config)),
+                None => println!(
+                    "User `{name}` was in the ODB already, with the password that it has on the other servers."
+                ),
             }
-            None => {
-                println!("The ODB was there already: user `pubapi` has the password that it has on the other servers.")
-            }
+        }
+        if passwords.iter().any(|(_, password)| password.is_some()) {
+            println!("Only hashes of these passwords are kept: `busbar password set {server} NAME` sets others.");
         }
         Ok(0)
     }
@@ -102,5 +110,14 @@ impl Quickstart {
             std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
         }
         Ok(())
+    }
+}
+
+/// What a user is for, in words.
+fn what_for(user: &str, config: &Config) -> String {
+    let admin = config.admin.address(&config.http.address).unwrap_or_default();
+    match user {
+        builtin::PUBAPI => "may invoke every service through /zato/api/invoke/".to_owned(),
+        _ => format!("may manage the server through /zato/admin/invoke on {admin}"),
     }
 }

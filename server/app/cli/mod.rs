@@ -2,23 +2,37 @@
 #![expect(clippy::print_stdout, reason = "commands print what they were asked for")]
 
 mod audit_log;
+mod backup;
 mod check;
+mod completions;
 mod control;
+mod deploy;
+mod doctor;
 mod enmasse;
+mod exit;
+mod history;
+mod info;
 mod init;
+mod logs;
+mod objects;
 mod odb;
+mod password;
 mod queue;
+#[cfg(test)]
+mod reference;
 mod run;
 mod secrets;
 mod server;
 mod service;
 mod test;
+mod wait;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use exit::Exit;
 
 /// Deploys Python services by copying a file, and runs them behind HTTP, ZeroMQ and more.
 #[derive(Debug, Parser)]
@@ -44,9 +58,28 @@ enum Command {
     /// Shows what a server is doing.
     #[command(after_help = "Example:\n  busbar status ~/env/server1\n  busbar status ~/env/server1 --json")]
     Status(server::Status),
-    /// Deploys a service file, as copying it into pickup-dir does, and says what came of it.
-    #[command(after_help = "Example:\n  busbar hot-deploy ~/env/server1 my_service.py")]
-    HotDeploy(service::HotDeploy),
+    /// Says what a server is made of: versions, paths, addresses, Python and its packages, Redis, the database. It need not run.
+    #[command(after_help = "Example:\n  busbar info ~/env/server1\n  busbar info ~/env/server1 --json")]
+    Info(info::Info),
+    /// Shows what a server logged: the last entries, or those since a time, and what comes.
+    #[command(
+        after_help = "Example:\n  busbar logs ~/env/server1 -n 20\n  busbar logs ~/env/server1 --since 10m --level warn\n  busbar logs ~/env/server1 --service my-service.get-client-details --json"
+    )]
+    Logs(logs::Logs),
+    /// Looks for what keeps a server from running well, and says what to do about it.
+    #[command(after_help = "Example:\n  busbar doctor ~/env/server1\n  busbar doctor ~/env/server1 --json")]
+    Doctor(doctor::Doctor),
+    /// Waits until a server answers.
+    #[command(
+        after_help = "Example:\n  busbar wait ~/env/server1\n  busbar wait --address http://127.0.0.1:11223 --timeout 30"
+    )]
+    Wait(wait::Wait),
+    /// Deploys service files together, as copying them into pickup-dir does, and says what came of it.
+    #[command(
+        visible_alias = "hot-deploy",
+        after_help = "Example:\n  busbar deploy ~/env/server1 my_service.py"
+    )]
+    Deploy(deploy::Deploy),
     /// Lists and invokes services.
     #[command(subcommand)]
     Service(service::Service),
@@ -58,6 +91,16 @@ enum Command {
         after_help = "Example:\n  busbar enmasse ~/env/server1 --plan --input objects.yaml\n  busbar enmasse ~/env/server1 --import --input objects.yaml\n  busbar enmasse ~/env/server1 --export > objects.yaml"
     )]
     Enmasse(enmasse::Enmasse),
+    /// Shows what was changed, and what objects and service files were before.
+    #[command(
+        after_help = "Example:\n  busbar history ~/env/server1\n  busbar history ~/env/server1 --type channel-rest --name orders.in\n  busbar history ~/env/server1 --module my_service"
+    )]
+    History(history::History),
+    /// Makes objects and service files again what they were.
+    #[command(
+        after_help = "Example:\n  busbar rollback ~/env/server1 --revision 12 --plan\n  busbar rollback ~/env/server1 --type channel-rest --name orders.in --version 1\n  busbar rollback ~/env/server1 --module my_service"
+    )]
+    Rollback(history::Rollback),
     /// Shows the last messages of a channel, those that it was told to keep.
     #[command(
         after_help = "Example:\n  busbar audit-log ~/env/server1 orders.in\n  busbar audit-log ~/env/server1 orders.in --json"
@@ -66,6 +109,17 @@ enum Command {
     /// Shows the server's own database, and takes its schema forward and back.
     #[command(subcommand)]
     Odb(odb::Odb),
+    /// Changes passwords of security definitions.
+    #[command(subcommand)]
+    Password(password::Password),
+    /// Writes everything that makes a server into one encrypted file: objects with their secrets, and deployed services.
+    #[command(
+        after_help = "Example:\n  BUSBAR_PASSPHRASE='correct horse battery staple' busbar backup ~/env/server1 server1.backup"
+    )]
+    Backup(backup::Backup),
+    /// Puts what a backup holds into the database of a server that is stopped.
+    #[command(after_help = "Example:\n  busbar restore --force ~/env/server1 server1.backup")]
+    Restore(backup::Restore),
     /// Changes the key that passwords and keys of objects are encrypted with.
     #[command(subcommand)]
     Secrets(secrets::Secrets),
@@ -77,6 +131,11 @@ enum Command {
     /// Imports service files and says what is in them, without deploying anything.
     #[command(after_help = "Example:\n  busbar check my_service.py")]
     Check(check::Check),
+    /// Prints a script that lets a shell complete what is typed.
+    #[command(
+        after_help = "Example:\n  busbar completions bash > ~/.local/share/bash-completion/completions/busbar\n  busbar completions zsh\n  busbar completions fish"
+    )]
+    Completions(completions::Completions),
     /// Runs pytest with a server in its process, so that tests can call services: see docs/testing.md.
     #[command(after_help = "Example:\n  busbar test\n  busbar test tests/test_orders.py -k refused -x")]
     Test(test::Test),
@@ -99,32 +158,31 @@ struct WorkerArguments {
     index: usize,
 }
 
+/// The whole command line: what is written down here, and the commands of the object types.
+fn command() -> clap::Command {
+    Cli::command()
+        .subcommands(objects::commands())
+        .after_long_help(exit::table())
+}
+
 /// Runs the command that was typed.
 pub fn run() -> ExitCode {
-    let command = Cli::parse().command;
-    if !matches!(
-        command,
-        Command::Start(_) | Command::Run(_) | Command::Test(_) | Command::Worker(_)
-    ) {
-        // SAFETY: no other thread runs yet. A command whose reader has had enough (`| head`) ends; a server must not.
-        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    }
-    let result = match command {
-        Command::Quickstart(command) => command.run(),
-        Command::Start(command) => command.run(),
-        Command::Stop(command) => command.run(),
-        Command::Status(command) => command.run(),
-        Command::HotDeploy(command) => command.run(),
-        Command::Service(command) => command.run(),
-        Command::Queue(command) => command.run(),
-        Command::Enmasse(command) => command.run(),
-        Command::AuditLog(command) => command.run(),
-        Command::Odb(command) => command.run(),
-        Command::Secrets(command) => command.run(),
-        Command::Run(command) => command.run(),
-        Command::Check(command) => command.run(),
-        Command::Test(command) => command.run(),
-        Command::Worker(arguments) => crate::worker::run(arguments.index),
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            quiet_pipes();
+            // a closed terminal is nobody to tell
+            error.print().ok();
+            return ExitCode::from(exit::usage_code(error.kind()));
+        }
+    };
+    let result = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => run_command(cli.command),
+        // the commands of object types are none of `Command`
+        Err(error) => {
+            quiet_pipes();
+            objects::run(&matches).unwrap_or_else(|| Err(error.into()))
+        }
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -134,63 +192,50 @@ pub fn run() -> ExitCode {
             if let Some(hint) = exit.and_then(Exit::hint) {
                 eprintln!("        {hint}");
             }
-            ExitCode::from(exit.map_or(16, |exit| exit.code))
+            ExitCode::from(exit.map_or(16, Exit::code))
         }
     }
 }
 
-/// An error of a command with its exit code (operations.md 2): 2 file missing, 3 not a server, 5 directory not empty, 9 already running,
-/// 10 not running, 12 no input, 13 conflicting options, 14 no option, 15 invalid input, 16 anything else, 18 failed to start.
-#[derive(Debug)]
-pub struct Exit {
-    code: u8,
-    message: String,
-    hint: Option<String>,
+/// A command whose reader has had enough (`| head`) ends; a server must not.
+fn quiet_pipes() {
+    // SAFETY: no other thread runs yet
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-impl Exit {
-    /// Ends the command with `code`.
-    pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            hint: None,
-        }
+fn run_command(command: Command) -> anyhow::Result<u8> {
+    if !matches!(
+        command,
+        Command::Start(_) | Command::Run(_) | Command::Test(_) | Command::Worker(_)
+    ) {
+        quiet_pipes();
     }
-
-    /// The way out.
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
-
-    /// Adds the way out.
-    #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Exit {}
-
-impl From<busbar_model::Error> for Exit {
-    fn from(error: busbar_model::Error) -> Self {
-        use busbar_model::Kind;
-        let code = match error.kind() {
-            Kind::BadRequest | Kind::Config | Kind::Conflict | Kind::Service => 15,
-            _ => 16,
-        };
-        Self {
-            code,
-            message: error.chain(),
-            hint: error.hint().map(str::to_owned),
-        }
+    match command {
+        Command::Quickstart(command) => command.run(),
+        Command::Start(command) => command.run(),
+        Command::Stop(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::Info(command) => command.run(),
+        Command::Logs(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+        Command::Wait(command) => command.run(),
+        Command::Deploy(command) => command.run(),
+        Command::Service(command) => command.run(),
+        Command::Queue(command) => command.run(),
+        Command::Enmasse(command) => command.run(),
+        Command::History(command) => command.run(),
+        Command::Rollback(command) => command.run(),
+        Command::AuditLog(command) => command.run(),
+        Command::Odb(command) => command.run(),
+        Command::Password(command) => command.run(),
+        Command::Backup(command) => command.run(),
+        Command::Restore(command) => command.run(),
+        Command::Secrets(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Test(command) => command.run(),
+        Command::Worker(arguments) => crate::worker::run(arguments.index),
     }
 }
 
@@ -198,6 +243,6 @@ impl From<busbar_model::Error> for Exit {
 mod tests {
     #[test]
     fn the_definition_is_sound() {
-        <super::Cli as clap::CommandFactory>::command().debug_assert();
+        super::command().debug_assert();
     }
 }

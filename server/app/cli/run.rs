@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::cli::Exit;
-use crate::config::Config;
+use crate::config::{Config, OFF};
 use crate::hub::{self, read_sources};
 use crate::node::{Node, Setup};
 use crate::{logging, package};
@@ -54,6 +54,8 @@ impl Run {
             .context("cannot create a temporary directory")?;
         let mut config = Config::default();
         config.http.address = self.address.to_string();
+        // there is nobody who could log in: nothing is kept, accounts neither
+        config.admin.address = OFF.to_owned();
         config.calls.return_tracebacks = true;
         config.log.level = self.log_level;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -164,6 +166,7 @@ async fn publish(deployer: &Deployer, changes: &Arc<Changes>, address: &str) -> 
             is_active: true,
             body: body.as_object().cloned().unwrap_or_default(),
             version: 0,
+            id: 0,
         }));
     }
     for name in open.keys().filter(|name| !services.contains_key(**name)) {

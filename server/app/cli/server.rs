@@ -81,6 +81,9 @@ impl Start {
             if let Ok(Response::Status(status)) = ask(&directory, &Request::Status) {
                 let node = status.node;
                 println!("server `{}` is ready on {} (pid {})", node.name, node.address, node.pid);
+                if !node.admin_address.is_empty() {
+                    println!("administrators call {}", node.admin_address);
+                }
                 return Ok(0);
             }
             if Instant::now() > deadline {

@@ -1,9 +1,8 @@
-//! `busbar service` and `busbar hot-deploy`.
+//! `busbar service`.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use busbar_admin::control::{Invoke, Invoked, Payload, Request, Response, ServiceEntry};
 use busbar_model::DataFormat;
 use clap::{Args, Subcommand};
@@ -79,6 +78,9 @@ pub struct InvokeArguments {
     /// Body of the request.
     #[arg(long, default_value = "")]
     payload: String,
+    /// Read the body from a file; `-` stands for standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "payload")]
+    payload_file: Option<PathBuf>,
     /// How the service reads the body: `json`, `xml`, `csv`, `form`, or nothing for raw bytes.
     #[arg(long, default_value = "json", value_parser = parse_format)]
     data_format: DataFormat,
@@ -86,8 +88,11 @@ pub struct InvokeArguments {
     #[arg(long, default_value = "")]
     headers: String,
     /// Seconds to wait at most.
-    #[arg(long)]
+    #[arg(long, alias = "expiration")]
     timeout: Option<u32>,
+    /// Print JSON: the cid, the status, the headers and the body of the answer.
+    #[arg(long)]
+    json: bool,
 }
 
 fn parse_format(text: &str) -> Result<DataFormat, String> {
@@ -174,15 +179,23 @@ fn invoke(arguments: InvokeArguments) -> anyhow::Result<u8> {
         .collect::<Result<_, Exit>>()?;
     let request = Request::ServiceInvoke(Invoke {
         name: arguments.name,
-        payload: Payload(arguments.payload.into_bytes()),
+        payload: Payload(match &arguments.payload_file {
+            None => arguments.payload.into_bytes(),
+            Some(file) => read_payload(file)?,
+        }),
         data_format: arguments.data_format,
         headers,
         timeout_secs: arguments.timeout,
     });
-    let Invoked { cid, status, body, .. } = match ask(&directory, &request)? {
+    let invoked = match ask(&directory, &request)? {
         Response::Invoked(invoked) => invoked,
         other => return Err(unexpected(&other)),
     };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&invoked)?);
+        return Ok(if invoked.status >= 400 { 16 } else { 0 });
+    }
+    let Invoked { cid, status, body, .. } = invoked;
     let mut stdout = std::io::stdout().lock();
     // what scripts know as the sign of an empty answer
     stdout.write_all(if body.0.is_empty() { b"(None)" } else { &body.0 })?;
@@ -195,6 +208,19 @@ fn invoke(arguments: InvokeArguments) -> anyhow::Result<u8> {
             .into());
     }
     Ok(0)
+}
+
+fn read_payload(file: &Path) -> Result<Vec<u8>, Exit> {
+    let mut payload = Vec::new();
+    let read = if file == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut payload).map(drop)
+    } else {
+        std::fs::read(file).map(|bytes| payload = bytes)
+    };
+    match read {
+        Ok(()) => Ok(payload),
+        Err(error) => Err(Exit::new(2, format!("cannot read `{}`: {error}", file.display()))),
+    }
 }
 
 fn switch(SwitchArguments { server, name }: SwitchArguments, is_active: bool) -> anyhow::Result<u8> {
@@ -210,67 +236,4 @@ fn switch(SwitchArguments { server, name }: SwitchArguments, is_active: bool) ->
         other => return Err(unexpected(&other)),
     }
     Ok(0)
-}
-
-/// Deploys a service file.
-#[derive(Debug, Args)]
-pub struct HotDeploy {
-    /// Directory of the server, and the file; the server may be left out when the file lies in a pickup directory.
-    #[arg(value_name = "[SERVER] FILE", num_args = 1..=2, required = true)]
-    paths: Vec<PathBuf>,
-}
-
-impl HotDeploy {
-    /// Runs the command.
-    pub fn run(self) -> anyhow::Result<u8> {
-        let (server, file) = match &self.paths[..] {
-            [file] => (server_of(file)?, file),
-            [server, file, ..] => (server.clone(), file),
-            [] => return Err(Exit::new(12, "no file was named").into()),
-        };
-        let directory = Directory::open(&server)?;
-        let shown = file.display();
-        let text = std::fs::read(file).map_err(|error| Exit::new(2, format!("cannot read `{shown}`: {error}")))?;
-        // a file that lies in the pickup directory already stays where it is
-        let lies_at = std::fs::canonicalize(file).ok();
-        let file_name = lies_at
-            .as_deref()
-            .and_then(|path| path.strip_prefix(directory.pickup()).ok())
-            .or_else(|| file.file_name().map(Path::new))
-            .and_then(Path::to_str)
-            .context("the file has no usable name")?
-            .to_owned();
-        match ask(
-            &directory,
-            &Request::HotDeploy {
-                file_name,
-                text: Payload(text),
-            },
-        )? {
-            Response::Deployed(deployed) => {
-                println!(
-                    "generation {} serves {}",
-                    deployed.generation,
-                    deployed.services.join(", ")
-                );
-                Ok(0)
-            }
-            other => Err(unexpected(&other)),
-        }
-    }
-}
-
-/// The server in whose pickup directory a file lies.
-fn server_of(file: &Path) -> anyhow::Result<PathBuf> {
-    let absolute = std::fs::canonicalize(file)
-        .map_err(|error| Exit::new(2, format!("cannot read `{}`: {error}", file.display())))?;
-    let server = absolute
-        .ancestors()
-        .skip(1)
-        .find(|directory| directory.join("config/server.toml").is_file());
-    server.map(PathBuf::from).ok_or_else(|| {
-        Exit::new(14, format!("`{}` does not lie in a server's directory", file.display()))
-            .with_hint("name the server: busbar hot-deploy DIR/server1 FILE")
-            .into()
-    })
 }

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use crate::cli::Exit;
 use crate::cli::run::{in_process, venv};
-use crate::config::Config;
+use crate::config::{Config, OFF};
 use crate::node::{Node, Setup};
 use crate::{hub, logging, package};
 
@@ -70,6 +70,7 @@ impl Test {
 async fn start(home: &Path, package: PathBuf, doubles: Arc<Doubles>) -> anyhow::Result<Arc<Node>> {
     let mut config = Config::default();
     config.http.address = "127.0.0.1:0".to_owned();
+    config.admin.address = OFF.to_owned();
     let setup = Setup {
         doubles: Some(doubles),
         ..in_process("test", home, package, &config).await?
@@ -128,6 +129,7 @@ impl Bench for TestBench {
                 is_active: true,
                 body,
                 version: 0,
+                id: 0,
             }),
             None => Change::Delete { kind, name },
         };
@@ -139,7 +141,7 @@ impl Bench for TestBench {
     fn import(&self, file: &Path) -> Result<(), Error> {
         let document = Document::read(file, &ReadOptions::from_env())
             .map_err(|problems| Error::new(Kind::BadRequest, problems.to_string()))?;
-        let import = enmasse::import(&self.node.changes, document, ImportOptions { replace: true }, CALLER);
+        let import = enmasse::import(&self.node.changes, document, ImportOptions::replacing(), CALLER);
         self.runtime.block_on(import)?;
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! * [`http`] - channels and outgoing connections over HTTP
 //! * [`imap`] - mailboxes
 //! * [`pickup`] - the directory from which services are deployed
+//! * [`ping`] - asking the other side of a connection whether it is there
 //! * [`redis`] - a client of Redis
 //! * [`smtp`] - e-mail out
 //! * [`sql`] - databases over SQL
@@ -13,6 +14,7 @@ pub mod command;
 pub mod http;
 pub mod imap;
 pub mod pickup;
+pub mod ping;
 pub mod redis;
 pub mod smtp;
 pub mod sql;

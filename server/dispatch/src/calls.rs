@@ -15,6 +15,8 @@ use busbar_runtime::handler::ReplySink;
 use busbar_runtime::task::{self, TaskKind};
 use busbar_runtime::{Fault, Handler, Outcome, ReplyTo};
 
+use crate::statistics::ServiceStatistics;
+
 /// How often deadlines are looked at.
 const SWEEP: Duration = Duration::from_millis(100);
 
@@ -99,6 +101,7 @@ impl Calls {
                 calls: Arc::clone(self),
                 cid,
                 place: Some(place),
+                counted: None,
             },
         )
     }
@@ -202,6 +205,17 @@ pub(crate) struct Waiting {
     cid: Cid,
     /// `None` once the outcome has been taken.
     place: Option<Place>,
+    /// Who counts it, and when it began.
+    counted: Option<(Arc<ServiceStatistics>, Instant)>,
+}
+
+impl Waiting {
+    /// Counts the call, which began at `start`, when its outcome is there.
+    #[must_use]
+    pub(crate) fn counted(mut self, statistics: &Arc<ServiceStatistics>, start: Instant) -> Self {
+        self.counted = Some((Arc::clone(statistics), start));
+        self
+    }
 }
 
 impl Future for Waiting {
@@ -227,6 +241,9 @@ impl Future for Waiting {
         slab.free.push(place.index);
         drop(slab);
         self.place = None;
+        if let Some((statistics, start)) = self.counted.take() {
+            statistics.record(start.elapsed());
+        }
         if let Outcome::Reply(reply) = &mut outcome
             && let Some(stream) = &mut reply.stream
         {

@@ -2,7 +2,7 @@
 
 use std::future::ready;
 use std::iter;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,15 +10,17 @@ use bytes::Bytes;
 use busbar_model::service::ServiceInfo;
 use busbar_model::sio::Declaration;
 use busbar_model::{Cid, DataFormat};
+use busbar_runtime::call::asking_hash;
 use busbar_runtime::handler::BoxFuture;
 use busbar_runtime::inbound::{Dispatch, Inbound, builtin};
+use busbar_runtime::native::{Door, NativeCall, Natives};
 use busbar_runtime::{Call, Fault, Handler, Head, Outcome, Reply};
 use busbar_sio::{SioError, check_names, form, is_blank, multipart};
 
 use crate::calls::{Calls, Waiting};
 use crate::openapi::OpenApi;
 use crate::query;
-use crate::security::{Definitions, remote_ip};
+use crate::security::{Definitions, Permission, forbidden, remote_ip};
 use crate::table::{Entry, ServiceTable};
 use crate::{invoker, ping};
 
@@ -29,7 +31,16 @@ pub struct Dispatcher {
     handler: Arc<dyn Handler>,
     calls: Arc<Calls>,
     openapi: Arc<OpenApi>,
+    natives: OnceLock<Arc<dyn Natives>>,
     deadline: Duration,
+}
+
+/// A request that was taken on.
+enum Started {
+    /// A worker runs the service.
+    Call(Waiting),
+    /// The hub does.
+    Native(BoxFuture<'static, Outcome>),
 }
 
 impl Dispatcher {
@@ -48,8 +59,19 @@ impl Dispatcher {
             definitions,
             handler,
             calls,
+            natives: OnceLock::new(),
             deadline,
         })
+    }
+
+    /// Runs these in the hub from now on, where no deployed service has their name. Those of the first call stay.
+    pub fn serve_natives(&self, natives: Arc<dyn Natives>) {
+        self.natives.get_or_init(|| natives);
+    }
+
+    /// Who may do what.
+    pub fn definitions(&self) -> &Definitions {
+        &self.definitions
     }
 
     /// What it answers to those who ask what can be called.
@@ -58,7 +80,7 @@ impl Dispatcher {
     }
 
     /// Everything that needs no waiting.
-    fn start(&self, request: Inbound) -> Result<Waiting, Outcome> {
+    fn start(&self, request: Inbound) -> Result<Started, Outcome> {
         let Some(head) = Head::unpack(&request.head) else {
             // a defect of the channel that packed it
             tracing::error!(cid = %request.cid, "a request's head cannot be unpacked");
@@ -72,8 +94,37 @@ impl Dispatcher {
             builtin::OPENAPI_PAGE => Err(OpenApi::page()),
             builtin::LOG_IN => Err(self.definitions.log_in(&head, &request.body, request.cid)),
             builtin::LOG_OUT => Err(self.definitions.log_out(&head)),
-            builtin::INVOKER => {
+            builtin::MANAGE => {
+                let service = invoker::named(&head).map_err(Outcome::Fault)?;
+                self.manage(service, &head)?;
+                self.native(service, Door::Channel, &request)
+                    .ok_or_else(|| Outcome::Fault(Fault::new(404, "Service not found")))
+            }
+            builtin::MANAGE_SOAP => {
+                let service = invoker::soap_action(&head).map_err(Outcome::Fault)?;
+                self.manage(service, &head)?;
+                self.native(service, Door::Channel, &request)
+                    .ok_or_else(|| unknown_action(request.cid, head.path, service))
+            }
+            builtin::INVOKER | builtin::MANAGE_INVOKER => {
+                let is_management = &*request.service == builtin::MANAGE_INVOKER;
+                if is_management {
+                    let service = invoker::named(&head).map_err(Outcome::Fault)?;
+                    if self.has_native(service) {
+                        self.manage(service, &head)?;
+                    }
+                    if let Some(started) = self.native(service, Door::Api, &request) {
+                        return Ok(started);
+                    }
+                }
                 let target = invoker::target(&head, &request.body).map_err(Outcome::Fault)?;
+                if is_management
+                    && !self
+                        .definitions
+                        .may_invoke(head.security_name, target.name, head.method)
+                {
+                    return Err(Outcome::Fault(forbidden()));
+                }
                 if target.name == builtin::PING {
                     return Err(ping::answer(request.cid, false));
                 }
@@ -87,18 +138,60 @@ impl Dispatcher {
                 self.limit(target.name, &head)?;
                 let head = Head::unpack(&target.head).expect("a head that was packed just now");
                 check(&entry.info, &head, &target.body)?;
-                Ok(self.call(&entry, request.cid, request.timeout, target.head.clone(), target.body))
+                let (head, body) = (target.head.clone(), target.body);
+                Ok(Started::Call(self.call(
+                    &entry,
+                    request.cid,
+                    request.timeout,
+                    head,
+                    body,
+                )))
             }
             name => {
                 let Some(entry) = self.table.get(name) else {
-                    return Err(Outcome::Fault(Fault::new(404, "Service not found")));
+                    return self
+                        .native(name, Door::Channel, &request)
+                        .ok_or_else(|| Outcome::Fault(Fault::new(404, "Service not found")));
                 };
                 self.refuse_inactive(name)?;
                 self.limit(name, &head)?;
                 check(&entry.info, &head, &request.body)?;
-                Ok(self.call(&entry, request.cid, request.timeout, request.head, request.body))
+                let (cid, timeout) = (request.cid, request.timeout);
+                Ok(Started::Call(self.call(
+                    &entry,
+                    cid,
+                    timeout,
+                    request.head,
+                    request.body,
+                )))
             }
         }
+    }
+
+    /// Refuses whoever came in through a door of the management API and may not call this service.
+    fn manage(&self, service: &str, head: &Head<'_>) -> Result<(), Outcome> {
+        let permission = Permission::of_service(service);
+        if self.definitions.may_manage(head.security_name, service, permission) {
+            Ok(())
+        } else {
+            Err(Outcome::Fault(forbidden()))
+        }
+    }
+
+    fn has_native(&self, service: &str) -> bool {
+        self.natives.get().is_some_and(|natives| natives.has(service))
+    }
+
+    /// Begins to run a service that is the hub's own, if there is one of this name.
+    fn native(&self, service: &str, door: Door, request: &Inbound) -> Option<Started> {
+        let natives = self.natives.get().filter(|natives| natives.has(service))?;
+        Some(Started::Native(natives.call(NativeCall {
+            door,
+            cid: request.cid,
+            service: service.into(),
+            head: request.head.clone(),
+            body: request.body.clone(),
+        })))
     }
 
     /// Refuses what comes more often than the service may be called.
@@ -116,7 +209,14 @@ impl Dispatcher {
         }
     }
 
+    /// Calls the service, which counts.
     fn call(&self, entry: &Entry, cid: Cid, timeout: Option<Duration>, head: Bytes, body: Bytes) -> Waiting {
+        let start = Instant::now();
+        let waiting = self.submit(entry, cid, timeout, head, body);
+        waiting.counted(&entry.statistics, start)
+    }
+
+    fn submit(&self, entry: &Entry, cid: Cid, timeout: Option<Duration>, head: Bytes, body: Bytes) -> Waiting {
         let own = entry.info.deadline_secs.map(|secs| Duration::from_secs(secs.into()));
         let limit = match (own, timeout) {
             (Some(own), Some(timeout)) => own.min(timeout),
@@ -141,9 +241,29 @@ impl Dispatcher {
 impl Dispatch for Dispatcher {
     fn dispatch(&self, request: Inbound) -> BoxFuture<'static, Outcome> {
         match self.start(request) {
-            Ok(waiting) => Box::pin(waiting),
+            Ok(Started::Call(waiting)) => Box::pin(waiting),
+            Ok(Started::Native(answer)) => answer,
             Err(outcome) => Box::pin(ready(outcome)),
         }
+    }
+
+    fn request_hash(&self, request: &Inbound) -> Option<BoxFuture<'static, Result<Option<Bytes>, Fault>>> {
+        let entry = self
+            .table
+            .get(&request.service)
+            .filter(|entry| entry.info.has_request_hash)?;
+        // what is refused is refused by the call itself
+        if !self.table.is_active(&request.service) {
+            return None;
+        }
+        let (head, body) = (asking_hash(&request.head), request.body.clone());
+        let waiting = self.submit(&entry, request.cid, request.timeout, head, body);
+        Some(Box::pin(async move {
+            match waiting.await {
+                Outcome::Reply(reply) => Ok((reply.status == 200).then_some(reply.body)),
+                Outcome::Fault(fault) => Err(fault),
+            }
+        }))
     }
 
     fn check(&self, request: &Inbound) -> Result<(), Fault> {
@@ -164,6 +284,16 @@ impl Dispatch for Dispatcher {
             Ok(()) => Ok(()),
         }
     }
+}
+
+/// The answer to a SOAP action that no service has: text, not an envelope (management.md 3.3).
+fn unknown_action(cid: Cid, path: &str, action: &str) -> Outcome {
+    Outcome::Reply(Reply {
+        status: 404,
+        content_type: "text/plain; charset=utf-8".to_owned(),
+        body: format!("CID:`{cid}` Unknown URL:`{path}` or SOAP action:`{action}`").into(),
+        ..Reply::default()
+    })
 }
 
 /// Refuses what the service could not use, so that it never reaches an interpreter.

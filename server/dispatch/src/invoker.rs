@@ -18,11 +18,31 @@ pub(crate) struct Target<'a> {
     pub(crate) body: Bytes,
 }
 
+/// The service that the path names.
+pub(crate) fn named<'a>(head: &Head<'a>) -> Result<&'a str, Fault> {
+    let mut params = head.params();
+    let named = params.find(|(name, _)| *name == builtin::INVOKER_PARAM);
+    named
+        .map(|(_, service)| service)
+        .ok_or_else(|| Fault::new(400, "Bad request"))
+}
+
+/// The service that a SOAP request names in its header, in quotes or not.
+pub(crate) fn soap_action<'a>(head: &Head<'a>) -> Result<&'a str, Fault> {
+    let mut headers = head.headers();
+    let header = headers.find(|(name, _)| *name == "soapaction");
+    let action = header
+        .and_then(|(_, value)| std::str::from_utf8(value).ok())
+        .unwrap_or_default();
+    match action.trim().trim_matches('"') {
+        "" => Err(Fault::new(400, "The header `SOAPAction` must name a service")),
+        service => Ok(service),
+    }
+}
+
 /// Reads the target off a request. Internal services are not for callers from outside, save for the ping.
 pub(crate) fn target<'a>(head: &Head<'a>, body: &Bytes) -> Result<Target<'a>, Fault> {
-    let Some((_, name)) = head.params().find(|(name, _)| *name == builtin::INVOKER_PARAM) else {
-        return Err(Fault::new(400, "Bad request"));
-    };
+    let name = named(head)?;
     if (name.starts_with("zato") || name.starts_with("pub.zato")) && name != builtin::PING {
         return Err(Fault::new(
             400,

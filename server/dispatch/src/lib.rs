@@ -7,6 +7,7 @@
 //! * [`delivery`] - messages out of the durable queue become calls
 //! * [`deploy`] - deployments: source files become services
 //! * [`slow`] - calls that took long
+//! * [`statistics`] - how often services are called and how long they take
 //! * [`openapi`] - what can be called, described for its callers
 
 pub mod cache;
@@ -21,6 +22,7 @@ mod ping;
 mod query;
 pub mod security;
 pub mod slow;
+pub mod statistics;
 pub mod table;
 
 pub use cache::Cache;
@@ -31,4 +33,5 @@ pub use filter::NameFilter;
 pub use openapi::OpenApi;
 pub use security::Definitions;
 pub use slow::SlowCalls;
+pub use statistics::ServiceStatistics;
 pub use table::ServiceTable;

@@ -9,6 +9,8 @@ use busbar_model::object::Snapshot;
 use busbar_model::service::{self, ServiceInfo};
 use busbar_runtime::{Configure, ServiceHandle, Switch};
 
+use crate::statistics::ServiceStatistics;
+
 /// One service of one generation.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -20,6 +22,8 @@ pub struct Entry {
     pub generation: u64,
     /// Whether it is part of busbar rather than of what users deploy.
     pub is_builtin: bool,
+    /// Its calls, those of former generations too.
+    pub statistics: Arc<ServiceStatistics>,
 }
 
 /// All services at one moment, by name.

@@ -70,6 +70,7 @@ impl Handler for Importer {
                     sio: None,
                     summary: String::new(),
                     deadline_secs: None,
+                    has_request_hash: false,
                 }));
             }
             *self.prepared.lock().unwrap() = Some(deployment.generation);

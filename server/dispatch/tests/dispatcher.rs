@@ -67,6 +67,7 @@ impl Handler for Fake {
             sio: None,
             summary: String::new(),
             deadline_secs: None,
+            has_request_hash: false,
         };
         let element = |name: &str, required| Element {
             name: name.to_owned(),
@@ -91,6 +92,7 @@ impl Handler for Fake {
             info("silent"),
             ServiceInfo {
                 deadline_secs: Some(1),
+                has_request_hash: false,
                 ..info("brief")
             },
             info("dead"),

@@ -224,22 +224,6 @@ fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
         .map(|(name, value)| (name.trim(), value.trim()))
 }
 
-/// Fields that exports carry and that mean nothing here: ids of another database, OAuth 1.0.
-const IGNORED: &[&str] = &[
-    "type",
-    "sec_type",
-    "id",
-    "cluster_id",
-    "opaque1",
-    "is_internal",
-    "password_type",
-    "proto_version",
-    "sig_method",
-    "max_nonce_log",
-    "rate_limit_type",
-    "rate_limit_check_parent_def",
-];
-
 impl Object for SecurityBearerToken {
     const KIND: &'static str = "security.bearer_token";
     const PLACEMENT: Placement = Placement::Worker;
@@ -247,7 +231,9 @@ impl Object for SecurityBearerToken {
     const ENMASSE_TYPE: Option<&'static str> = Some("bearer_token");
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        fields::ignore(item, IGNORED);
+        fields::ignore_foreign(item);
+        // of OAuth 1.0
+        fields::ignore(item, &["password_type", "proto_version", "sig_method", "max_nonce_log"]);
         if let Some(keys @ Value::Object(_)) = item.get("jwks") {
             let text = keys.to_string();
             item.insert("jwks".to_owned(), text.into());
@@ -273,7 +259,6 @@ impl Object for SecurityBearerToken {
             item,
             &["client_id_field", "client_secret_field", "grant_type", "data_format"],
         );
-        fields::ignore_nulls(item);
     }
 
     fn check(&self) -> Result<(), FieldError> {

@@ -16,6 +16,25 @@ pub fn ignore(item: &mut Map<String, Value>, names: &[&str]) {
     }
 }
 
+/// Takes out of the item of a security definition what it may carry and what says nothing here: its type, which chose this one, numbers of
+/// another database, how exact limits are; and every field without a value, which stands for the default.
+pub fn ignore_foreign(item: &mut Map<String, Value>) {
+    ignore(
+        item,
+        &[
+            "type",
+            "sec_type",
+            "id",
+            "cluster_id",
+            "opaque1",
+            "is_internal",
+            "rate_limit_type",
+            "rate_limit_check_parent_def",
+        ],
+    );
+    ignore_nulls(item);
+}
+
 /// Takes out every field without a value: it stands for the default.
 pub fn ignore_nulls(item: &mut Map<String, Value>) {
     item.retain(|_, value| !value.is_null());

@@ -9,6 +9,7 @@
 //! * [`network`] - addresses and networks of addresses
 //! * [`object`] - what can be configured: object types, records and changes
 //! * [`rate_limit`] - how often who may call
+//! * [`references`] - what objects name
 //! * [`service`] - what a deployed service declares
 //! * [`sio`] - SimpleIO declarations
 //! * [`wildcard`] - patterns of names
@@ -24,6 +25,7 @@ pub mod format;
 pub mod network;
 pub mod object;
 pub mod rate_limit;
+pub mod references;
 pub mod service;
 pub mod sio;
 pub mod slow;

@@ -3,7 +3,9 @@
 //! A type is defined once, as a struct with serde, schemars and doc comments plus `impl Object`. Storage, live changes, enmasse,
 //! management services and documentation follow from it.
 
+use std::any::TypeId;
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::body;
+use crate::references::{self, Mark, Reference, Target};
 
 /// Where a connector of a type lives (docs/architecture.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,11 +49,6 @@ pub trait Object:
     fn check(&self) -> Result<(), FieldError> {
         Ok(())
     }
-
-    /// Other objects and services that this one names, so that a change which would leave it dangling can be refused.
-    fn references(&self) -> Vec<Reference> {
-        Vec::new()
-    }
 }
 
 /// A field whose value cannot be accepted.
@@ -73,15 +71,6 @@ impl FieldError {
     }
 }
 
-/// What an object points at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reference {
-    /// A security definition of any type, by name.
-    Security(String),
-    /// A service, by name. It may be deployed later: a dangling one is a warning.
-    Service(String),
-}
-
 /// One configured object as it is stored, sent and compared: its type's own fields are one JSON object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -97,6 +86,10 @@ pub struct Record {
     /// Counts up with each change of this object; 1 when it is created, 0 before it is stored.
     #[serde(default)]
     pub version: u64,
+    /// The number by which old management services name it (management.md 3): given by the store when the object is created, one sequence
+    /// for all kinds, the same as long as the object exists, given to no other afterwards. 0 before it is stored.
+    #[serde(default)]
+    pub id: u64,
 }
 
 impl Record {
@@ -119,6 +112,26 @@ pub enum Change {
         /// Its name.
         name: String,
     },
+    /// Gives the object another name. Its id and its history stay, and whatever names it follows; an error if it is not there, or if the
+    /// new name is taken.
+    Rename {
+        /// Its kind.
+        kind: String,
+        /// Its name until now.
+        name: String,
+        /// Its name from now on.
+        new_name: String,
+    },
+    /// Changes nothing, and refuses the set if the object is not in this version: for who looked at it first, and must not undo what
+    /// somebody else did meanwhile.
+    Expect {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// [`Record::version`]; 0: there is no such object.
+        version: u64,
+    },
 }
 
 /// What one import, one management call or one command changes, all or nothing.
@@ -126,6 +139,28 @@ pub enum Change {
 pub struct ChangeSet {
     /// The steps, in order.
     pub changes: Vec<Change>,
+}
+
+impl ChangeSet {
+    /// The same, but refused unless the object is in this version when it is made: see [`Change::Expect`]. `None` expects nothing.
+    #[must_use]
+    pub fn expecting(mut self, kind: &str, name: &str, version: Option<u64>) -> Self {
+        if let Some(version) = version {
+            let expect = Change::Expect {
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                version,
+            };
+            self.changes.insert(0, expect);
+        }
+        self
+    }
+}
+
+impl From<Change> for ChangeSet {
+    fn from(change: Change) -> Self {
+        Self { changes: vec![change] }
+    }
 }
 
 /// All objects at one moment. `revision` counts up with every change set.
@@ -138,6 +173,22 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// One object.
+    pub fn get(&self, kind: &str, name: &str) -> Option<&Record> {
+        self.records.get(self.index(kind, name)?)
+    }
+
+    /// One object, to be changed in place; its kind and name stay.
+    pub fn get_mut(&mut self, kind: &str, name: &str) -> Option<&mut Record> {
+        let index = self.index(kind, name)?;
+        self.records.get_mut(index)
+    }
+
+    fn index(&self, kind: &str, name: &str) -> Option<usize> {
+        let find = |it: &Record| (it.kind.as_str(), it.name.as_str()).cmp(&(kind, name));
+        self.records.binary_search_by(find).ok()
+    }
+
     /// Active and inactive objects of one type, typed. Stored records were checked, so one that does not parse is a defect and
     /// is reported as such.
     pub fn of<T: Object>(&self) -> impl Iterator<Item = (&Record, Result<T, FieldError>)> {
@@ -162,14 +213,14 @@ pub struct ObjectType {
     pub enmasse_keys: &'static [&'static str],
     /// [`Object::ENMASSE_TYPE`].
     pub enmasse_type: Option<&'static str>,
-    /// JSON schema of the type's own fields; secret fields carry `"x-secret": true`.
+    /// JSON schema of the type's own fields; secret fields carry `"x-secret": true`, those that name other objects `"x-refers"`.
     pub schema: fn() -> Value,
     /// [`Object::from_enmasse`].
     pub from_enmasse: fn(&str, &mut Map<String, Value>),
     /// Parses, checks, and gives the fields back with defaults filled in. Unknown fields are errors.
     pub normalise: Normalise,
-    /// [`Object::references`] of a normalised body.
-    pub references: fn(&Map<String, Value>) -> Vec<Reference>,
+    /// The fields that name other objects.
+    pub marks: fn() -> Arc<[Mark]>,
 }
 
 impl ObjectType {
@@ -181,6 +232,16 @@ impl ObjectType {
             .filter(|(_, property)| property["x-secret"] == Value::Bool(true))
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// Other objects and services that a normalised body names, so that a change which would leave it dangling can be refused.
+    pub fn references(&self, body: &Map<String, Value>) -> Vec<Reference> {
+        references::references(&(self.marks)(), body)
+    }
+
+    /// Lets a body that names the target `old` name it `new`. Whether it did.
+    pub fn rename(&self, body: &mut Map<String, Value>, target: &Target, old: &str, new: &str) -> bool {
+        references::rename(&(self.marks)(), body, target, old, new)
     }
 
     /// Forgets the Rust type.
@@ -200,11 +261,7 @@ impl ObjectType {
                     other => unreachable!("an object type serialises to a JSON object, not {other}"),
                 }
             },
-            references: |body| {
-                body::parse::<T>(body)
-                    .map(|object| object.references())
-                    .unwrap_or_default()
-            },
+            marks: || references::marks(TypeId::of::<T>(), Self::of::<T>().schema),
         }
     }
 }

@@ -34,6 +34,9 @@ pub struct ServiceInfo {
     /// Seconds a call of it may take; `None`: the server's default. Class attribute `timeout`.
     #[serde(default)]
     pub deadline_secs: Option<u32>,
+    /// It says itself what tells its requests apart, for channels that keep answers: `get_request_hash`.
+    #[serde(default)]
+    pub has_request_hash: bool,
 }
 
 /// What is set for a service, under its name, whatever file it comes from: whether it is active, how often it may be called over channels,

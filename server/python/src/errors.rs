@@ -207,6 +207,8 @@ pub(crate) static VALIDATION: PythonClass = PythonClass::new("zato.common.except
 pub(crate) static ZATO_EXCEPTION: PythonClass = PythonClass::new("zato.common.exception", "ZatoException");
 /// `zato.common.exception.Inactive(name)`
 pub(crate) static INACTIVE: PythonClass = PythonClass::new("zato.common.exception", "Inactive");
+/// `zato.common.exception.HTTPException(cid, msg, status)`
+pub(crate) static HTTP_EXCEPTION: PythonClass = PythonClass::new("zato.common.exception", "HTTPException");
 static BAD_REQUEST: PythonClass = PythonClass::new("zato.common.exception", "BadRequest");
 static CONNECTION: PythonClass = PythonClass::new("zato.common.exception", "ConnectionException");
 static TIMEOUT: PythonClass = PythonClass::new("zato.common.exception", "TimeoutException");

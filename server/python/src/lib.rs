@@ -1,5 +1,6 @@
 //! The Python host: the only crate that knows an interpreter.
 //!
+//! * [`about`] - which interpreter it is, and the packages that it finds
 //! * [`host`] - the interpreter behind the seam `Handler`: calls, deployments, configuration
 //! * [`environment`] - what all calls of one process share
 //! * [`turn`] - handler threads that take turns
@@ -9,6 +10,7 @@
 //! * [`faces`] - what connectors look like from Python
 //! * [`bench`] - the server that tests of services run in
 
+pub mod about;
 pub mod bench;
 pub mod environment;
 mod errors;

@@ -112,6 +112,8 @@ pub struct Head<'a> {
     pub soap: Option<SoapVersion>,
     /// The scheduler's job that makes this call; `None`: something else does.
     pub job_type: Option<JobType>,
+    /// The service is not called: it is asked what tells the request from others, and its answer is that text, or status 204.
+    pub asks_hash: bool,
     /// Name of the channel; of the service when there is no channel.
     pub channel: &'a str,
     /// Name of the security definition that let the caller in; empty: the channel is open.
@@ -141,6 +143,16 @@ const SOAP_11: u8 = 8;
 const SOAP_12: u8 = 16;
 /// Where the two bits of the job's type begin.
 const JOB_TYPE: u8 = 5;
+const ASKS_HASH: u8 = 128;
+
+/// The head of a request, when it is not to be answered: its service is asked what tells it from others ([`Head::asks_hash`]).
+pub fn asking_hash(head: &[u8]) -> Bytes {
+    let mut asking = BytesMut::from(head);
+    if let Some(flags) = asking.get_mut(2) {
+        *flags |= ASKS_HASH;
+    }
+    asking.freeze()
+}
 
 impl<'a> Head<'a> {
     /// Unpacks a head. `None` if the bytes are not one: a defect of whoever packed it.
@@ -158,6 +170,7 @@ impl<'a> Head<'a> {
                 _ => Some(SoapVersion::V12),
             },
             job_type: JobType::from_code(flags >> JOB_TYPE & 3),
+            asks_hash: flags & ASKS_HASH != 0,
             channel: text(&mut rest)?,
             security_name: text(&mut rest)?,
             security_type: text(&mut rest)?,
@@ -410,6 +423,11 @@ mod tests {
         assert!(head.merge_params && !head.path_over_query && !head.body_over_params);
         assert_eq!(head.soap, Some(SoapVersion::V12));
         assert_eq!(head.job_type, Some(JobType::CronStyle));
+        assert!(!head.asks_hash);
+        let asking = asking_hash(&packed);
+        let asking = Head::unpack(&asking).unwrap();
+        assert!(asking.asks_hash);
+        assert_eq!((asking.job_type, asking.path), (head.job_type, head.path));
         assert_eq!(
             (head.channel, head.security_name, head.username),
             ("tutorial", "shop", "ann")

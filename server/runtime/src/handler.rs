@@ -1,5 +1,6 @@
 //! The seam between the hub and whatever runs `handle()`.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,8 +49,61 @@ pub trait Handler: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// Numbers of the pools of connections that services use, those of all workers that answer soon added up; sorted by kind and name.
+    fn pools(&self) -> BoxFuture<'_, Vec<PoolNumbers>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
     /// Waits for the calls in flight, then stops. Whoever calls this bounds the wait.
     fn drain(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Numbers of a pool of connections, for people who look after the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolNumbers {
+    /// Kind of the object that it belongs to: `outgoing.sql`.
+    pub kind: String,
+    /// Name of the object.
+    pub name: String,
+    /// Most connections that may be open, overflow included.
+    pub limit: u64,
+    /// Connections in use.
+    pub in_use: u64,
+    /// Connections that wait for a user.
+    pub idle: u64,
+    /// Calls that wait for a connection now.
+    pub waiting: u64,
+    /// Calls that had to wait, since the pool was made.
+    pub waited: u64,
+    /// Calls that waited in vain.
+    pub timed_out: u64,
+    /// Connections that were opened.
+    pub opened: u64,
+    /// Connections that were closed, or lost.
+    pub closed: u64,
+}
+
+impl PoolNumbers {
+    /// The numbers of several workers, those of one object added up.
+    pub fn add_up(all: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut sums: BTreeMap<(String, String), Self> = BTreeMap::new();
+        for one in all {
+            let sum = sums.entry((one.kind.clone(), one.name.clone())).or_default();
+            *sum = Self {
+                limit: sum.limit + one.limit,
+                in_use: sum.in_use + one.in_use,
+                idle: sum.idle + one.idle,
+                waiting: sum.waiting + one.waiting,
+                waited: sum.waited + one.waited,
+                timed_out: sum.timed_out + one.timed_out,
+                opened: sum.opened + one.opened,
+                closed: sum.closed + one.closed,
+                kind: one.kind,
+                name: one.name,
+            };
+        }
+        sums.into_values().collect()
+    }
 }
 
 /// Files that users keep for their services: `self.user_config` and `self.static_config`.

@@ -22,6 +22,13 @@ pub trait Dispatch: Send + Sync + 'static {
         let _ = request;
         Ok(())
     }
+
+    /// Asks the service what tells this request from others, for those who keep answers (http.md 11): its `get_request_hash`. `None`: it
+    /// does not say, or not of this one. Nobody does, unless the implementor says so.
+    fn request_hash(&self, request: &Inbound) -> Option<BoxFuture<'static, Result<Option<Bytes>, Fault>>> {
+        let _ = request;
+        None
+    }
 }
 
 /// A request on its way from a channel to a service. Route and credentials are settled by now.
@@ -76,6 +83,9 @@ pub struct Entrance<'a> {
     pub has_rbac: bool,
     /// Whether the credentials of any definition do whose roles allow it.
     pub is_delegated: bool,
+    /// Whether it is a door of the management API: whoever's roles allow the management service may come in as well, and who comes
+    /// with wrong credentials again and again must wait.
+    pub is_management: bool,
     /// How often it may be called.
     pub limits: Option<&'a RateLimits>,
 }
@@ -171,4 +181,26 @@ pub mod builtin {
     pub const OPENAPI_PAGE: &str = "busbar.openapi.page";
     /// Makes a token worthless: `/zato/jwt/log-out`.
     pub const LOG_OUT: &str = "zato.security.jwt.log-out";
+    /// Runs the management service that the path names: `/zato/json/{service_name}`.
+    pub const MANAGE: &str = "busbar.manage";
+    /// Runs the management service that the header `SOAPAction` names: `/zato/soap`.
+    pub const MANAGE_SOAP: &str = "busbar.manage.soap";
+    /// As [`INVOKER`], management services among what the path may name. For listeners of administrators only.
+    pub const MANAGE_INVOKER: &str = "busbar.manage.invoker";
+    /// Runs any service, named in the body: `/zato/admin/invoke`.
+    pub const INVOKE: &str = "zato.service.invoke";
+    /// Security definition that guards [`INVOKE`].
+    pub const ADMIN_INVOKE: &str = "admin.invoke";
+    /// Deploys the file in the body: `PUT /zato/deploy/{file_name}`.
+    pub const DEPLOY: &str = "busbar.deploy";
+    /// Path parameter of [`DEPLOY`].
+    pub const DEPLOY_PARAM: &str = "file_name";
+    /// Deploys a file whose text is in the body: what roles must allow for [`DEPLOY`] too.
+    pub const UPLOAD: &str = "zato.service.upload-package";
+    /// Deploys a file from an editor: `/ide-deploy`.
+    pub const IDE_DEPLOY: &str = "zato.ide-deploy.create";
+    /// Security definition that guards [`IDE_DEPLOY`].
+    pub const IDE_PUBLISHER: &str = "ide_publisher";
+    /// Security definition that guards [`INVOKE`] between servers: `/zato/internal/invoke`.
+    pub const INTERNAL_INVOKE: &str = "zato.internal.invoke";
 }

@@ -6,6 +6,7 @@
 //! * [`handler`] - the seam between the hub and whatever runs `handle()`: in process or worker processes
 //! * [`inbound`] - the seam between channels and the dispatcher
 //! * [`hub_port`] - the seam through which a worker reaches what lives in the hub
+//! * [`native`] - the seam between the dispatcher and services that the hub runs itself
 //! * [`peers`] - the seam through which the hub asks other servers
 //! * [`queue`] - the seam of the durable queue
 //! * [`link`] - frames between the hub and a worker process
@@ -20,6 +21,7 @@ pub mod handler;
 pub mod hub_port;
 pub mod inbound;
 pub mod link;
+pub mod native;
 pub mod peers;
 pub mod queue;
 pub mod stream;

@@ -199,6 +199,22 @@ proptest! {
     }
 
     #[test]
+    fn envelopes_that_were_changed_take_a_header_or_are_refused(body in mutated(SOAP)) {
+        let header = "<h:h xmlns:h='urn:h'>1</h:h>";
+        let with = busbar_sio::soap::add_header(&body, header, ("urn:h", "h"));
+        for version in [SoapVersion::V11, SoapVersion::V12] {
+            // what is an envelope takes the header and stays one
+            if busbar_sio::soap::check_envelope(&body, version).is_ok() {
+                let with = with.clone().unwrap().unwrap();
+                prop_assert!(with.len() > body.len() - 3 + header.len(), "a byte order mark may go");
+                prop_assert!(busbar_sio::soap::check_envelope(&with, version).is_ok(), "{}", String::from_utf8_lossy(&with));
+                // once
+                prop_assert_eq!(busbar_sio::soap::add_header(&with, header, ("urn:h", "h")), Ok(None));
+            }
+        }
+    }
+
+    #[test]
     fn bytes_are_judged(body in vec(any::<u8>(), 0..64)) {
         let _ = check_json(None, &body, &|_| false);
         let is_xml = check_xml(None, &body, &|_| false).is_ok();

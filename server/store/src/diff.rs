@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use busbar_model::object::{Change, ChangeSet, Record, Snapshot};
 
 /// The change set that turns `old` into `new`: removals first, so that a name which moves to another kind is free when it arrives,
-/// then what is new or different, each in the order of its snapshot. Versions and revisions do not count as a difference.
+/// then what is new or different, each in the order of its snapshot. Versions, ids and revisions do not count as a difference.
 pub fn diff(old: &Snapshot, new: &Snapshot) -> ChangeSet {
     let by_key = |snapshot: &'_ Snapshot| -> BTreeMap<(String, String), Record> {
         snapshot
@@ -65,6 +65,7 @@ mod tests {
             is_active: true,
             body,
             version: u64::from(size),
+            id: 0,
         }
     }
 
@@ -81,6 +82,7 @@ mod tests {
         let mut other = one.clone();
         other.revision = 9;
         other.records[0].version = 7;
+        other.records[0].id = 3;
         assert_eq!(diff(&one, &other), ChangeSet::default());
     }
 

@@ -56,7 +56,11 @@ macro_rules! step {
 }
 
 /// Every step, in order. A step that was released is never edited: what it did is stored with a checksum.
-const STEPS: &[Step] = &[step!(1, "0001_objects_and_sources"), step!(2, "0002_settings")];
+const STEPS: &[Step] = &[
+    step!(1, "0001_objects_and_sources"),
+    step!(2, "0002_settings"),
+    step!(3, "0003_identities"),
+];
 
 /// The step that begins to encrypt secrets: a schema before it knows nothing of that.
 const SECRETS_STEP: i64 = 2;
@@ -112,6 +116,32 @@ impl Store {
         let schema = store.read_schema().await;
         store.db.close().await;
         schema
+    }
+
+    /// Says whether the key that the secrets are encrypted with is among those that are here, without changing anything.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub async fn check_key(location: &Location, secrets: Secrets) -> Result<(), Error> {
+        if let At::File(path) = &location.at
+            && !path.exists()
+        {
+            return Ok(());
+        }
+        let store = Self::connect(location, secrets).await?;
+        let checked = async {
+            if store.version().await? < SECRETS_STEP {
+                return Ok(());
+            }
+            match store.secret_key_id().await? {
+                Some(id) => store.secrets.check_key(&id),
+                None => Ok(()),
+            }
+        }
+        .await;
+        store.db.close().await;
+        checked
     }
 
     async fn read_schema(&self) -> Result<Schema, Error> {

@@ -45,7 +45,7 @@ pub struct StoredFailure {
 }
 
 /// The columns of a source file, in both tables.
-const SOURCE: &str = "module, path, text, hash, generation, deployed_at";
+pub(crate) const SOURCE: &str = "module, path, text, hash, generation, deployed_at";
 
 impl Store {
     /// A number for the next deployment, used by no other, not even across restarts.
@@ -210,7 +210,7 @@ impl Store {
     }
 }
 
-fn read_source(row: &Row) -> Result<StoredSource, sqlx::Error> {
+pub(crate) fn read_source(row: &Row) -> Result<StoredSource, sqlx::Error> {
     Ok(StoredSource {
         module: row.get("module")?,
         path: row.get("path")?,

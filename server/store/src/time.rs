@@ -1,8 +1,9 @@
 //! Points in time as text.
 
-use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
 const RFC_3339_MILLIS: StaticFormatDescription =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -10,6 +11,17 @@ const RFC_3339_MILLIS: StaticFormatDescription =
 /// The time now in UTC, in RFC 3339 with milliseconds: `2026-03-01T12:00:00.000Z`. Such texts sort as the times they stand for.
 pub fn now() -> String {
     format(OffsetDateTime::now_utc())
+}
+
+/// A point in time in that form, from milliseconds since 1970.
+pub fn at_ms(millis: u64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).map_or_else(|_| String::new(), format)
+}
+
+/// A time in RFC 3339, with whatever offset and precision, as [`now`] writes it; `None`: it is not one.
+pub fn moment(text: &str) -> Option<String> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Some(format(moment.to_offset(UtcOffset::UTC)))
 }
 
 fn format(moment: OffsetDateTime) -> String {
@@ -23,8 +35,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn any_offset_and_precision_is_read() {
+        for text in ["2026-03-01T12:00:00Z", "2026-03-01T14:00:00.0004+02:00"] {
+            assert_eq!(moment(text).as_deref(), Some("2026-03-01T12:00:00.000Z"));
+        }
+        for text in ["", "yesterday", "2026-03-01", "2026-13-01T12:00:00Z"] {
+            assert_eq!(moment(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn times_are_rfc_3339() {
-        let at = |millis: i128| format(OffsetDateTime::from_unix_timestamp_nanos(millis * 1_000_000).unwrap());
+        let at = at_ms;
+        assert_eq!(at(u64::MAX), "");
         assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(at(951_782_399_999), "2000-02-28T23:59:59.999Z");
         assert_eq!(at(951_782_400_000), "2000-02-29T00:00:00.000Z");

@@ -221,7 +221,7 @@ fn attempt(kind: Kind, url: &str, sql: &str) -> Result<(), sqlx::Error> {
 }
 
 /// Runs on a thread of its own: the test may be in a runtime already.
-fn apart<T: Send + 'static>(
+pub(crate) fn apart<T: Send + 'static>(
     work: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
 ) -> Result<T, sqlx::Error> {
     let done = std::thread::spawn(move || {

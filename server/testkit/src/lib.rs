@@ -5,6 +5,8 @@
 //! - [`client`]: [`Connection`], [`Request`] and [`Response`]: HTTP/1.1, exactly as told
 //! - [`backend`]: [`Backend`], an HTTP back-end whose every answer is scripted, faults included
 //! - [`database`]: databases of PostgreSQL and MySQL servers that are the test's own
+//! - [`own_server`]: servers of databases that are the test's own, to be killed and set up as it likes
+//! - [`port`]: ports for servers that must be given one
 //! - [`proxy`]: a line to a server that can be cut
 //! - [`zeromq`]: peers of ZeroMQ connections
 //! - [`provider`]: [`Provider`], an identity provider whose tokens and keys are made up as a test goes
@@ -19,6 +21,8 @@ pub mod backend;
 pub mod client;
 pub mod database;
 pub mod load;
+pub mod own_server;
+pub mod port;
 pub mod process;
 pub mod provider;
 pub mod proxy;
@@ -30,8 +34,10 @@ pub use backend::{Answer, Backend};
 pub use client::{Connection, Request, Response};
 pub use database::Database;
 pub use load::{Load, Tally};
+pub use own_server::OwnServer;
+pub use port::free_port;
 pub use process::{Output, run};
 pub use provider::{Provider, SigningKey};
-pub use proxy::Proxy;
+pub use proxy::{Moment, Proxy};
 pub use server::TestServer;
 pub use wait::{LIMIT, wait_until};

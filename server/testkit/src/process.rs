@@ -1,7 +1,7 @@
 //! Commands with a time limit, signals, and what the kernel tells of processes.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -50,12 +50,30 @@ impl Output {
 /// If it cannot be started, or has not ended after twice [`LIMIT`]; it is killed then.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
+    run_with(command, b"")
+}
+
+/// Runs a command to its end, with this on its standard input.
+///
+/// # Panics
+///
+/// As [`run`].
+#[track_caller]
+pub fn run_with(command: &mut Command, input: &[u8]) -> Output {
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(if input.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    if let Some(mut stdin) = child.stdin.take() {
+        // a command that does not want it may have ended
+        stdin.write_all(input).ok();
+    }
     // read beside the wait: a full pipe would hold the command up
     let stdout = collect(child.stdout.take().expect("stdout is piped"));
     let stderr = collect(child.stderr.take().expect("stderr is piped"));

@@ -109,7 +109,9 @@ impl Builder {
             variables: self.variables,
             home,
             password: String::new(),
+            admin_password: String::new(),
             address: None,
+            admin_address: None,
             child: None,
             deployed: AtomicUsize::new(0),
         };
@@ -119,7 +121,12 @@ impl Builder {
             quickstart.args(["--odb", url]);
         }
         let output = process::run(&mut quickstart).expect_code(0);
-        server.password = password(&output.stdout).unwrap_or_else(|| panic!("no password in:\n{}", output.stdout));
+        let password = |user| {
+            let found = password(&output.stdout, user);
+            found.unwrap_or_else(|| panic!("no password of {user} in:\n{}", output.stdout))
+        };
+        server.password = password("pubapi");
+        server.admin_password = password("admin.invoke");
 
         let path = server.directory.join("config/server.toml");
         let mut config: toml::Table = fs::read_to_string(&path)
@@ -167,13 +174,15 @@ impl Builder {
 }
 
 /// The address of a status, with or without its scheme.
-fn parse_address(status: &Value) -> Option<SocketAddr> {
-    let text = status["address"].as_str()?;
+fn parse_address(status: &Value, name: &str) -> Option<SocketAddr> {
+    let text = status[name].as_str()?;
     text.rsplit_once("//").map_or(text, |(_, address)| address).parse().ok()
 }
 
-fn password(text: &str) -> Option<String> {
-    Some(text.split("password `").nth(1)?.split('`').next()?.to_owned())
+/// The password of a user as `busbar quickstart` prints it.
+fn password(text: &str, user: &str) -> Option<String> {
+    let behind = text.split(&format!("User `{user}`, password `")).nth(1)?;
+    Some(behind.split('`').next()?.to_owned())
 }
 
 fn merge(into: &mut toml::Table, from: toml::Table) {
@@ -195,7 +204,9 @@ pub struct TestServer {
     venv: Option<PathBuf>,
     variables: Vec<(String, String)>,
     password: String,
+    admin_password: String,
     address: Option<SocketAddr>,
+    admin_address: Option<SocketAddr>,
     child: Option<Child>,
     deployed: AtomicUsize,
 }
@@ -246,7 +257,7 @@ impl TestServer {
             .expect("the executable can be started");
         self.child = Some(child);
         let socket = self.directory.join("work/control.sock");
-        let address = wait_until("the server to be ready", || {
+        let status = wait_until("the server to be ready", || {
             let child = self.child.as_mut().expect("it was just started");
             if let Ok(Some(status)) = child.try_wait() {
                 panic!("the server has ended ({status}):\n{}", self.log());
@@ -256,9 +267,10 @@ impl TestServer {
                 return None;
             }
             let output = process::run(self.command("status").arg(&self.directory).arg("--json"));
-            (output.code == 0).then(|| parse_address(&output.json()))
+            (output.code == 0).then(|| output.json())
         });
-        self.address = Some(address.expect("the status names the address"));
+        self.address = Some(parse_address(&status, "address").expect("the status names the address"));
+        self.admin_address = parse_address(&status, "admin_address");
     }
 
     /// Asks it to stop, and waits for its end.
@@ -332,7 +344,9 @@ impl TestServer {
     /// If it does not run.
     #[track_caller]
     pub fn read_address(&mut self) {
-        self.address = parse_address(&self.status());
+        let status = self.status();
+        self.address = parse_address(&status, "address");
+        self.admin_address = parse_address(&status, "admin_address");
         assert!(self.address.is_some(), "the status names the address");
     }
 
@@ -464,6 +478,9 @@ impl TestServer {
     /// If the file cannot be written.
     #[track_caller]
     pub fn enmasse(&self, arguments: &[&str], yaml: &str) -> Output {
+        if yaml.is_empty() {
+            return self.run("enmasse", arguments);
+        }
         let number = self.deployed.fetch_add(1, Ordering::Relaxed);
         let file = self.home.path().join(format!("objects-{number}.yaml"));
         fs::write(&file, yaml).expect("the file can be written");
@@ -486,6 +503,34 @@ impl TestServer {
     /// Password of the user `pubapi`.
     pub fn password(&self) -> &str {
         &self.password
+    }
+
+    /// Where it listens for administrators.
+    ///
+    /// # Panics
+    ///
+    /// If it was never started, or does not.
+    #[track_caller]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+            .expect("the server was started, and listens for administrators")
+    }
+
+    /// Password of the user `admin.invoke`.
+    pub fn admin_password(&self) -> &str {
+        &self.admin_password
+    }
+
+    /// Sends a request to where administrators call.
+    ///
+    /// # Panics
+    ///
+    /// If there is no response.
+    #[track_caller]
+    pub fn send_admin(&self, request: &Request) -> Response {
+        let connection = Connection::open(self.admin_address());
+        let sent = connection.and_then(|mut connection| connection.send(request));
+        sent.unwrap_or_else(|error| panic!("no response to {request:?}: {error}"))
     }
 
     /// A connection to it.

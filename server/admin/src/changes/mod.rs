@@ -3,28 +3,31 @@
 //! Check and normalise every record, let every holder prepare beside what runs, store in one transaction, switch. Whatever fails
 //! before the switch leaves everything as it was, in the ODB and in the running server.
 
+mod check;
+mod past;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use busbar_model::object::{Change, ChangeSet, Record, Reference, Snapshot};
+use busbar_model::object::{ChangeSet, Object, Record, Snapshot};
+use busbar_model::service::ServiceSettings;
 use busbar_model::{Error, Kind};
 use busbar_runtime::task::{self, TaskKind};
 use busbar_runtime::{Configure, Handler, Switch};
-use busbar_store::{Rotated, Store, put_version};
+use busbar_store::{Rotated, Store, Stored};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 
-use crate::problem::{Code, Problem, Problems};
-use crate::registry::{Registry, SECURITY};
+use crate::changes::check::{Checked, check};
+use crate::problem::{Problem, Problems};
+use crate::registry::Registry;
 
-/// Longest name of an object, in characters.
-const NAME_MAX: usize = 200;
+pub use crate::changes::check::check_name;
+pub use crate::changes::past::{FieldChange, Moment, PastVersion};
 
 /// How often an ODB that went away is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -56,7 +59,8 @@ pub struct ObjectName {
 }
 
 impl ObjectName {
-    fn of(record: &Record) -> Self {
+    /// That of a record.
+    pub fn of(record: &Record) -> Self {
         Self {
             kind: record.kind.clone(),
             name: record.name.clone(),
@@ -70,6 +74,17 @@ impl fmt::Display for ObjectName {
     }
 }
 
+/// An object that has another name now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renamed {
+    /// Its kind.
+    pub kind: String,
+    /// Its name before.
+    pub name: String,
+    /// Its name now.
+    pub new_name: String,
+}
+
 /// What a change did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Applied {
@@ -81,6 +96,9 @@ pub struct Applied {
     pub changed: Vec<ObjectName>,
     /// Objects that are gone.
     pub deleted: Vec<ObjectName>,
+    /// Objects that have another name.
+    #[serde(default)]
+    pub renamed: Vec<Renamed>,
     /// Objects that were put as they are already.
     pub unchanged: Vec<ObjectName>,
     /// What works but may not be meant, a line each.
@@ -200,6 +218,11 @@ impl Changes {
             .clone()
     }
 
+    /// Whether a service of this name is deployed.
+    pub fn has_service(&self, name: &str) -> bool {
+        (self.services)(name)
+    }
+
     /// The object types.
     pub fn registry(&self) -> Registry {
         self.registry
@@ -246,6 +269,16 @@ impl Changes {
         let _turn = self.turn.lock().await;
         let current = self.snapshot();
         Ok(self.prepare_change(&current, make(&current)?)?.applied)
+    }
+
+    /// The numbers of deployed services, in the order of their names; those that have none yet get one. What is set for a service has the
+    /// same, as [`Record::id`].
+    ///
+    /// # Errors
+    ///
+    /// When the ODB cannot be read, or written if there is a new one.
+    pub async fn service_ids(&self, names: &[String]) -> Result<Vec<u64>, Error> {
+        self.store.identify(ServiceSettings::KIND, names).await
     }
 
     /// Encrypts all stored secrets with another key, see [`Store::rotate_secrets`]. No change is made meanwhile, and none is needed: what
@@ -341,7 +374,7 @@ impl Changes {
     }
 
     fn prepare_change(&self, current: &Snapshot, set: ChangeSet) -> Result<Prepared, ChangeError> {
-        let (set, snapshot, applied) = self.check(current, set)?;
+        let Checked { set, snapshot, applied } = check(self.registry, &*self.services, current, set)?;
         let snapshot = Arc::new(snapshot);
         // what changes nothing needs no switch
         let switches = if set.changes.is_empty() {
@@ -367,189 +400,18 @@ impl Changes {
         }
         *self.current.write().expect("nothing panics while it holds this lock") = snapshot.clone();
     }
-
-    /// Normalises and checks `set`; gives back its steps that change something, what all objects are after them, and what that does.
-    fn check(&self, current: &Snapshot, set: ChangeSet) -> Result<(ChangeSet, Snapshot, Applied), Problems> {
-        let mut problems = Problems::default();
-        let old: BTreeMap<ObjectName, Record> = by_name(&current.records);
-        let mut new = old.clone();
-        let mut put = BTreeSet::new();
-        let mut effective = Vec::new();
-        for change in set.changes {
-            match change {
-                Change::Put(record) => match self.normalise(record) {
-                    Ok(mut record) => {
-                        let name = ObjectName::of(&record);
-                        put.insert(name.clone());
-                        if let Some(version) = put_version(new.get(&name), &record) {
-                            record.version = version;
-                            effective.push(Change::Put(record.clone()));
-                            new.insert(name, record);
-                        }
-                    }
-                    Err(problem) => problems.push(problem),
-                },
-                Change::Delete { kind, name } => {
-                    if new
-                        .remove(&ObjectName {
-                            kind: kind.clone(),
-                            name: name.clone(),
-                        })
-                        .is_some()
-                    {
-                        effective.push(Change::Delete { kind, name });
-                    }
-                }
-            }
-        }
-        let mut applied = Applied::default();
-        for name in put.iter().filter(|name| new.contains_key(name)) {
-            let list = match old.get(name) {
-                None => &mut applied.created,
-                Some(before) if put_version(Some(before), &new[name]).is_none() => &mut applied.unchanged,
-                Some(_) => &mut applied.changed,
-            };
-            list.push(name.clone());
-        }
-        applied.deleted = old.keys().filter(|name| !new.contains_key(name)).cloned().collect();
-        applied.revision = current.revision + u64::from(!effective.is_empty());
-        check_security_names(&new, &put, &mut problems);
-        self.check_references(&old, &new, &put, &mut problems, &mut applied.warnings);
-        let snapshot = Snapshot {
-            revision: applied.revision,
-            records: new.into_values().collect(),
-        };
-        problems.or((ChangeSet { changes: effective }, snapshot, applied))
-    }
-
-    fn normalise(&self, record: Record) -> Result<Record, Problem> {
-        let name = ObjectName::of(&record);
-        let Some(object_type) = self.registry.get(&record.kind) else {
-            let known: Vec<_> = self.registry.iter().map(|it| it.kind).collect();
-            let message = format!(
-                "there is no object type `{}`; there are {}",
-                record.kind,
-                known.join(", ")
-            );
-            return Err(Problem::new(Code::E26, message).with_object(name));
-        };
-        if let Err(message) = check_name(&record.name) {
-            return Err(Problem::new(Code::E22, message).with_object(name).with_field("name"));
-        }
-        match (object_type.normalise)(&record.body) {
-            Ok(body) => Ok(Record { body, ..record }),
-            Err(error) => Err(Problem::of_field(error).with_object(name)),
-        }
-    }
-
-    fn check_references(
-        &self,
-        old: &BTreeMap<ObjectName, Record>,
-        new: &BTreeMap<ObjectName, Record>,
-        put: &BTreeSet<ObjectName>,
-        problems: &mut Problems,
-        warnings: &mut Vec<String>,
-    ) {
-        let definitions = |records: &BTreeMap<ObjectName, Record>| -> BTreeSet<String> {
-            records
-                .keys()
-                .filter(|it| it.kind.starts_with(SECURITY))
-                .map(|it| it.name.clone())
-                .collect()
-        };
-        let (before, after) = (definitions(old), definitions(new));
-        let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (name, record) in new {
-            let Some(object_type) = self.registry.get(&record.kind) else {
-                continue;
-            };
-            let is_put = put.contains(name);
-            for reference in (object_type.references)(&record.body) {
-                match reference {
-                    Reference::Security(definition) if after.contains(&definition) => {}
-                    Reference::Security(definition) if is_put => {
-                        problems.push(Problem::no_security(&definition).with_object(name));
-                    }
-                    Reference::Security(definition) if before.contains(&definition) => {
-                        users.entry(definition).or_default().push(name.to_string());
-                    }
-                    // it was missing before this change
-                    Reference::Security(_) => {}
-                    Reference::Service(service) if is_put && !(self.services)(&service) => {
-                        warnings.push(format!("{name}: service `{service}` is not deployed yet"));
-                    }
-                    Reference::Service(_) => {}
-                }
-            }
-        }
-        for (definition, users) in users {
-            let message = format!("cannot be deleted, it is used by {}", users.join(", "));
-            problems
-                .push(Problem::new(Code::E24, message).with_object(format_args!("security definition `{definition}`")));
-        }
-    }
 }
 
-/// What can be a name.
-///
-/// # Errors
-///
-/// In words, what is wrong with it.
-pub fn check_name(name: &str) -> Result<(), String> {
-    if name.is_empty() {
-        Err("must not be empty".to_owned())
-    } else if name.chars().count() > NAME_MAX {
-        Err(format!("must not be longer than {NAME_MAX} characters"))
-    } else if name.chars().any(char::is_control) {
-        Err("must not contain control characters".to_owned())
-    } else if name.trim() != name {
-        Err("must not begin or end with blanks".to_owned())
-    } else {
-        Ok(())
-    }
-}
-
-/// `snapshot` with the revision and versions that the store gave. They are what was expected, unless the ODB holds an object which was
-/// left out of the running state and has now been replaced.
-fn counted_as(snapshot: Arc<Snapshot>, stored: &Snapshot) -> Snapshot {
+/// `snapshot` with the revision, versions and ids that the store gave. The first two are what was expected, unless the ODB holds an object
+/// which was left out of the running state and has now been replaced.
+fn counted_as(snapshot: Arc<Snapshot>, stored: &Stored) -> Snapshot {
     let mut snapshot = Arc::unwrap_or_clone(snapshot);
     snapshot.revision = stored.revision;
-    let versions: BTreeMap<_, _> = stored
-        .records
-        .iter()
-        .map(|it| ((&it.kind, &it.name), it.version))
-        .collect();
-    for record in &mut snapshot.records {
-        record.version = versions
-            .get(&(&record.kind, &record.name))
-            .copied()
-            .unwrap_or(record.version);
-    }
-    snapshot
-}
-
-fn by_name(records: &[Record]) -> BTreeMap<ObjectName, Record> {
-    records.iter().map(|it| (ObjectName::of(it), it.clone())).collect()
-}
-
-/// Channels name a security definition without saying of which type, so one name must mean one definition.
-fn check_security_names(new: &BTreeMap<ObjectName, Record>, put: &BTreeSet<ObjectName>, problems: &mut Problems) {
-    let mut seen: BTreeMap<&str, &ObjectName> = BTreeMap::new();
-    for name in new.keys().filter(|it| it.kind.starts_with(SECURITY)) {
-        let Some(other) = seen.insert(&name.name, name) else {
-            continue;
-        };
-        let (mine, theirs) = if put.contains(name) {
-            (name, other)
-        } else {
-            (other, name)
-        };
-        if put.contains(mine) {
-            let message = format!(
-                "there is a {} of this name; security definitions share one set of names",
-                theirs.kind
-            );
-            problems.push(Problem::new(Code::E25, message).with_object(mine));
+    for given in &stored.objects {
+        if let Some(record) = snapshot.get_mut(&given.kind, &given.name) {
+            record.version = given.version;
+            record.id = given.id;
         }
     }
+    snapshot
 }

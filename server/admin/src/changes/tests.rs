@@ -2,9 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
+use busbar_model::object::Change;
 use serde_json::json;
 
 use super::*;
+use crate::problem::Code;
 use crate::samples::{Bench, delete, put, set};
 
 fn basic(name: &str) -> Change {
@@ -71,6 +73,21 @@ async fn a_change_is_normalised_stored_and_switched() {
 }
 
 #[tokio::test]
+async fn objects_and_services_have_numbers_from_the_store() {
+    let bench = Bench::new().await;
+    let set_up = set([basic("shop"), channel("a", Some("shop"))]);
+    bench.changes.apply(set_up, "test").await.unwrap();
+    assert_eq!(bench.store.snapshot().await.unwrap(), *bench.changes.snapshot());
+    let ids = |snapshot: &Snapshot| -> Vec<u64> { snapshot.records.iter().map(|it| it.id).collect() };
+    assert_eq!(ids(&bench.changes.snapshot()), [2, 1]);
+    bench.changes.apply(set([channel("a", None)]), "test").await.unwrap();
+    assert_eq!(ids(&bench.changes.snapshot()), [2, 1]);
+    let services = ["s.one".to_owned(), "s.two".to_owned()];
+    assert_eq!(bench.changes.service_ids(&services).await.unwrap(), [3, 4]);
+    assert_eq!(bench.changes.service_ids(&services[1..]).await.unwrap(), [4]);
+}
+
+#[tokio::test]
 async fn everything_wrong_is_reported_at_once_and_nothing_is_made() {
     let bench = Bench::new().await;
     let before = bench.changes.snapshot();
@@ -118,7 +135,7 @@ async fn everything_wrong_is_reported_at_once_and_nothing_is_made() {
             (Code::E22, "channel.http `size`", "timeout"),
             (Code::E22, "channel.http ``", "name"),
             (Code::E26, "channel.amqp `a`", ""),
-            (Code::W04, "channel.http `nobody`", ""),
+            (Code::W04, "channel.http `nobody`", "security"),
         ]
     );
     assert_eq!(bench.changes.snapshot(), before);
@@ -154,6 +171,172 @@ async fn a_definition_in_use_cannot_be_deleted_alone() {
     ];
     let applied = bench.changes.apply(set(all), "test").await.unwrap();
     assert_eq!(names(&applied.deleted), ["a", "shop"]);
+}
+
+fn rename(kind: &str, name: &str, new_name: &str) -> Change {
+    Change::Rename {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        new_name: new_name.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_new_name_is_followed_by_whatever_names_the_object() {
+    let bench = Bench::new().await;
+    let set_up = set([basic("shop"), channel("a", Some("shop")), channel("b", None)]);
+    bench.changes.apply(set_up, "test").await.unwrap();
+    let before = bench.changes.snapshot();
+    let change = set([rename("security.basic_auth", "shop", "store")]);
+    let applied = bench.changes.apply(change, "test").await.unwrap();
+    assert_eq!(
+        (names(&applied.changed), applied.renamed.as_slice(), applied.revision),
+        (
+            vec!["a"],
+            &[Renamed {
+                kind: "security.basic_auth".into(),
+                name: "shop".into(),
+                new_name: "store".into()
+            }][..],
+            2
+        )
+    );
+    assert!(applied.created.is_empty() && applied.deleted.is_empty(), "{applied:?}");
+    let after = bench.changes.snapshot();
+    assert_eq!(*after, bench.store.snapshot().await.unwrap());
+    assert_eq!(*bench.host.configured.lock().unwrap().last().unwrap(), after);
+    assert_eq!(after.get("channel.http", "a").unwrap().body["security"], "store");
+    let (old, new) = (&before.records[2], after.get("security.basic_auth", "store").unwrap());
+    assert_eq!((old.id, &old.body, old.version + 1), (new.id, &new.body, new.version));
+    assert!(after.get("security.basic_auth", "shop").is_none());
+
+    // renamed, edited, and the old name used again: in one go
+    let change = set([
+        rename("security.basic_auth", "store", "shop"),
+        put(
+            "security.basic_auth",
+            "shop",
+            json!({"username": "new", "password": "s3"}),
+        ),
+        put("security.api_key", "store", json!({})),
+    ]);
+    let applied = bench.changes.apply(change, "test").await.unwrap();
+    assert_eq!(
+        (names(&applied.changed), names(&applied.created), applied.renamed.len()),
+        (vec!["a", "shop"], vec!["store"], 1)
+    );
+    let after = bench.changes.snapshot();
+    assert_eq!(*after, bench.store.snapshot().await.unwrap());
+    assert_eq!(after.get("security.basic_auth", "shop").unwrap().id, old.id);
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_given_is_refused() {
+    let bench = Bench::new().await;
+    let set_up = set([
+        basic("shop"),
+        put("security.api_key", "key", json!({})),
+        channel("a", Some("shop")),
+    ]);
+    bench.changes.apply(set_up, "test").await.unwrap();
+    for (change, code) in [
+        (rename("channel.http", "nobody", "b"), Code::E27),
+        (rename("channel.http", "a", " b"), Code::E22),
+        (rename("channel.amqp", "a", "b"), Code::E26),
+        (rename("service", "a", "b"), Code::E26),
+        (rename("security.basic_auth", "shop", "key"), Code::E25),
+    ] {
+        let error = bench.changes.apply(set([change.clone()]), "test").await.unwrap_err();
+        assert_eq!(codes(error)[0].0, code, "{change:?}");
+    }
+    bench.changes.apply(set([channel("b", None)]), "test").await.unwrap();
+    let error = bench
+        .changes
+        .apply(set([rename("channel.http", "a", "b")]), "test")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "channel.http `a`: field `name`: cannot be renamed: there is a channel.http `b` (E25)"
+    );
+    let applied = bench
+        .changes
+        .apply(set([rename("channel.http", "a", "a")]), "test")
+        .await
+        .unwrap();
+    assert_eq!((applied.revision, applied.renamed.len()), (2, 0));
+}
+
+#[tokio::test]
+async fn what_was_made_from_an_older_version_is_refused() {
+    let bench = Bench::new().await;
+    let expecting = |change: Change, version| set([change]).expecting("channel.http", "a", Some(version));
+    let create = || expecting(channel("a", None), 0);
+    bench.changes.apply(create(), "ann").await.unwrap();
+    let error = bench.changes.apply(create(), "bob").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "channel.http `a`: exists already, in version 1 (E28)"
+    );
+    let edit = |path: &str| {
+        put(
+            "channel.http",
+            "a",
+            json!({"service": "known.service", "url_path": path}),
+        )
+    };
+    bench.changes.apply(expecting(edit("/ann"), 1), "ann").await.unwrap();
+    for change in [
+        edit("/bob"),
+        delete("channel.http", "a"),
+        rename("channel.http", "a", "b"),
+    ] {
+        let error = bench.changes.apply(expecting(change, 1), "bob").await.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("was in version 1 when this change was made, and is in version 2"),
+            "{error}"
+        );
+        assert_eq!(Error::from(error).kind(), Kind::Conflict);
+    }
+    bench
+        .changes
+        .apply(expecting(delete("channel.http", "a"), 2), "bob")
+        .await
+        .unwrap();
+    let error = bench
+        .changes
+        .apply(expecting(edit("/ann"), 2), "ann")
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("is gone"), "{error}");
+    let none = set([edit("/x")]).expecting("channel.http", "a", None);
+    bench.changes.apply(none, "ann").await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_writers_with_one_version_one_is_refused() {
+    let bench = Bench::new().await;
+    bench.changes.apply(set([channel("a", None)]), "test").await.unwrap();
+    let writers: Vec<_> = (0..8)
+        .map(|number| {
+            let changes = bench.changes.clone();
+            let path = format!("/{number}");
+            let change = put(
+                "channel.http",
+                "a",
+                json!({"service": "known.service", "url_path": path}),
+            );
+            let set = set([change]).expecting("channel.http", "a", Some(1));
+            tokio::spawn(async move { changes.apply(set, "test").await })
+        })
+        .collect();
+    let mut made = 0;
+    for writer in writers {
+        made += usize::from(writer.await.unwrap().is_ok());
+    }
+    assert_eq!((made, bench.changes.snapshot().records[0].version), (1, 2));
 }
 
 #[tokio::test]

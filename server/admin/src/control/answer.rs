@@ -1,7 +1,9 @@
 //! Requests to responses.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use busbar_connectors::ping::{Ping, ping};
 use busbar_dispatch::deploy::SOURCE_MAX;
 use busbar_model::object::{Change, ChangeSet, Object, Record, Snapshot};
 use busbar_model::service::{self, SOURCE_FOLDERS, ServiceSettings};
@@ -9,21 +11,31 @@ use busbar_model::{Error, Kind};
 use serde_json::Map;
 use tracing::error;
 
-use crate::changes::{ChangeError, Changes};
-use crate::control::{Failure, Invoke, Parts, Payload, Request, Response, Status};
+use crate::accounts;
+use crate::changes::{ChangeError, Changes, ObjectName};
+use crate::control::{Failure, Invoke, Parts, Payload, Pinged, Request, Response, SourceFile, Status};
 use crate::enmasse;
+use crate::objects::Objects;
+
+/// How long the other side of a connection may take to answer a ping.
+const PING_LIMIT: Duration = Duration::from_secs(10);
 
 /// Answers what the command line asks.
 #[derive(Clone)]
 pub struct Control {
-    changes: Arc<Changes>,
-    parts: Parts,
+    pub(super) changes: Arc<Changes>,
+    objects: Objects,
+    pub(super) parts: Parts,
 }
 
 impl Control {
     /// Answers out of these.
     pub fn new(changes: Arc<Changes>, parts: Parts) -> Self {
-        Self { changes, parts }
+        Self {
+            objects: Objects::new(changes.clone()),
+            changes,
+            parts,
+        }
     }
 
     /// Answers one request. `caller` is who asks, for the history of objects, when the request does not say.
@@ -54,6 +66,31 @@ impl Control {
             }
             Request::ServiceSwitch { name, is_active } => self.switch_service(name, is_active, caller).await,
             Request::HotDeploy { file_name, text } => self.deploy(file_name, text).await,
+            Request::Deploy { files } => self.deploy_all(files).await,
+            Request::ObjectList { kind, query } => {
+                let objects = self.objects.list(&kind, &query);
+                objects.map(Response::Objects).map_err(|error| failed(&error))
+            }
+            Request::ObjectGet(object) => {
+                let object = self.objects.get(&object);
+                object.map(Response::Object).map_err(|error| failed(&error))
+            }
+            Request::ObjectCreate(object) => {
+                let created = self.objects.create(object, caller).await;
+                created.map(Response::Object).map_err(refused)
+            }
+            Request::ObjectEdit { object, edit } => {
+                let edited = self.objects.edit(&object, edit, caller).await;
+                edited.map(Response::Object).map_err(refused)
+            }
+            Request::ObjectDelete { object, version } => {
+                let deleted = self.objects.delete(&object, version, caller).await;
+                deleted.map(Response::ObjectDeleted).map_err(refused)
+            }
+            Request::ObjectPing(object) => {
+                let pinged = self.ping(&object).await;
+                pinged.map(Response::Pinged).map_err(|error| failed(&error))
+            }
             Request::EnmasseImport { document, options, who } => {
                 let who = if who.is_empty() { caller } else { &who };
                 enmasse::import(&self.changes, document, options, who)
@@ -61,7 +98,7 @@ impl Control {
                     .map(Response::Imported)
                     .map_err(refused)
             }
-            Request::EnmassePlan { document } => enmasse::plan(&self.changes, &document)
+            Request::EnmassePlan { document, options } => enmasse::plan(&self.changes, &document, &options)
                 .await
                 .map(Response::Planned)
                 .map_err(refused),
@@ -75,14 +112,31 @@ impl Control {
             }
             Request::QueueReplay { ids } => changed(self.parts.queue.replay(ids).await),
             Request::QueueForget { ids } => changed(self.parts.queue.forget(ids).await),
+            Request::PasswordSet { name, password } => {
+                let make = move |current: &Snapshot| Ok(accounts::set_password(current, &name, &password)?);
+                self.changes.transact(caller, make).await.map_err(refused)?;
+                Ok(Response::PasswordSet)
+            }
             Request::SecretsRotate => {
                 let rotated = self.changes.rotate_secrets().await;
                 rotated.map(Response::SecretsRotated).map_err(|error| failed(&error))
             }
+            Request::History { object, limit } => self.history(&object, limit).await,
+            Request::Revisions { before, limit } => self.revisions(before, limit).await,
+            Request::ExportAt { at, options } => self.export_at(&at, &options).await,
+            Request::RollBack { object, version, who } => {
+                let who = if who.is_empty() { caller } else { &who };
+                self.roll_back(&object, version, who).await
+            }
+            Request::Restore { at, rehearse, who } => {
+                let who = if who.is_empty() { caller } else { &who };
+                self.restore(&at, rehearse, who).await
+            }
+            Request::SourceHistory { module } => self.source_history(module).await,
+            Request::SourceRollBack { module, generation } => self.roll_back_source(module, generation).await,
             Request::EnmasseExport { options } => {
                 let text = enmasse::export(self.changes.registry(), &self.changes.snapshot(), &options);
-                text.map(|text| Response::Exported { text })
-                    .map_err(|error| failed(&error))
+                text.map(|text| Response::Exported { text }).map_err(refused)
             }
         }
     }
@@ -136,6 +190,7 @@ impl Control {
                 is_active,
                 body,
                 version: 0,
+                id: 0,
             };
             Ok(ChangeSet {
                 changes: vec![Change::Put(record)],
@@ -147,20 +202,50 @@ impl Control {
         })
     }
 
+    async fn ping(&self, object: &ObjectName) -> Result<Pinged, Error> {
+        // says so if there is none of that kind and name
+        self.objects.get(object)?;
+        let snapshot = self.changes.snapshot();
+        let is_it = |it: &&Record| it.kind == object.kind && it.name == object.name;
+        let record = snapshot.records.iter().find(is_it);
+        let record = record.ok_or_else(|| Error::new(Kind::NotFound, format!("{object} was deleted just now")))?;
+        let Ping { info, elapsed } = ping(record, &snapshot, PING_LIMIT).await?;
+        Ok(Pinged {
+            info,
+            response_ms: elapsed.as_secs_f64() * 1000.0,
+        })
+    }
+
     async fn deploy(&self, file_name: String, text: Payload) -> Result<Response, Failure> {
-        check_file_name(&file_name)?;
-        if text.0.len() > SOURCE_MAX {
-            let message = format!("cannot deploy `{file_name}`: it is larger than {} MB", SOURCE_MAX >> 20);
-            return Err(failed(&Error::new(Kind::TooLarge, message)));
-        }
+        check_file(&file_name, &text)?;
         Ok(Response::Deployed(
             self.parts.deployments.deploy(file_name, text.0).await?,
         ))
     }
+
+    async fn deploy_all(&self, files: Vec<SourceFile>) -> Result<Response, Failure> {
+        for SourceFile { file_name, text } in &files {
+            check_file(file_name, text)?;
+        }
+        Ok(Response::DeployedFiles(self.parts.deployments.deploy_all(files).await?))
+    }
+}
+
+fn check_file(file_name: &str, text: &Payload) -> Result<(), Failure> {
+    check_file_name(file_name)?;
+    if text.0.len() > SOURCE_MAX {
+        let message = format!("cannot deploy `{file_name}`: it is larger than {} MB", SOURCE_MAX >> 20);
+        return Err(failed(&Error::new(Kind::TooLarge, message)));
+    }
+    Ok(())
 }
 
 /// A source file's name, which is a module's name and becomes a file in the pickup directory, or in one of its folders that hold sources.
-fn check_file_name(file_name: &str) -> Result<(), Failure> {
+///
+/// # Errors
+///
+/// It is none.
+pub fn check_file_name(file_name: &str) -> Result<(), Failure> {
     let is_plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0']);
     let (folders, name) = file_name.rsplit_once('/').unwrap_or(("", file_name));
     let stem = name.strip_suffix(".py").or_else(|| name.strip_suffix(".pyw"));
@@ -176,7 +261,7 @@ fn check_file_name(file_name: &str) -> Result<(), Failure> {
     Err(failed(&error))
 }
 
-fn refused(error: ChangeError) -> Failure {
+pub(super) fn refused(error: ChangeError) -> Failure {
     match error {
         ChangeError::Refused(problems) => Failure {
             problems: problems.0.clone(),
@@ -191,7 +276,7 @@ fn changed(result: Result<usize, Error>) -> Result<Response, Failure> {
     Ok(Response::QueueChanged { count })
 }
 
-fn failed(error: &Error) -> Failure {
+pub(super) fn failed(error: &Error) -> Failure {
     if error.kind() == Kind::Internal {
         error!(error = %error.chain(), "a command failed");
     }

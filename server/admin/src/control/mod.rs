@@ -5,26 +5,30 @@
 //! that deploys and dispatches by itself the last two are [`Running`].
 
 mod answer;
+mod past;
 mod running;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 
 use std::sync::Arc;
 
+use busbar_dispatch::statistics::Usage;
 use busbar_model::audit::AuditEntry;
 use busbar_model::slow::SlowCall;
 use busbar_model::{DataFormat, Error, Kind};
-use busbar_runtime::handler::{BoxFuture, DeployError};
+use busbar_runtime::handler::{BoxFuture, DeployError, PoolNumbers};
 use busbar_runtime::queue::{DeadLetter, Queue, QueueStatus};
-use busbar_store::{Rotated, StoredFailure};
+use busbar_store::{Revision, Rotated, StoredFailure, StoredSource};
 use serde::{Deserialize, Serialize};
 
-use crate::changes::Applied;
+use crate::accounts::Secret;
+use crate::changes::{Applied, Moment, ObjectName, PastVersion};
 use crate::enmasse::{Document, ExportOptions, ImportOptions, Plan};
+use crate::objects::{NewObject, ObjectEdit, ObjectView};
 use crate::problem::Problem;
 
-pub use answer::Control;
+pub use answer::{Control, check_file_name};
 pub use running::Running;
 
 /// What is asked.
@@ -65,6 +69,40 @@ pub enum Request {
         /// What is in it.
         text: Payload,
     },
+    /// Deploy files together: those that can be deployed are, in one generation.
+    Deploy {
+        /// The files.
+        files: Vec<SourceFile>,
+    },
+    /// Which objects of a kind there are.
+    ObjectList {
+        /// The kind.
+        kind: String,
+        /// Words that names must hold; empty: all objects.
+        #[serde(default)]
+        query: String,
+    },
+    /// One object.
+    ObjectGet(ObjectName),
+    /// Make an object.
+    ObjectCreate(NewObject),
+    /// Change an object.
+    ObjectEdit {
+        /// Which.
+        object: ObjectName,
+        /// What becomes different.
+        edit: ObjectEdit,
+    },
+    /// Delete an object.
+    ObjectDelete {
+        /// Which.
+        object: ObjectName,
+        /// The version that it must still have; `None`: any.
+        #[serde(default)]
+        version: Option<u64>,
+    },
+    /// Ask the other side of a connection whether it is there.
+    ObjectPing(ObjectName),
     /// Make the objects of a document.
     EnmasseImport {
         /// The items.
@@ -80,6 +118,9 @@ pub enum Request {
     EnmassePlan {
         /// The items.
         document: Document,
+        /// How they would be imported.
+        #[serde(default)]
+        options: ImportOptions,
     },
     /// How the durable queue is.
     QueueStatus,
@@ -98,8 +139,72 @@ pub enum Request {
         /// Which; `None`: all.
         ids: Option<Vec<String>>,
     },
+    /// Give a security definition another password.
+    PasswordSet {
+        /// Its name.
+        name: String,
+        /// The password.
+        password: Secret,
+    },
     /// Encrypt all stored secrets with another key.
     SecretsRotate,
+    /// What an object was, and who changed it.
+    History {
+        /// Which object.
+        object: ObjectName,
+        /// How many versions at most.
+        limit: u32,
+    },
+    /// The last changes of the objects.
+    Revisions {
+        /// Those before this number; `None`: the last ones.
+        #[serde(default)]
+        before: Option<u64>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// Write the objects down as they were.
+    ExportAt {
+        /// When.
+        at: Moment,
+        /// Which, and how.
+        #[serde(default)]
+        options: ExportOptions,
+    },
+    /// Give an object the fields of one of its versions.
+    RollBack {
+        /// Which object.
+        object: ObjectName,
+        /// The number of the version.
+        version: u64,
+        /// In whose name, for the history.
+        #[serde(default)]
+        who: String,
+    },
+    /// Make all objects what they were.
+    Restore {
+        /// When.
+        at: Moment,
+        /// Only say what would be different.
+        #[serde(default)]
+        rehearse: bool,
+        /// In whose name, for the history.
+        #[serde(default)]
+        who: String,
+    },
+    /// What a module ran.
+    SourceHistory {
+        /// Its name.
+        module: String,
+    },
+    /// Deploy what a module ran before.
+    SourceRollBack {
+        /// Its name.
+        module: String,
+        /// With which deployment that came; `None`: the one before what runs.
+        #[serde(default)]
+        generation: Option<u64>,
+    },
     /// Write the objects down.
     EnmasseExport {
         /// Which, and how.
@@ -127,13 +232,23 @@ pub enum Response {
         /// Whether it was otherwise before.
         changed: bool,
     },
-    /// To [`Request::HotDeploy`].
+    /// To [`Request::HotDeploy`] and [`Request::SourceRollBack`].
     Deployed(Deployed),
+    /// To [`Request::Deploy`].
+    DeployedFiles(DeployedFiles),
+    /// To [`Request::ObjectList`], by name.
+    Objects(Vec<ObjectView>),
+    /// To [`Request::ObjectGet`], [`Request::ObjectCreate`] and [`Request::ObjectEdit`]: the object as it is now.
+    Object(ObjectView),
+    /// To [`Request::ObjectDelete`].
+    ObjectDeleted(Applied),
+    /// To [`Request::ObjectPing`]: the other side is there.
+    Pinged(Pinged),
     /// To [`Request::EnmasseImport`].
     Imported(Applied),
     /// To [`Request::EnmassePlan`].
     Planned(Plan),
-    /// To [`Request::EnmasseExport`].
+    /// To [`Request::EnmasseExport`] and [`Request::ExportAt`].
     Exported {
         /// The file's text.
         text: String,
@@ -147,6 +262,16 @@ pub enum Response {
         /// How many dead letters there were.
         count: usize,
     },
+    /// To [`Request::PasswordSet`].
+    PasswordSet,
+    /// To [`Request::History`], newest first.
+    History(Vec<PastVersion>),
+    /// To [`Request::Revisions`], newest first.
+    Revisions(Vec<Revision>),
+    /// To [`Request::RollBack`] and [`Request::Restore`].
+    Restored(Applied),
+    /// To [`Request::SourceHistory`], newest first.
+    Sources(Vec<SourceVersion>),
     /// To [`Request::SecretsRotate`].
     SecretsRotated(Rotated),
     /// To any.
@@ -247,10 +372,16 @@ pub struct NodeStatus {
     pub uptime_secs: u64,
     /// Where it answers HTTP: `127.0.0.1:11223`.
     pub address: String,
+    /// Where it answers administrators; empty: nowhere.
+    #[serde(default)]
+    pub admin_address: String,
     /// Its workers; empty if it runs services in its own process.
     pub workers: Vec<WorkerStatus>,
     /// Its Redis.
     pub redis: RedisStatus,
+    /// Pools of connections that services use, added up over its workers.
+    #[serde(default)]
+    pub pools: Vec<PoolNumbers>,
 }
 
 /// How a worker is.
@@ -299,6 +430,9 @@ pub struct ServiceEntry {
     pub is_internal: bool,
     /// First line of its docstring.
     pub summary: String,
+    /// How often it was called through the hub since the server started, and how long that took.
+    #[serde(default)]
+    pub usage: Usage,
 }
 
 /// A deployment that succeeded.
@@ -308,6 +442,70 @@ pub struct Deployed {
     pub generation: u64,
     /// The services that are answered by it.
     pub services: Vec<String>,
+}
+
+/// What came of a ping.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pinged {
+    /// What was done and what came back, without secrets.
+    pub info: String,
+    /// How long the other side took to answer.
+    pub response_ms: f64,
+}
+
+/// A source file that is to be deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// Its path in the pickup directory.
+    pub file_name: String,
+    /// What is in it.
+    pub text: Payload,
+}
+
+/// What came of files that were deployed together.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct DeployedFiles {
+    /// Number of the deployment; `None`: all of them were what is deployed already, or none could be.
+    pub generation: Option<u64>,
+    /// The files that are served now, in the order in which they were sent.
+    pub deployed: Vec<DeployedFile>,
+    /// Those that could not be deployed; what was served of them before still is.
+    pub failed: Vec<FailedFile>,
+}
+
+/// A file that is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployedFile {
+    /// Its path in the pickup directory.
+    pub file_name: String,
+    /// Its services.
+    pub services: Vec<String>,
+    /// Whether it was deployed like this already.
+    pub is_unchanged: bool,
+}
+
+/// A file that could not be deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedFile {
+    /// Its path in the pickup directory.
+    pub file_name: String,
+    /// What is wrong with it.
+    pub message: String,
+    /// Python's traceback, if there is one.
+    pub traceback: String,
+}
+
+/// A text that a module ran, or runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceVersion {
+    /// The deployment that it came with.
+    pub generation: u64,
+    /// Where its file lay.
+    pub path: String,
+    /// How many bytes it has.
+    pub size: usize,
+    /// When it was deployed, RFC 3339 in UTC.
+    pub deployed_at: String,
 }
 
 /// Something that was asked for and could not be done.
@@ -407,8 +605,24 @@ pub trait Deployments: Send + Sync + 'static {
     /// Deploys one file and waits until it is what answers, or is refused.
     fn deploy(&self, file_name: String, text: Vec<u8>) -> BoxFuture<'_, Result<Deployed, Failure>>;
 
+    /// Deploys files together, in one generation, and waits; one that cannot be deployed does not keep the others from it.
+    fn deploy_all(&self, files: Vec<SourceFile>) -> BoxFuture<'_, Result<DeployedFiles, Failure>>;
+
+    /// What a module ran, newest first, what it runs among it.
+    fn history(&self, module: String) -> BoxFuture<'_, Result<Vec<StoredSource>, Error>>;
+
+    /// Deploys what a module ran before, into the same place, as if somebody had copied it there: what came with a deployment, or with the
+    /// one before what runs.
+    fn roll_back(&self, module: String, generation: Option<u64>) -> BoxFuture<'_, Result<Deployed, Failure>>;
+
     /// Files that could not be deployed, and have not been since.
     fn failures(&self) -> Vec<StoredFailure>;
+
+    /// The file that a module runs, as it was deployed; `None`: there is none, or it is a part of busbar.
+    fn source(&self, module: String) -> BoxFuture<'_, Result<Option<StoredSource>, Error>>;
+
+    /// Takes a module out: its services are gone, and so is its file in the pickup directory.
+    fn remove(&self, module: String) -> BoxFuture<'_, Result<(), Error>>;
 }
 
 /// The parts of a server that [`Control`] asks.

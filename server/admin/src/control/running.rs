@@ -6,19 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use busbar_dispatch::Deployer;
-use busbar_dispatch::deploy::module_of;
+use busbar_dispatch::deploy::{Report, module_of};
 use busbar_model::{ChannelType, Cid, Error, Kind};
 use busbar_runtime::call::{ChannelFields, Outcome, RequestFields};
 use busbar_runtime::handler::{BoxFuture, Source};
 use busbar_runtime::inbound::{Dispatch, Inbound, builtin};
 use busbar_runtime::stream::ReplyStream;
 use busbar_runtime::{Fault, HeadBuilder};
-use busbar_store::StoredFailure;
+use busbar_store::{StoredFailure, StoredSource};
 use bytes::Bytes;
 use serde_json::json;
 use tracing::warn;
 
-use crate::control::{Deployed, Deployments, Failure, Invoke, Invoked, Payload, ServiceEntry, Services};
+use crate::control::{
+    Deployed, DeployedFile, DeployedFiles, Deployments, FailedFile, Failure, Invoke, Invoked, Payload, ServiceEntry,
+    Services, SourceFile,
+};
+use crate::management::catalogue::CATALOGUE;
 
 /// Bytes of an answer that comes piece by piece at most.
 const MAX_COLLECTED: usize = 64 << 20;
@@ -49,7 +53,8 @@ impl Running {
             headers,
             timeout_secs,
         } = invoke;
-        if name != builtin::PING && !self.deployer.list().iter().any(|it| it.name == name) {
+        let is_own = name == builtin::PING || CATALOGUE.contains_key(&name);
+        if !is_own && !self.deployer.list().iter().any(|it| it.name == name) {
             return Err(Error::new(Kind::NotFound, format!("there is no service `{name}`"))
                 .with_hint("see which there are with `busbar service list`"));
         }
@@ -111,36 +116,140 @@ impl Running {
     }
 
     async fn put(&self, file_name: String, text: Vec<u8>) -> Result<Deployed, Failure> {
-        let path = self.pickup_dir.join(&file_name);
-        let Some(module) = module_of(&path, &self.pickup_dir) else {
-            let message = format!("`{file_name}` has no name that a module can have");
-            return Err(Failure::from(&Error::new(Kind::BadRequest, message)));
-        };
-        let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
-        // written first, so that a directory which cannot be written is noticed before anything runs, and put in its place last, so
-        // that a file which does not import never lies there
-        let part = Part::write(path.with_file_name(format!(".{name}.part")), text.clone()).await?;
-        let source = Source {
-            module: module.clone(),
-            path: path.to_string_lossy().into_owned(),
-            text,
-        };
-        let mut report = self
-            .deployer
-            .deploy(vec![source])
-            .await
-            .map_err(|error| Failure::from(&error))?;
+        let files = vec![SourceFile {
+            file_name,
+            text: Payload(text),
+        }];
+        let (mut report, modules) = self.put_all(files).await?;
         if !report.failed.is_empty() {
             return Err(report.failed.swap_remove(0).into());
         }
-        part.put_in_place(&path)?;
+        let module = &modules[0].1;
         match report.generation {
             Some(generation) => Ok(Deployed {
                 generation,
-                services: report.deployed.remove(&module).unwrap_or_default(),
+                services: report.deployed.remove(module).unwrap_or_default(),
             }),
-            None => Ok(self.current(&module)),
+            None => Ok(self.current(module)),
         }
+    }
+
+    async fn put_back(&self, module: String, generation: Option<u64>) -> Result<Deployed, Failure> {
+        let fail = |error: Error| Failure::from(&error);
+        let versions = self.deployer.source_history(&module).await.map_err(fail)?;
+        let current = self.deployer.source(&module).await.map_err(fail)?;
+        let current = current.map_or(u64::MAX, |it| it.generation);
+        let found = versions.iter().find(|it| match generation {
+            Some(generation) => it.generation == generation,
+            None => it.generation < current,
+        });
+        let Some(source) = found else {
+            let what = match generation {
+                Some(generation) => format!("module `{module}` ran nothing of generation {generation}"),
+                None => format!("module `{module}` ran nothing before what it runs"),
+            };
+            let error = Error::new(Kind::NotFound, what);
+            let known: Vec<_> = versions.iter().map(|it| it.generation.to_string()).collect();
+            return Err(fail(if known.is_empty() {
+                error.with_hint("there was never a file of this name")
+            } else {
+                error.with_hint(format!("there are generations {}", known.join(", ")))
+            }));
+        };
+        let path = Path::new(&source.path);
+        // a server that was moved has its files in another place, whatever was stored
+        let file_name = match path.strip_prefix(&self.pickup_dir) {
+            Ok(file_name) => file_name.to_string_lossy().into_owned(),
+            Err(_) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        self.put(file_name, source.text.clone()).await
+    }
+
+    async fn take_out(&self, module: String) -> Result<(), Error> {
+        let source = self.deployer.source(&module).await?;
+        let source = source.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no file of `{module}`")))?;
+        let report = self.deployer.remove(&[module]).await?;
+        if let Some(failed) = report.failed.into_iter().next() {
+            return Err(Error::new(Kind::Conflict, failed.to_string()));
+        }
+        match std::fs::remove_file(&source.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message = format!("cannot remove `{}`", source.path);
+                let error = Error::new(Kind::Config, message).with_source(error);
+                Err(error.with_hint("its services are gone, but come back at the next start"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Deploys the files together and puts those that can be served into the pickup directory. Gives the files back with their modules.
+    async fn put_all(&self, files: Vec<SourceFile>) -> Result<(Report, Vec<(String, String)>), Failure> {
+        let (mut parts, mut sources, mut modules) = (Vec::new(), Vec::new(), Vec::new());
+        for SourceFile { file_name, text } in files {
+            let path = self.pickup_dir.join(&file_name);
+            let Some(module) = module_of(&path, &self.pickup_dir) else {
+                let message = format!("`{file_name}` has no name that a module can have");
+                return Err(Failure::from(&Error::new(Kind::BadRequest, message)));
+            };
+            if modules.iter().any(|(_, other)| *other == module) {
+                let message = format!("there are two files for the module `{module}`");
+                return Err(Failure::from(&Error::new(Kind::BadRequest, message)));
+            }
+            let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+            // written first, so that a directory which cannot be written is noticed before anything runs, and put in its place last, so
+            // that a file which does not import never lies there
+            let part = Part::write(path.with_file_name(format!(".{name}.part")), text.0.clone()).await?;
+            sources.push(Source {
+                module: module.clone(),
+                path: path.to_string_lossy().into_owned(),
+                text: text.0,
+            });
+            parts.push((part, path));
+            modules.push((file_name, module));
+        }
+        let report = self
+            .deployer
+            .deploy(sources)
+            .await
+            .map_err(|error| Failure::from(&error))?;
+        for ((part, path), (_, module)) in parts.into_iter().zip(&modules) {
+            if !report.failed.iter().any(|failed| failed.module == *module) {
+                part.put_in_place(&path)?;
+            }
+        }
+        Ok((report, modules))
+    }
+
+    async fn put_together(&self, files: Vec<SourceFile>) -> Result<DeployedFiles, Failure> {
+        let (mut report, modules) = self.put_all(files).await?;
+        let mut result = DeployedFiles {
+            generation: report.generation,
+            ..DeployedFiles::default()
+        };
+        for (file_name, module) in modules {
+            if let Some(position) = report.failed.iter().position(|failed| failed.module == module) {
+                let error = report.failed.swap_remove(position);
+                result.failed.push(FailedFile {
+                    file_name,
+                    message: error.to_string(),
+                    traceback: error.traceback,
+                });
+                continue;
+            }
+            let deployed = report.deployed.remove(&module);
+            result.deployed.push(DeployedFile {
+                file_name,
+                is_unchanged: deployed.is_none(),
+                services: deployed.unwrap_or_else(|| self.current(&module).services),
+            });
+        }
+        // modules that were deployed before and depend on one of these
+        result.failed.extend(report.failed.into_iter().map(|error| FailedFile {
+            file_name: error.module.clone(),
+            message: error.to_string(),
+            traceback: error.traceback,
+        }));
+        Ok(result)
     }
 
     /// What is deployed of a module already.
@@ -186,6 +295,7 @@ impl Services for Running {
             is_active: row.is_active,
             is_internal: row.is_builtin,
             summary: row.summary,
+            usage: row.usage,
         };
         self.deployer.list().into_iter().map(entry).collect()
     }
@@ -200,8 +310,28 @@ impl Deployments for Running {
         Box::pin(self.put(file_name, text))
     }
 
+    fn deploy_all(&self, files: Vec<SourceFile>) -> BoxFuture<'_, Result<DeployedFiles, Failure>> {
+        Box::pin(self.put_together(files))
+    }
+
     fn failures(&self) -> Vec<StoredFailure> {
         self.deployer.last_failures()
+    }
+
+    fn source(&self, module: String) -> BoxFuture<'_, Result<Option<StoredSource>, Error>> {
+        Box::pin(async move { self.deployer.source(&module).await })
+    }
+
+    fn history(&self, module: String) -> BoxFuture<'_, Result<Vec<StoredSource>, Error>> {
+        Box::pin(async move { self.deployer.source_history(&module).await })
+    }
+
+    fn roll_back(&self, module: String, generation: Option<u64>) -> BoxFuture<'_, Result<Deployed, Failure>> {
+        Box::pin(self.put_back(module, generation))
+    }
+
+    fn remove(&self, module: String) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.take_out(module))
     }
 }
 

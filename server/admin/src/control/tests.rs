@@ -15,7 +15,7 @@ use crate::problem::Code;
 use crate::samples::Bench;
 
 /// A server with two services and a clock that stands still.
-struct Server;
+pub(crate) struct Server;
 
 impl Node for Server {
     fn status(&self) -> BoxFuture<'_, NodeStatus> {
@@ -34,12 +34,22 @@ impl Node for Server {
                 pid: 99,
                 uptime_secs: 3_700,
                 address: "127.0.0.1:11223".into(),
+                admin_address: "http://127.0.0.1:8183".into(),
                 workers: vec![worker(1, 0), worker(2, 4)],
                 redis: RedisStatus {
                     state: "ready".into(),
                     url: String::new(),
                     is_private: true,
                 },
+                pools: vec![PoolNumbers {
+                    kind: "outgoing.sql".into(),
+                    name: "CRM".into(),
+                    limit: 22,
+                    in_use: 3,
+                    idle: 1,
+                    waited: 7,
+                    ..PoolNumbers::default()
+                }],
             }
         })
     }
@@ -63,6 +73,15 @@ impl Services for Server {
             is_active: true,
             is_internal: false,
             summary: "Gets it.".into(),
+            usage: Usage {
+                count: 2,
+                total_us: 5_000,
+                min_us: 1_000,
+                max_us: 4_000,
+                mean_us: 2_500,
+                last_us: 4_000,
+                last_at_ms: 1_700_000_000_000,
+            },
         };
         vec![entry("b"), entry("a")]
     }
@@ -101,6 +120,22 @@ impl Deployments for Server {
         })
     }
 
+    fn deploy_all(&self, files: Vec<SourceFile>) -> BoxFuture<'_, Result<DeployedFiles, Failure>> {
+        Box::pin(async move {
+            let mut result = DeployedFiles::default();
+            for SourceFile { file_name, text } in files {
+                let Deployed { generation, services } = self.deploy(file_name.clone(), text.0).await?;
+                result.generation = Some(generation);
+                result.deployed.push(DeployedFile {
+                    file_name,
+                    services,
+                    is_unchanged: false,
+                });
+            }
+            Ok(result)
+        })
+    }
+
     fn failures(&self) -> Vec<StoredFailure> {
         vec![StoredFailure {
             generation: 3,
@@ -109,6 +144,44 @@ impl Deployments for Server {
             traceback: String::new(),
             failed_at: "2026-03-01T12:00:00.000Z".into(),
         }]
+    }
+
+    fn source(&self, module: String) -> BoxFuture<'_, Result<Option<StoredSource>, Error>> {
+        let source = StoredSource {
+            path: format!("/pickup-dir/{module}.py"),
+            module,
+            text: b"class A: pass".to_vec(),
+            hash: String::new(),
+            generation: 7,
+            deployed_at: "2026-03-01T12:00:00.000Z".into(),
+        };
+        Box::pin(std::future::ready(Ok(Some(source))))
+    }
+
+    fn history(&self, module: String) -> BoxFuture<'_, Result<Vec<StoredSource>, Error>> {
+        let source = |generation: u64| StoredSource {
+            path: format!("/pickup-dir/{module}.py"),
+            module: module.clone(),
+            text: b"class A: pass".to_vec(),
+            hash: String::new(),
+            generation,
+            deployed_at: "2026-03-01T12:00:00.000Z".into(),
+        };
+        let known = module == "shop";
+        let sources = [7, 5].map(source).into_iter().filter(|_| known).collect();
+        Box::pin(std::future::ready(Ok(sources)))
+    }
+
+    fn roll_back(&self, module: String, generation: Option<u64>) -> BoxFuture<'_, Result<Deployed, Failure>> {
+        let deployed = Deployed {
+            generation: 9,
+            services: vec![format!("{module} {generation:?}")],
+        };
+        Box::pin(std::future::ready(Ok(deployed)))
+    }
+
+    fn remove(&self, _module: String) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 
@@ -180,11 +253,13 @@ async fn a_status_has_it_all() {
         "\
 server1 runs (pid 99), busbar 0.1.0, up 1h 1m
 address   http://127.0.0.1:11223
+admin     http://127.0.0.1:8183
 services  2
 objects   0 (revision 0)
 redis     ready (its own)
 worker 1  ready, pid 101, 3 calls, 36 MB
 worker 2  ready, pid 102, 3 calls, 36 MB, replaced 4 times
+outgoing.sql `CRM`  3 of 22 connections in use, 1 idle, 7 had to wait so far
 ! 2026-03-01T12:00:00.000Z shop: invalid syntax (shop.py, line 3) (generation 3)
 "
     );
@@ -288,6 +363,7 @@ async fn objects_are_imported_planned_and_exported() {
         &control,
         Request::EnmassePlan {
             document: document.clone(),
+            options: ImportOptions::default(),
         },
     )
     .await
@@ -417,6 +493,24 @@ async fn what_runs_here_is_invoked_and_deployed() {
         "nothing to do"
     );
 
+    let module = || "shop".to_owned();
+    let newer = running.deploy("shop.py".into(), b"# newer".to_vec()).await.unwrap();
+    let generations = |history: Vec<StoredSource>| history.iter().map(|it| it.generation).collect::<Vec<_>>();
+    assert_eq!(
+        generations(running.history(module()).await.unwrap()),
+        [newer.generation, 1]
+    );
+    let back = running.roll_back(module(), None).await.unwrap();
+    assert!(back.generation > newer.generation);
+    assert_eq!(std::fs::read(dir.path().join("shop.py")).unwrap(), b"# service");
+    running.roll_back(module(), Some(newer.generation)).await.unwrap();
+    assert_eq!(std::fs::read(dir.path().join("shop.py")).unwrap(), b"# newer");
+    running.roll_back(module(), Some(1)).await.unwrap();
+    for (module, generation) in [("shop", Some(99)), ("nobody", None)] {
+        let failure = running.roll_back(module.into(), generation).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::NotFound, "{failure}");
+    }
+
     let failure = running.deploy("shop.py".into(), b"raise".to_vec()).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Service);
     let files: Vec<_> = std::fs::read_dir(dir.path())
@@ -462,6 +556,33 @@ async fn what_runs_here_is_invoked_and_deployed() {
     let error = running.invoke(invoke("shop.gone", "")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
 
+    // together: one that is broken does not keep the others from being served, and never gets into the directory
+    let file = |file_name: &str, text: &str| SourceFile {
+        file_name: file_name.into(),
+        text: text.into(),
+    };
+    let together = vec![
+        file("bank.py", "# service"),
+        file("broken.py", "raise"),
+        file("shop.py", "# service"),
+    ];
+    let DeployedFiles {
+        generation,
+        deployed,
+        failed,
+    } = running.deploy_all(together).await.unwrap();
+    assert!(generation.is_some());
+    let names: Vec<_> = deployed
+        .iter()
+        .map(|it| (it.file_name.as_str(), it.is_unchanged))
+        .collect();
+    assert_eq!(names, [("bank.py", false), ("shop.py", true)]);
+    assert_eq!(deployed[0].services, ["bank.run"]);
+    assert_eq!((failed.len(), failed[0].file_name.as_str()), (1, "broken.py"));
+    assert!(dir.path().join("bank.py").exists() && !dir.path().join("broken.py").exists());
+    let twice = vec![file("bank.py", "# service"), file("bank.pyw", "# service")];
+    assert_eq!(running.deploy_all(twice).await.unwrap_err().kind, Kind::BadRequest);
+
     // a directory that is missing is made again; one where a file stands cannot be
     let place = dir.path().to_owned();
     dir.close().unwrap();
@@ -472,7 +593,7 @@ async fn what_runs_here_is_invoked_and_deployed() {
         .unwrap_err();
     std::fs::remove_file(place).unwrap();
     assert_eq!(failure.kind, Kind::Config);
-    assert_eq!(running.list().len(), 1, "what cannot be kept is not deployed");
+    assert_eq!(running.list().len(), 2, "what cannot be kept is not deployed");
 }
 
 #[tokio::test]
@@ -493,4 +614,191 @@ async fn dead_letters_are_listed_and_put_back() {
         panic!()
     };
     assert_eq!(failure.exit_code, exit_code::INVALID_INPUT);
+}
+
+#[tokio::test]
+async fn objects_are_made_changed_and_deleted_one_by_one() {
+    let (control, bench) = control().await;
+    let name = |name: &str| ObjectName {
+        kind: "security.basic_auth".into(),
+        name: name.into(),
+    };
+    let fields = |fields: serde_json::Value| fields.as_object().unwrap().clone();
+    let create = |name: &str, body: serde_json::Value| {
+        Request::ObjectCreate(NewObject {
+            kind: "security.basic_auth".into(),
+            name: name.into(),
+            is_active: true,
+            fields: fields(body),
+        })
+    };
+
+    let Response::Object(shop) = ask(
+        &control,
+        create("shop", json!({"username": "shop", "password": "s3cret"})),
+    )
+    .await
+    else {
+        panic!()
+    };
+    let expected = json!({"username": "shop", "password": "******", "realm": ""});
+    assert_eq!((shop.version, shop.fields), (1, fields(expected)));
+    let taken = failure(&control, create("shop", json!({"username": "x", "password": "y"}))).await;
+    assert_eq!(taken.kind, Kind::Conflict);
+    assert_eq!(taken.problems[0].field, "name");
+    let wrong = failure(&control, create("other", json!({"username": 1, "password": "y"}))).await;
+    assert_eq!(
+        (wrong.kind, wrong.problems[0].field.as_str()),
+        (Kind::BadRequest, "username")
+    );
+
+    let edit = |object: &str, edit: ObjectEdit| Request::ObjectEdit {
+        object: name(object),
+        edit,
+    };
+    let renamed = ObjectEdit {
+        version: Some(1),
+        is_active: Some(false),
+        fields: fields(json!({"realm": "Shop"})),
+        ..ObjectEdit::default()
+    };
+    let Response::Object(shop) = ask(&control, edit("shop", renamed)).await else {
+        panic!()
+    };
+    assert!(!shop.is_active);
+    assert_eq!(shop.version, 2);
+    // made from a version that is not the current one any more
+    let late = ObjectEdit {
+        version: Some(1),
+        ..ObjectEdit::default()
+    };
+    assert_eq!(failure(&control, edit("shop", late)).await.kind, Kind::Conflict);
+    // what the edit did not name is as it was
+    let stored = &bench.changes.snapshot().records[0];
+    assert_eq!(
+        (&stored.body["password"], &stored.body["realm"]),
+        (&json!("s3cret"), &json!("Shop"))
+    );
+
+    let Response::Objects(found) = ask(
+        &control,
+        Request::ObjectList {
+            kind: "security.basic_auth".into(),
+            query: "sh OP".into(),
+        },
+    )
+    .await
+    else {
+        panic!()
+    };
+    assert_eq!(found.len(), 1);
+    assert!(matches!(
+        ask(
+            &control,
+            Request::ObjectDelete {
+                object: name("shop"),
+                version: None
+            }
+        )
+        .await,
+        Response::ObjectDeleted(_)
+    ));
+    for request in [
+        Request::ObjectGet(name("shop")),
+        Request::ObjectDelete {
+            object: name("shop"),
+            version: None,
+        },
+        edit("shop", ObjectEdit::default()),
+        Request::ObjectList {
+            kind: "security.nothing".into(),
+            query: String::new(),
+        },
+    ] {
+        assert_eq!(failure(&control, request).await.kind, Kind::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn what_was_is_shown_and_brought_back() {
+    let (control, bench) = control().await;
+    let address = |text: &str| crate::samples::put("outgoing.zmq", "a", json!({"address": text}));
+    for text in ["tcp://one", "tcp://two"] {
+        bench
+            .changes
+            .apply(crate::samples::set([address(text)]), "ann")
+            .await
+            .unwrap();
+    }
+    let object = ObjectName {
+        kind: "outgoing.zmq".into(),
+        name: "a".into(),
+    };
+    let history = Request::History {
+        object: object.clone(),
+        limit: 1,
+    };
+    let Response::History(history) = ask(&control, history).await else {
+        panic!()
+    };
+    assert_eq!(
+        serde_json::to_value(&history[0].changes).unwrap(),
+        json!([{"field": "address", "old": "tcp://one", "new": "tcp://two"}])
+    );
+    let at = Moment::Revision(1);
+    let options = ExportOptions::default();
+    let Response::Exported { text } = ask(&control, Request::ExportAt { at, options }).await else {
+        panic!()
+    };
+    assert!(text.contains("tcp://one"), "{text}");
+    let roll_back = Request::RollBack {
+        object: object.clone(),
+        version: 1,
+        who: String::new(),
+    };
+    assert!(matches!(ask(&control, roll_back).await, Response::Restored(it) if it.changed == [object.clone()]));
+    for (rehearse, revision) in [(true, 3), (false, 4)] {
+        let at = Moment::Revision(0);
+        let who = "bob".to_owned();
+        let restore = Request::Restore { at, rehearse, who };
+        assert!(matches!(ask(&control, restore).await, Response::Restored(it) if it.deleted == [object.clone()]));
+        assert_eq!(bench.changes.snapshot().revision, revision);
+    }
+    let before = None;
+    let Response::Revisions(revisions) = ask(&control, Request::Revisions { before, limit: 2 }).await else {
+        panic!()
+    };
+    let seen: Vec<_> = revisions
+        .iter()
+        .map(|it| (it.revision, it.changed_by.as_str()))
+        .collect();
+    assert_eq!(seen[0], (4, "bob"));
+    let nobody = Request::History {
+        object: ObjectName {
+            kind: "outgoing.zmq".into(),
+            name: "nobody".into(),
+        },
+        limit: 9,
+    };
+    assert_eq!(failure(&control, nobody).await.kind, Kind::NotFound);
+}
+
+#[tokio::test]
+async fn texts_of_modules_are_listed_and_brought_back() {
+    let (control, _bench) = control().await;
+    let module = || "shop".to_owned();
+    let Response::Sources(sources) = ask(&control, Request::SourceHistory { module: module() }).await else {
+        panic!()
+    };
+    let seen: Vec<_> = sources.iter().map(|it| (it.generation, it.size)).collect();
+    assert_eq!(seen, [(7, 13), (5, 13)]);
+    let nobody = Request::SourceHistory {
+        module: "nobody".into(),
+    };
+    assert_eq!(failure(&control, nobody).await.kind, Kind::NotFound);
+    let roll_back = Request::SourceRollBack {
+        module: module(),
+        generation: Some(5),
+    };
+    assert!(matches!(ask(&control, roll_back).await, Response::Deployed(it) if it.services == ["shop Some(5)"]));
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::changes::Applied;
+use crate::changes::{Applied, Renamed};
 use crate::control::{Failure, ServiceEntry, Status};
 
 impl fmt::Display for Status {
@@ -19,6 +19,9 @@ impl fmt::Display for Status {
         // a server that speaks TLS says so itself
         let scheme = if node.address.contains("://") { "" } else { "http://" };
         writeln!(f, "address   {scheme}{}", node.address)?;
+        if !node.admin_address.is_empty() {
+            writeln!(f, "admin     {}", node.admin_address)?;
+        }
         writeln!(f, "services  {}", self.services)?;
         writeln!(f, "objects   {} (revision {})", self.objects, self.revision)?;
         if node.redis.is_private {
@@ -41,6 +44,23 @@ impl fmt::Display for Status {
             }
             if worker.restarts > 0 {
                 write!(f, ", replaced {} times", worker.restarts)?;
+            }
+            writeln!(f)?;
+        }
+        for pool in &node.pools {
+            write!(
+                f,
+                "{} `{}`  {} of {} connections in use, {} idle",
+                pool.kind, pool.name, pool.in_use, pool.limit, pool.idle
+            )?;
+            for (number, what) in [
+                (pool.waiting, "calls wait for one"),
+                (pool.waited, "had to wait so far"),
+                (pool.timed_out, "waited in vain"),
+            ] {
+                if number > 0 {
+                    write!(f, ", {number} {what}")?;
+                }
             }
             writeln!(f)?;
         }
@@ -101,9 +121,13 @@ impl fmt::Display for Applied {
             created,
             changed,
             deleted,
+            renamed,
             unchanged,
             ..
         } = self;
+        for Renamed { kind, name, new_name } in renamed {
+            writeln!(f, "> {kind} `{name}` is `{new_name}` now")?;
+        }
         for (mark, objects) in [("+", created), ("~", changed), ("-", deleted)] {
             for object in objects {
                 writeln!(f, "{mark} {object}")?;

@@ -1,26 +1,62 @@
 //! Import, and what an import would do.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, OnceLock};
 
 use busbar_model::object::{Change, ChangeSet, Record, Snapshot};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::changes::{Applied, ChangeError, Changes, ObjectName};
-use crate::enmasse::items::{Resolved, resolve};
+use crate::enmasse::items::{Resolution, Resolved, resolve};
+use crate::enmasse::plan::{Plan, Planner};
+use crate::enmasse::prune::{self, Prune};
 use crate::enmasse::read::Document;
 use crate::problem::{Code, Problem, Problems};
-use crate::registry::Fields;
+use crate::registry::Registry;
 
 /// How a document is imported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImportOptions {
     /// Change objects that are there. Without it an import that would change one makes nothing at all; one that is there as the file
     /// describes it is no obstacle.
     pub replace: bool,
+    /// Which objects are deleted because the document does not have them.
+    pub prune: Prune,
+    /// [`Plan::id`] of the plan that somebody agreed to: the import makes that one, or nothing. What deletes needs it.
+    pub confirm: Option<String>,
+    /// Leave out objects that name another one which is nowhere, a security definition first of all, instead of making nothing at all.
+    pub ignore_missing_defs: bool,
+    /// The part of the document that counts.
+    #[serde(flatten)]
+    pub only: Only,
+}
+
+/// A part of a document, or of the objects that there are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Only {
+    /// Only objects under these top-level keys, in any of the spellings an import takes; empty: all.
+    pub keys: Vec<String>,
+    /// Only objects whose name contains one of these texts; empty: all.
+    pub names: Vec<String>,
+}
+
+impl Only {
+    /// Whether an object of this name is in it.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|it| name.contains(it.as_str()))
+    }
+}
+
+impl ImportOptions {
+    /// Objects that are there are changed.
+    pub fn replacing() -> Self {
+        Self {
+            replace: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Imports all of `document`, or nothing.
@@ -35,90 +71,22 @@ pub async fn import(
     who: &str,
 ) -> Result<Applied, ChangeError> {
     let registry = changes.registry();
+    let noted = Arc::new(OnceLock::new());
+    let mine = noted.clone();
     let make = move |current: &Snapshot| {
-        let resolved = resolve(registry, &document, current)?;
-        if !options.replace {
-            refuse_existing(&resolved, current)?;
-        }
-        Ok(puts(resolved))
+        let work = Work::new(registry, &document, &options, current)?;
+        work.agree(&options)?;
+        // this closure is called once, so the cell is empty
+        mine.get_or_init(|| (work.plan.warnings, work.files));
+        Ok(work.set)
     };
-    changes.transact(who, make).await
-}
-
-fn puts(resolved: Vec<Resolved>) -> ChangeSet {
-    ChangeSet {
-        changes: resolved.into_iter().map(|it| Change::Put(it.record)).collect(),
-    }
-}
-
-fn refuse_existing(resolved: &[Resolved], current: &Snapshot) -> Result<(), Problems> {
-    let mut problems = Problems::default();
-    for Resolved { file, record } in resolved {
-        if stored(current, record).is_some_and(|it| !same(it, record)) {
-            let object = format!("{} `{}`", record.kind, record.name);
-            problems.push(
-                Problem::new(Code::W01, "exists already and is different")
-                    .in_file(file)
-                    .with_object(object),
-            );
-        }
-    }
-    problems.or(())
-}
-
-fn stored<'a>(current: &'a Snapshot, record: &Record) -> Option<&'a Record> {
-    current
-        .records
-        .iter()
-        .find(|it| it.kind == record.kind && it.name == record.name)
-}
-
-fn same(a: &Record, b: &Record) -> bool {
-    a.is_active == b.is_active && a.body == b.body
-}
-
-/// What an import would do. Secrets are masked.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Plan {
-    /// Objects that would be made, with their fields.
-    pub create: Vec<PlannedCreate>,
-    /// Objects that would become different.
-    pub change: Vec<PlannedChange>,
-    /// Objects that are there as the file describes them.
-    pub unchanged: Vec<ObjectName>,
-    /// What would work but may not be meant.
-    pub warnings: Vec<String>,
-}
-
-/// An object that would be made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlannedCreate {
-    /// Which.
-    #[serde(flatten)]
-    pub object: ObjectName,
-    /// Its fields.
-    pub fields: Map<String, Value>,
-}
-
-/// An object that would become different.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlannedChange {
-    /// Which.
-    #[serde(flatten)]
-    pub object: ObjectName,
-    /// The fields that would be different.
-    pub fields: Vec<FieldChange>,
-}
-
-/// A field that would be different.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FieldChange {
-    /// Its name.
-    pub field: String,
-    /// What it is.
-    pub old: Value,
-    /// What it would be.
-    pub new: Value,
+    let result = changes.transact(who, make).await;
+    let Some((warnings, files)) = noted.get() else {
+        return result;
+    };
+    let mut applied = result.map_err(|error| in_files(error, files))?;
+    applied.warnings.splice(0..0, warnings.iter().cloned());
+    Ok(applied)
 }
 
 /// What [`import`] with replacing would do. Goes all the way but for storing and switching, so what it accepts an import accepts.
@@ -126,93 +94,112 @@ pub struct FieldChange {
 /// # Errors
 ///
 /// As [`import`].
-pub async fn plan(changes: &Arc<Changes>, document: &Document) -> Result<Plan, ChangeError> {
+pub async fn plan(changes: &Arc<Changes>, document: &Document, options: &ImportOptions) -> Result<Plan, ChangeError> {
     let registry = changes.registry();
-    let mut plan = Plan::default();
+    let (mut plan, mut files) = (Plan::default(), HashMap::new());
     let applied = changes
         .rehearse(|current| {
-            let resolved = resolve(registry, document, current)?;
-            let mut fields = BTreeMap::new();
-            for Resolved { record, .. } in &resolved {
-                let Some(object_type) = registry.get(&record.kind) else {
-                    continue;
-                };
-                let fields = fields
-                    .entry(object_type.kind)
-                    .or_insert_with(|| Fields::of(object_type));
-                let object = ObjectName {
-                    kind: record.kind.clone(),
-                    name: record.name.clone(),
-                };
-                match stored(current, record) {
-                    None => plan.create.push(PlannedCreate {
-                        object,
-                        fields: fields.masked(&record.body),
-                    }),
-                    Some(old) if same(old, record) => plan.unchanged.push(object),
-                    Some(old) => plan.change.push(PlannedChange {
-                        object,
-                        fields: compare(fields, old, record),
-                    }),
-                }
-            }
-            Ok(puts(resolved))
+            let work = Work::new(registry, document, options, current)?;
+            (plan, files) = (work.plan, work.files);
+            Ok(work.set)
         })
-        .await?;
-    plan.warnings = applied.warnings;
+        .await
+        .map_err(|error| in_files(error, &files))?;
+    plan.warnings.extend(applied.warnings);
+    plan.services.retain(|service| !changes.has_service(service));
     Ok(plan)
 }
 
-fn compare(fields: &Fields, old: &Record, new: &Record) -> Vec<FieldChange> {
-    let mut changed = Vec::new();
-    if old.is_active != new.is_active {
-        changed.push(FieldChange {
-            field: "is_active".to_owned(),
-            old: old.is_active.into(),
-            new: new.is_active.into(),
-        });
-    }
-    let gone = old.body.keys().filter(|it| !new.body.contains_key(*it));
-    for field in new.body.keys().chain(gone) {
-        let (before, after) = (
-            old.body.get(field).unwrap_or(&Value::Null),
-            new.body.get(field).unwrap_or(&Value::Null),
-        );
-        if before != after {
-            let (old, new) = (fields.masked_value(field, before), fields.masked_value(field, after));
-            changed.push(FieldChange {
-                field: field.clone(),
-                old,
-                new,
-            });
-        }
-    }
-    changed
+/// What is to be done, worked out of a document and the objects that are there.
+struct Work {
+    plan: Plan,
+    set: ChangeSet,
+    /// The file that each object of the document stands in, by its name in words.
+    files: HashMap<String, String>,
 }
 
-impl fmt::Display for Plan {
-    /// As people read it: a line per object, fields below, a sum at the end.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for PlannedCreate { object, fields } in &self.create {
-            writeln!(f, "+ {object}")?;
-            for (field, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-                writeln!(f, "    {field}: {value}")?;
-            }
+impl Work {
+    fn new(
+        registry: Registry,
+        document: &Document,
+        options: &ImportOptions,
+        current: &Snapshot,
+    ) -> Result<Self, Problems> {
+        let Resolution { resolved, left_out } = resolve(registry, document, current, options)?;
+        let stored: HashMap<_, _> = current.records.iter().map(|it| (key(it), it)).collect();
+        let mut planner = Planner::new(registry);
+        let mut mentioned: BTreeSet<ObjectName> = left_out.iter().map(|it| it.name.clone()).collect();
+        let mut files = HashMap::new();
+        for Resolved { file, record, .. } in &resolved {
+            let name = ObjectName::of(record);
+            files.insert(name.to_string(), file.clone());
+            mentioned.insert(name);
+            planner.put(stored.get(&key(record)).copied(), record);
         }
-        for PlannedChange { object, fields } in &self.change {
-            writeln!(f, "~ {object}")?;
-            for FieldChange { field, old, new } in fields {
-                writeln!(f, "    {field}: {old} -> {new}")?;
-            }
+        let mut deletes = Vec::new();
+        for record in prune::condemned(registry, document, options, current, &mentioned)? {
+            planner.delete(record);
+            deletes.push(Change::Delete {
+                kind: record.kind.clone(),
+                name: record.name.clone(),
+            });
         }
-        for warning in &self.warnings {
-            writeln!(f, "! {warning}")?;
-        }
-        let (create, change, unchanged) = (self.create.len(), self.change.len(), self.unchanged.len());
-        write!(f, "{create} to create, {change} to change, {unchanged} unchanged")?;
-        if change > 0 {
-            write!(f, "; changing needs --replace")?;
-        }
-        writeln!(f)
+        let mut plan = planner.finish();
+        plan.warnings = left_out.into_iter().map(|it| it.problem.to_string()).collect();
+        let puts = resolved.into_iter().map(|it| Change::Put(it.record));
+        Ok(Self {
+            plan,
+            // what is new may take the place of what goes
+            set: ChangeSet {
+                changes: deletes.into_iter().chain(puts).collect(),
+            },
+            files,
+        })
     }
+
+    /// Whether this is what was asked for, and agreed to.
+    fn agree(&self, options: &ImportOptions) -> Result<(), Problems> {
+        if let Some(id) = &options.confirm
+            && *id != self.plan.id
+        {
+            let message = format!(
+                "plan `{id}` no longer fits: the file or the objects have changed since it was shown; it is plan `{}` now",
+                self.plan.id
+            );
+            return Err(Problem::new(Code::E29, message).into());
+        }
+        if options.confirm.is_none() && !self.plan.delete.is_empty() {
+            let message = format!(
+                "would delete {} objects, which nobody has agreed to; see them with --plan --prune and confirm that plan",
+                self.plan.delete.len()
+            );
+            return Err(Problem::new(Code::E30, message).into());
+        }
+        let mut problems = Problems::default();
+        if !options.replace {
+            for change in &self.plan.change {
+                let object = change.object.to_string();
+                let file = self.files.get(&object).cloned().unwrap_or_default();
+                let problem = Problem::new(Code::W01, "exists already and is different");
+                problems.push(problem.in_file(file).with_object(object));
+            }
+        }
+        problems.or(())
+    }
+}
+
+/// The road on which changes are made knows objects and no files.
+fn in_files(mut error: ChangeError, files: &HashMap<String, String>) -> ChangeError {
+    if let ChangeError::Refused(problems) = &mut error {
+        for problem in problems.0.iter_mut().filter(|it| it.file.is_empty()) {
+            if let Some(file) = files.get(&problem.object) {
+                problem.file.clone_from(file);
+            }
+        }
+    }
+    error
+}
+
+fn key(record: &Record) -> (&str, &str) {
+    (&record.kind, &record.name)
 }

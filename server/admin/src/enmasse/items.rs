@@ -1,11 +1,15 @@
 //! Items to records: which type, which object, which fields, under all the names they had.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use busbar_model::object::{ObjectType, Record, Reference, Snapshot};
+use busbar_model::object::{ObjectType, Record, Snapshot};
+use busbar_model::references::Target;
 use serde_json::{Map, Value};
 
-use crate::changes::check_name;
+use crate::changes::{ObjectName, check_name};
+use crate::enmasse::apply::ImportOptions;
+use crate::enmasse::keys;
+use crate::enmasse::prune::Prune;
 use crate::enmasse::read::{Document, Item};
 use crate::problem::{Code, Problem, Problems};
 use crate::registry::{Fields, Registry, SECURITY};
@@ -24,67 +28,31 @@ const BOOKKEEPING: &[&str] = &[
     "old_name",
 ];
 
-/// Top-level keys that Zato has and busbar has not yet, so that the message can say so.
-const NOT_YET: &[&str] = &[
-    "channel_amqp",
-    "channel_ftp",
-    "channel_jms_wmq",
-    "channel_soap",
-    "channel_stomp",
-    "channel_wsx",
-    "channel_zmq",
-    "cloud_aws_s3",
-    "def_amqp",
-    "def_cassandra",
-    "def_cloud_openstack_swift",
-    "def_jms_wmq",
-    "def_namespace",
-    "definition_amqp",
-    "definition_cassandra",
-    "definition_jms_wmq",
-    "elastic_search",
-    "http_soap",
-    "json_pointer",
-    "notif_cloud_openstack_swift",
-    "notif_sql",
-    "outconn_amqp",
-    "outconn_ftp",
-    "outconn_jms_wmq",
-    "outconn_odoo",
-    "outconn_sap",
-    "outconn_soap",
-    "outconn_stomp",
-    "outgoing_ldap",
-    "outgoing_soap",
-    "outgoing_wsx",
-    "pubsub_endpoint",
-    "pubsub_subscription",
-    "pubsub_topic",
-    "query_cassandra",
-    "rbac_client_role",
-    "rbac_permission",
-    "rbac_role",
-    "rbac_role_permission",
-    "scheduler",
-    "search_es",
-    "search_solr",
-    "security_groups",
-    "sms_twilio",
-    "sso_user",
-    "tls_ca_cert",
-    "web_socket",
-    "xpath",
-    "zato_cache_builtin",
-    "zato_cache_memcached",
-    "zato_generic_connection",
-    "zato_generic_rest_wrapper",
-];
+/// Longest text of a field, in bytes. Chains of certificates, the longest that there are in earnest, have a hundredth of it.
+const TEXT_MAX: usize = 1 << 20;
+
+/// What a document comes to.
+pub(super) struct Resolution {
+    /// The objects, normalised, in the order of their items.
+    pub resolved: Vec<Resolved>,
+    /// Objects that name another one which is nowhere, and are not made for that: see
+    /// [`ImportOptions::ignore_missing_defs`].
+    pub left_out: Vec<LeftOut>,
+}
+
+/// An object that is not made.
+pub(super) struct LeftOut {
+    pub name: ObjectName,
+    pub problem: Problem,
+}
 
 /// One item, made out.
 #[derive(Debug, Clone)]
-pub struct Resolved {
+pub(super) struct Resolved {
     /// File that it stands in.
     pub file: String,
+    /// The item in words.
+    pub object: String,
     /// The object that it describes, normalised.
     pub record: Record,
 }
@@ -95,7 +63,16 @@ pub struct Resolved {
 /// # Errors
 ///
 /// Everything that is wrong with any item.
-pub fn resolve(registry: Registry, document: &Document, current: &Snapshot) -> Result<Vec<Resolved>, Problems> {
+pub(super) fn resolve(
+    registry: Registry,
+    document: &Document,
+    current: &Snapshot,
+    options: &ImportOptions,
+) -> Result<Resolution, Problems> {
+    if document.items.is_empty() && options.prune == Prune::No {
+        return Err(Problem::new(Code::E03, "there is nothing in the file to import").into());
+    }
+    let only = keys::kinds_of(registry, &options.only.keys)?;
     let mut resolver = Resolver {
         registry,
         fields: HashMap::new(),
@@ -114,15 +91,64 @@ pub fn resolve(registry: Registry, document: &Document, current: &Snapshot) -> R
         if let Some(record) = resolver.item(item) {
             resolved.push(Resolved {
                 file: item.file.clone(),
+                object: item.describe(),
                 record,
             });
         }
     }
     resolver.report_unknown_keys();
-    if !resolver.problems.0.is_empty() {
+    if !resolver.problems.0.is_empty() && !options.ignore_missing_defs {
         resolver.report_dangling(document);
     }
-    resolver.problems.or(resolved)
+    let mut resolved = resolver.problems.or(resolved)?;
+    resolved.retain(|it| {
+        let is_kind = only.as_ref().is_none_or(|only| only.contains(it.record.kind.as_str()));
+        is_kind && options.only.has_name(&it.record.name)
+    });
+    let left_out = if options.ignore_missing_defs {
+        leave_out(registry, &mut resolved, current)
+    } else {
+        Vec::new()
+    };
+    Ok(Resolution { resolved, left_out })
+}
+
+/// Takes away what names an object that is nowhere, and what names those.
+fn leave_out(registry: Registry, resolved: &mut Vec<Resolved>, current: &Snapshot) -> Vec<LeftOut> {
+    let mut left_out = Vec::new();
+    loop {
+        let before = left_out.len();
+        let stored = current.records.iter();
+        let there: HashSet<(Target, String)> = stored
+            .chain(resolved.iter().map(|it| &it.record))
+            .map(|it| (Target::of_kind(&it.kind), it.name.clone()))
+            .collect();
+        resolved.retain(|it| {
+            let references = registry
+                .get(&it.record.kind)
+                .map(|found| found.references(&it.record.body));
+            let missing = references.into_iter().flatten().find_map(|it| {
+                let named = (it.target, it.name);
+                (named.0 != Target::Service && !there.contains(&named)).then_some((it.field, named))
+            });
+            let Some((field, (target, name))) = missing else {
+                return true;
+            };
+            let mut problem = Problem::missing(&target, &name)
+                .in_file(&it.file)
+                .with_object(&it.object)
+                .with_field(field);
+            problem.message.push_str("; the object is left out");
+            left_out.push(LeftOut {
+                name: ObjectName::of(&it.record),
+                problem,
+            });
+            false
+        });
+        if left_out.len() == before {
+            return left_out;
+        }
+    }
 }
 
 struct Resolver<'a> {
@@ -150,7 +176,8 @@ impl<'a> Resolver<'a> {
 
     /// The object that `item` describes; `None` if something is wrong with it, which is on the list then.
     fn item(&mut self, item: &'a Item) -> Option<Record> {
-        let candidates = self.registry.of_key(&item.key);
+        let key = keys::todays(item);
+        let candidates = self.registry.of_key(key);
         if candidates.is_empty() {
             self.unknown_keys
                 .entry((&item.file, &item.key))
@@ -160,6 +187,7 @@ impl<'a> Resolver<'a> {
         }
         let mut fields = item.fields.clone();
         let before = self.problems.0.len();
+        self.sizes(item);
         let name = self.name(item, fields.shift_remove("name"));
         // an object of its own once: what was switched off are the limits, not the service
         if item.key == "service_limits"
@@ -185,9 +213,13 @@ impl<'a> Resolver<'a> {
             return None;
         }
         let body = self.body(item, object_type, &name, fields);
-        for reference in body.as_ref().map(object_type.references).unwrap_or_default() {
-            if let Reference::Security(definition) = reference {
-                self.references.push((item, definition));
+        for reference in body
+            .as_ref()
+            .map(|body| object_type.references(body))
+            .unwrap_or_default()
+        {
+            if reference.target == Target::Security {
+                self.references.push((item, reference.name));
             }
         }
         if self.problems.0.len() > before {
@@ -199,7 +231,19 @@ impl<'a> Resolver<'a> {
             is_active,
             body: body?,
             version: 0,
+            id: 0,
         })
+    }
+
+    /// Texts that are too long to be meant. A wrong file must not fill the ODB.
+    fn sizes(&mut self, item: &Item) {
+        for (field, value) in &item.fields {
+            if let Some(length) = too_long(value) {
+                let message = format!("must not be longer than {TEXT_MAX} bytes, this one has {length}");
+                let field = if field.is_empty() { "(object)" } else { field };
+                self.refuse(item, Code::E22, field, message);
+            }
+        }
     }
 
     fn name(&mut self, item: &Item, name: Option<Value>) -> Option<String> {
@@ -327,7 +371,7 @@ impl<'a> Resolver<'a> {
             let says_something = !value.is_null() || (schema.accepts(field, "null") && !schema.is_secret(field));
             says_something && !BOOKKEEPING.contains(&field.as_str())
         });
-        (object_type.from_enmasse)(&item.key, &mut fields);
+        (object_type.from_enmasse)(keys::todays(item), &mut fields);
         for (field, value) in &mut fields {
             fit(&schema, field, value);
         }
@@ -391,7 +435,7 @@ impl<'a> Resolver<'a> {
         for (item, definition) in std::mem::take(&mut self.references) {
             if !mentioned.contains(definition.as_str()) {
                 self.problems.push(
-                    Problem::no_security(&definition)
+                    Problem::missing(&Target::Security, &definition)
                         .in_file(&item.file)
                         .with_object(item.describe()),
                 );
@@ -402,7 +446,7 @@ impl<'a> Resolver<'a> {
     fn report_unknown_keys(&mut self) {
         let keys = self.registry.keys();
         for ((file, key), items) in std::mem::take(&mut self.unknown_keys) {
-            let what = if NOT_YET.contains(&key) {
+            let what = if keys::NOT_YET.contains(&key) {
                 format!("busbar does not have `{key}` yet")
             } else if let Some(similar) = similar(key, keys.iter().copied()) {
                 format!("there is no key `{key}`; did you mean `{similar}`?")
@@ -431,6 +475,16 @@ fn todays_type(name: String, fields: &Map<String, Value>) -> String {
         "bearer_token".to_owned()
     } else {
         name
+    }
+}
+
+/// How long the longest text in a value is, if that is too long.
+fn too_long(value: &Value) -> Option<usize> {
+    match value {
+        Value::String(text) => Some(text.len()).filter(|length| *length > TEXT_MAX),
+        Value::Array(items) => items.iter().filter_map(too_long).max(),
+        Value::Object(fields) => fields.values().filter_map(too_long).max(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 

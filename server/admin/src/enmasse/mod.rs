@@ -6,18 +6,26 @@
 //!
 //! * `read` - files, includes, environment
 //! * `tree` - YAML and JSON text to values, with limits
+//! * `keys` - what top-level keys were called, and those that there are not
 //! * `items` - items to records
 //! * `apply` - import and plan
+//! * `plan` - what a plan says, and its id
+//! * `prune` - which objects go because a document does not have them
 //! * `export` - records to text
 
 mod apply;
 mod export;
 mod items;
+mod keys;
+mod plan;
+mod prune;
 mod read;
 #[cfg(test)]
 mod tests;
 mod tree;
 
-pub use apply::{FieldChange, ImportOptions, Plan, PlannedChange, PlannedCreate, import, plan};
+pub use apply::{ImportOptions, Only, import, plan};
 pub use export::{ExportOptions, Format, export};
+pub use plan::{FieldChange, Plan, PlannedChange, PlannedCreate};
+pub use prune::Prune;
 pub use read::{Document, Item, ReadOptions};

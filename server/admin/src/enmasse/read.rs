@@ -27,6 +27,9 @@ const INCLUDE: &str = "include";
 pub struct Document {
     /// The items.
     pub items: Vec<Item>,
+    /// The top-level keys that have a list, be it an empty one.
+    #[serde(default)]
+    pub keys: BTreeSet<String>,
 }
 
 /// One item under one top-level key.
@@ -136,6 +139,7 @@ struct Reader<'a> {
     options: &'a ReadOptions,
     seen: BTreeSet<PathBuf>,
     items: Vec<Item>,
+    keys: BTreeSet<String>,
     problems: Problems,
 }
 
@@ -145,12 +149,13 @@ impl<'a> Reader<'a> {
             options,
             seen: BTreeSet::new(),
             items: Vec::new(),
+            keys: BTreeSet::new(),
             problems: Problems::default(),
         }
     }
 
     fn finish(mut self, name: &str) -> Result<Document, Problems> {
-        if self.items.is_empty() && self.problems.0.is_empty() {
+        if self.items.is_empty() && self.keys.is_empty() && self.problems.0.is_empty() {
             self.refuse(name, Code::E03, "there is nothing in it to import");
         }
         fill_in_fields(&mut self.items, &self.options.env);
@@ -172,8 +177,8 @@ impl<'a> Reader<'a> {
                     .with_field(field),
             );
         }
-        let items = self.items;
-        self.problems.or(Document { items })
+        let (items, keys) = (self.items, self.keys);
+        self.problems.or(Document { items, keys })
     }
 
     /// Takes in one file; `dir` is where its includes are looked for.
@@ -194,6 +199,7 @@ impl<'a> Reader<'a> {
             match value {
                 _ if key == INCLUDE => self.includes(name, dir, value),
                 Value::Array(values) => {
+                    self.keys.insert(key.clone());
                     for (index, value) in values.into_iter().enumerate() {
                         self.item(name, dir, &key, index + 1, value);
                     }

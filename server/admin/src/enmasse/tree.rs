@@ -5,8 +5,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Largest file, in bytes.
-pub const SIZE_MAX: u64 = 16 * 1024 * 1024;
+/// Largest file, in bytes: 100,000 objects are half of it.
+pub const SIZE_MAX: u64 = 64 * 1024 * 1024;
 
 /// Deepest nesting; real files use four levels.
 const DEPTH_MAX: usize = 32;
@@ -64,8 +64,8 @@ fn parse_yaml(text: &str) -> Result<Value, String> {
             max_anchors: 1_000,
             max_aliases: 10_000,
             max_documents: 1,
-            max_nodes: 1_000_000,
-            max_events: 2_000_000,
+            max_nodes: 20_000_000,
+            max_events: 40_000_000,
         },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: 100_000,

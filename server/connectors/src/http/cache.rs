@@ -151,6 +151,23 @@ impl ChannelCache {
         Key(hash.finalize().into())
     }
 
+    /// What a request is told apart by when its service says so itself. Whose credentials it carries counts all the same: what one caller
+    /// may see is not for another one.
+    pub(crate) fn own_key(&self, head: &Head<'_>, hash: &[u8]) -> Key {
+        let mut sum = Sha256::new();
+        for part in [
+            self.scope.as_bytes(),
+            b"own",
+            head.security_name.as_bytes(),
+            head.username.as_bytes(),
+            hash,
+        ] {
+            sum.update((part.len() as u64).to_le_bytes());
+            sum.update(part);
+        }
+        Key(sum.finalize().into())
+    }
+
     /// What was answered to such a request, if it is still kept.
     pub(crate) fn get(&self, key: Key) -> Option<Response<Bytes>> {
         self.cache.get(key, Instant::now())

@@ -67,20 +67,6 @@ impl fmt::Debug for SecurityTlsKeyCert {
     }
 }
 
-/// Fields that exports carry and that mean nothing here.
-const IGNORED: &[&str] = &[
-    "type",
-    "sec_type",
-    "id",
-    "cluster_id",
-    "opaque1",
-    "is_internal",
-    "username",
-    "password",
-    "password_type",
-    "info",
-];
-
 impl Object for SecurityTlsKeyCert {
     const KIND: &'static str = "security.tls_key_cert";
     const PLACEMENT: Placement = Placement::Worker;
@@ -88,7 +74,8 @@ impl Object for SecurityTlsKeyCert {
     const ENMASSE_TYPE: Option<&'static str> = Some("tls_key_cert");
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        fields::ignore(item, IGNORED);
+        fields::ignore_foreign(item);
+        fields::ignore(item, &["username", "password", "password_type", "info"]);
         // its name in 2.0
         if let Some(value) = item.remove("value") {
             item.entry("auth_data").or_insert(value);

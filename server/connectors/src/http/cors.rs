@@ -168,6 +168,20 @@ pub(crate) fn asked(headers: &HeaderMap) -> Option<Method> {
     }
 }
 
+/// Whether a page of another site makes a request: a browser sends the credentials that it remembers for this one along, so those who
+/// manage a server would act for whoever made the page. `host`: whom the request is addressed to.
+pub(crate) fn is_foreign(headers: &HeaderMap, host: &[u8]) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return !matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    let Some(origin) = headers.get(header::ORIGIN).map(HeaderValue::as_bytes) else {
+        return false;
+    };
+    let scheme = origin.windows(3).position(|part| part == b"://");
+    // `null` is nobody's
+    !scheme.is_some_and(|at| origin[at + 3..].eq_ignore_ascii_case(host))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +231,34 @@ mod tests {
             Some("http://a.example"),
         ] {
             assert_eq!(answer(origin), None, "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_told_apart() {
+        let is_foreign = |headers: &[(&'static str, &'static str)]| {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+                .collect();
+            is_foreign(&headers, b"127.0.0.1:8183")
+        };
+        for own in [
+            &[][..],
+            &[("origin", "http://127.0.0.1:8183")],
+            &[("sec-fetch-site", "same-origin"), ("origin", "http://127.0.0.1:8183")],
+            &[("sec-fetch-site", "none")],
+        ] {
+            assert!(!is_foreign(own), "{own:?}");
+        }
+        for foreign in [
+            ("origin", "http://shop.example"),
+            ("origin", "http://127.0.0.1:8184"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+        ] {
+            assert!(is_foreign(&[foreign]), "{foreign:?}");
         }
     }
 }

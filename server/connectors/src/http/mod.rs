@@ -10,9 +10,13 @@
 //! * [`outgoing`] - connections that services call
 //! * [`outgoing_config`] - their object type; where their bearer tokens come from is [`busbar_model::bearer_token`]
 //! * [`client_cert`] - certificates that they present
+//! * [`ca_cert`] - authorities that they trust
 
+mod admit;
+mod answer;
 mod audit;
 mod body;
+pub mod ca_cert;
 mod cache;
 pub mod client_cert;
 mod coding;
@@ -21,6 +25,7 @@ mod cors;
 mod extra;
 mod front;
 mod io;
+mod items;
 mod json_rpc;
 pub mod outgoing;
 pub mod outgoing_config;
@@ -35,6 +40,6 @@ mod watch;
 
 pub use config::{CacheType, ChannelHttp, ContentEncoding, ParamsPriority, Transport, UrlParamsPriority};
 pub use cors::Cors;
-pub use routes::Routes;
+pub use routes::{Audience, Routes};
 pub use server::{BoundHttp, HttpServer};
 pub use settings::{ContentTypes, HttpConfig, OpenApiAccess, Tls};

@@ -2,7 +2,7 @@
 
 use busbar_model::SoapVersion;
 use busbar_model::fields;
-use busbar_model::object::{FieldError, Object, Placement, Reference};
+use busbar_model::object::{FieldError, Object, Placement};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -67,9 +67,10 @@ pub struct OutgoingHttp {
     /// How bodies are written and read.
     #[serde(default)]
     pub data_format: OutgoingFormat,
-    /// Security definition whose credentials are sent: basic auth, an API key, a bearer token or a TLS certificate.
-    /// Empty: none.
+    /// Security definition whose credentials are sent: basic auth, an API key, a bearer token, NTLM, a TLS
+    /// certificate, and for SOAP also WS-Security. Empty: none.
     #[serde(default)]
+    #[schemars(extend("x-refers" = "security"))]
     pub security: String,
     /// Seconds that one call may take, connecting and redirects included.
     #[serde(default = "timeout")]
@@ -100,6 +101,10 @@ pub struct OutgoingHttp {
     /// File with the certificate authorities to trust, in PEM; empty: those of Mozilla's list.
     #[serde(default)]
     pub tls_ca_path: String,
+    /// Security definition of type `tls_ca_cert` with the certificate authorities to trust, in place of a file.
+    #[serde(default)]
+    #[schemars(extend("x-refers" = "security"))]
+    pub tls_ca_cert: String,
     /// Whether redirects are followed, at most 30 of them. A call can say otherwise.
     #[serde(default = "fields::yes")]
     pub follow_redirects: bool,
@@ -173,13 +178,21 @@ impl Object for OutgoingHttp {
         fields::rename(item, &["security_name", "sec_def"], "security");
         fields::rename(item, &["validate_tls", "sec_tls_verify"], "tls_verify");
         fields::rename(item, &["sec_tls_ca_cert_path", "ca_bundle"], "tls_ca_path");
+        // an id in exports of 2.0: a name will do, a number says nothing here and is refused
+        fields::rename(
+            item,
+            &["sec_tls_ca_cert_name", "sec_tls_ca_cert", "sec_tls_ca_cert_id"],
+            "tls_ca_cert",
+        );
         // how exports spell "nothing chosen"
-        if item
-            .get("security")
-            .and_then(Value::as_str)
-            .is_some_and(|name| matches!(name, "zato-no-security" | "ZATO_NONE"))
-        {
-            item.remove("security");
+        for field in ["security", "tls_ca_cert"] {
+            if item
+                .get(field)
+                .and_then(Value::as_str)
+                .is_some_and(|name| matches!(name, "zato-no-security" | "ZATO_NONE" | "ZATO_DEFAULT"))
+            {
+                item.remove(field);
+            }
         }
         fields::ignore_nulls(item);
         fields::read_numbers(item, &["timeout", "pool_size", "max_response_size"]);
@@ -203,6 +216,12 @@ impl Object for OutgoingHttp {
                 return Err(FieldError::new(field, format!("`{method}` is not an HTTP method")));
             }
         }
+        if !self.tls_ca_cert.is_empty() && !self.tls_ca_path.is_empty() {
+            return Err(FieldError::new(
+                "tls_ca_path",
+                "cannot be beside `tls_ca_cert`: one of them says whom to trust",
+            ));
+        }
         if http::HeaderValue::from_str(&self.soap_action).is_err() {
             return Err(FieldError::new("soap_action", "holds characters that a header cannot"));
         }
@@ -210,14 +229,6 @@ impl Object for OutgoingHttp {
             return Err(FieldError::new("content_type", "holds characters that a header cannot"));
         }
         Ok(())
-    }
-
-    fn references(&self) -> Vec<Reference> {
-        if self.security.is_empty() {
-            Vec::new()
-        } else {
-            vec![Reference::Security(self.security.clone())]
-        }
     }
 }
 

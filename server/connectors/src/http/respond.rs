@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use busbar_model::{Cid, DataFormat, Error, Kind, SoapVersion};
 use busbar_runtime::stream::ReplyStream;
@@ -37,6 +37,8 @@ pub(crate) struct Style {
     pub(crate) soap: Option<SoapVersion>,
     /// What services answer is put into envelopes here.
     enveloped: bool,
+    /// It is a door of the management API: faults are written as those of its services are (management.md 3).
+    pub(crate) is_management: bool,
     /// Of answers whose service chose none.
     content_type: HeaderValue,
 }
@@ -85,7 +87,24 @@ impl Styles {
             format,
             soap,
             enveloped: self.enveloped,
+            is_management: false,
             content_type: content_type.clone(),
+        }
+    }
+
+    /// How callers of the management API are spoken to.
+    pub(crate) fn management(&self, format: DataFormat, soap: Option<SoapVersion>) -> Style {
+        let content_type = match soap {
+            None => self.json.clone(),
+            Some(_) => self.of(format, soap).content_type,
+        };
+        Style {
+            format,
+            soap,
+            // management services write whole envelopes
+            enveloped: false,
+            is_management: true,
+            content_type,
         }
     }
 }
@@ -110,7 +129,7 @@ impl Style {
     /// What a fault is written in: bare text, where the format of responses has no shape for it.
     fn fault_type(&self) -> HeaderValue {
         match self.format {
-            DataFormat::Csv | DataFormat::Form | DataFormat::Post => TEXT,
+            DataFormat::Csv | DataFormat::Form | DataFormat::Post if !self.is_management => TEXT,
             _ => self.content_type.clone(),
         }
     }
@@ -121,6 +140,7 @@ impl Style {
             format: DataFormat::Json,
             soap: None,
             enveloped: false,
+            is_management: false,
             content_type: HeaderValue::from_static("application/json"),
         }
     }
@@ -179,12 +199,15 @@ pub(crate) fn fault(fault: &Fault, style: &Style, cid: Cid) -> Response<Bytes> {
     let details = fault.details.as_ref();
     if let Some(version) = style.soap {
         let message = String::from_utf8_lossy(&text(details)).into_owned();
-        let body = soap::fault_body(version, fault.status, cid, &message);
+        // errors of the management API are the caller's, whatever they are
+        let status = if style.is_management { 400 } else { fault.status };
+        let body = soap::fault_body(version, status, cid, &message);
         let mut response = soap_fault(version, soap::status(version, fault), body, style);
         add_headers(response.headers_mut(), &fault.headers, cid);
         return response;
     }
     let body = match style.format {
+        _ if style.is_management => management_body(details, cid),
         DataFormat::Json => json_body(details, cid),
         DataFormat::Xml => xml_body(details, cid),
         _ => text(details),
@@ -199,6 +222,12 @@ pub(crate) fn fault(fault: &Fault, style: &Style, cid: Cid) -> Response<Bytes> {
 
 /// A response that holds a SOAP fault.
 pub(crate) fn soap_fault(version: SoapVersion, status: StatusCode, body: String, style: &Style) -> Response<Bytes> {
+    let body = if style.is_management {
+        // clients of the management API parse decoded text, which cannot declare an encoding (management.md 3.3)
+        soap::without_declaration(body)
+    } else {
+        body
+    };
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let content_type = match version {
@@ -270,6 +299,13 @@ fn json_body(details: Option<&Value>, cid: Cid) -> Vec<u8> {
     body
 }
 
+/// As management services tell of errors, the details being a text always.
+fn management_body(details: Option<&Value>, cid: Cid) -> Vec<u8> {
+    let details = String::from_utf8_lossy(&text(details)).into_owned();
+    let envelope = json!({"zato_env": {"result": "ZATO_ERROR", "cid": cid.to_string(), "details": details}});
+    envelope.to_string().into_bytes()
+}
+
 fn xml_body(details: Option<&Value>, cid: Cid) -> Vec<u8> {
     let details = escape_xml(&String::from_utf8_lossy(&text(details)));
     format!(
@@ -311,8 +347,6 @@ fn escape_xml(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn cid() -> Cid {
@@ -376,6 +410,27 @@ mod tests {
              <response><zato_env><cid>0123456789abcdef01234567</cid><result>ZATO_ERROR</result>\
              <details>a &lt; b &amp; \u{fffd}</details></zato_env></response>"
         );
+    }
+
+    #[test]
+    fn faults_of_the_management_api() {
+        let styles = Styles::default();
+        let fault = || Outcome::Fault(Fault::new(401, "a \"b\" ]]> <c>"));
+        let json = "401\ncontent-type: application/json\n\n\
+             {\"zato_env\":{\"result\":\"ZATO_ERROR\",\"cid\":\"0123456789abcdef01234567\",\"details\":\"a \\\"b\\\" ]]> <c>\"}}";
+        for format in [DataFormat::Json, DataFormat::None] {
+            assert_eq!(show(outcome(fault(), &styles.management(format, None), cid())), json);
+        }
+        let soap = styles.management(DataFormat::Xml, Some(SoapVersion::V11));
+        let text = show(outcome(fault(), &soap, cid()));
+        assert!(text.contains("\n\n<SOAP-ENV:Envelope"), "no declaration: {text}");
+        assert!(text.contains("<faultcode>SOAP-ENV:Client</faultcode>"), "{text}");
+        assert!(
+            text.contains("cid [0123456789abcdef01234567], faultstring [a \"b\" ]]"),
+            "{text}"
+        );
+        let text = show(outcome(Outcome::Fault(Fault::new(503, "no")), &soap, cid()));
+        assert!(text.starts_with("503") && text.contains("SOAP-ENV:Client"), "{text}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use busbar_runtime::task::{self, TaskKind};
 use crate::http::body::BodyLimits;
 use crate::http::front::{Client, Front};
 use crate::http::io::Watched;
-use crate::http::routes::Routes;
+use crate::http::routes::{Audience, Routes};
 use crate::http::settings::HttpConfig;
 use crate::http::tls::{self, HTTP2};
 use crate::http::watch::{Connection, Connections, Fate, Patience, Registration, SWEEP, TICK};
@@ -61,6 +61,15 @@ impl HttpServer {
     ///
     /// [`Kind::Config`] if a setting is wrong or a certificate cannot be used; [`Kind::Connection`] if the address cannot be bound.
     pub async fn bind(config: HttpConfig) -> Result<BoundHttp, Error> {
+        Self::bind_of(config, "http").await
+    }
+
+    /// The same; the address is the one that another section of the settings has, which errors name.
+    ///
+    /// # Errors
+    ///
+    /// As [`HttpServer::bind`].
+    pub async fn bind_of(config: HttpConfig, section: &str) -> Result<BoundHttp, Error> {
         if config.max_head < 8192 {
             return Err(Error::new(
                 Kind::Config,
@@ -88,9 +97,9 @@ impl HttpServer {
             let message = format!("cannot listen on `{}`", config.address);
             let hint = match error.kind() {
                 io::ErrorKind::AddrInUse => {
-                    "another process listens there; stop it, or set another `address` in `[http]`"
+                    format!("another process listens there; stop it, or set another `address` in `[{section}]`")
                 }
-                _ => "set an `address` of this machine in `[http]`, such as `127.0.0.1:11223`",
+                _ => format!("set an `address` of this machine in `[{section}]`, such as `127.0.0.1:11223`"),
             };
             Error::new(Kind::Connection, message)
                 .with_hint(hint)
@@ -167,11 +176,11 @@ impl BoundHttp {
     }
 
     /// Begins to accept connections, on the current tokio runtime.
-    pub fn spawn(self, routes: Arc<Routes>, dispatch: Arc<dyn Dispatch>) -> HttpServer {
+    pub fn spawn(self, routes: &Routes, audience: Audience, dispatch: Arc<dyn Dispatch>) -> HttpServer {
         let config = self.config;
         let connections = Connections::new(config.max_connections);
         let front = Front {
-            routes,
+            routes: routes.of_audience(audience),
             dispatch,
             limits: BodyLimits::new(config.max_body, config.min_body_rate),
             server: self.server.clone(),

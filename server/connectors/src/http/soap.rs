@@ -51,6 +51,14 @@ pub(crate) fn fault_body(version: SoapVersion, status: u16, cid: Cid, message: &
     soap::fault(version, code, cid.as_str(), message)
 }
 
+/// A document without its XML declaration.
+pub(crate) fn without_declaration(text: String) -> String {
+    match text.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")) {
+        Some((_, document)) => document.trim_start().to_owned(),
+        None => text,
+    }
+}
+
 /// The HTTP status of a fault. SOAP 1.1 knows 500 only, apart from what is said before anybody has looked into the envelope.
 pub(crate) fn status(version: SoapVersion, fault: &Fault) -> StatusCode {
     let status = match (version, fault.status) {

@@ -3,8 +3,12 @@
 mod config;
 mod error;
 mod folder;
+mod graph;
 mod mailbox;
+mod ping;
 mod session;
+mod sessions;
 
-pub use config::{EmailImap, ImapMode};
+pub use config::{EmailImap, ImapMode, ServerType};
 pub use mailbox::{Found, Mailbox, Mailboxes, Uids};
+pub(crate) use ping::ping;

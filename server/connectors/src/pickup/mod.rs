@@ -41,9 +41,37 @@ pub struct PickupBatch {
 /// How deep folders are looked through.
 const MAX_DEPTH: usize = 32;
 
+/// What a directory is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Files {
+    /// Services.
+    Services,
+    /// Objects, as enmasse reads them.
+    Objects,
+}
+
+impl Files {
+    fn has(self, path: &Path) -> bool {
+        match self {
+            Self::Services => is_service_file(path),
+            Self::Objects => is_object_file(path),
+        }
+    }
+
+    /// What those that do not count are told.
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Services => "only .py files are deployed",
+            Self::Objects => "only .yaml, .yml and .json files are imported",
+        }
+    }
+}
+
 /// Watches one directory.
 pub struct Watcher {
     directory: PathBuf,
+    /// Which files count.
+    files: Files,
     /// Whether files in folders count.
     with_folders: bool,
     events: Receiver<notify::Result<Event>>,
@@ -67,7 +95,7 @@ impl Watcher {
     /// # Errors
     /// When the directory can neither be created nor read. A kernel that cannot watch it is no error: it is looked through instead.
     pub fn new(directory: &Path) -> Result<(Self, Vec<PathBuf>), Error> {
-        Self::build(directory, false)
+        Self::build(directory, Files::Services, false)
     }
 
     /// The same, of a directory in which files in folders `src`, `source` and `services`, and in the folders of these, count as well.
@@ -75,10 +103,18 @@ impl Watcher {
     /// # Errors
     /// As [`Watcher::new`].
     pub fn with_folders(directory: &Path) -> Result<(Self, Vec<PathBuf>), Error> {
-        Self::build(directory, true)
+        Self::build(directory, Files::Services, true)
     }
 
-    fn build(directory: &Path, with_folders: bool) -> Result<(Self, Vec<PathBuf>), Error> {
+    /// The same, of a directory with files of objects, `*.yaml`, `*.yml` and `*.json`. Folders in it are left alone.
+    ///
+    /// # Errors
+    /// As [`Watcher::new`].
+    pub fn of_objects(directory: &Path) -> Result<(Self, Vec<PathBuf>), Error> {
+        Self::build(directory, Files::Objects, false)
+    }
+
+    fn build(directory: &Path, files: Files, with_folders: bool) -> Result<(Self, Vec<PathBuf>), Error> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             Error::new(
                 Kind::Config,
@@ -95,6 +131,7 @@ impl Watcher {
         .map_err(|error| failed(error.into()))?;
         let mut watcher = Self {
             directory: directory.to_owned(),
+            files,
             with_folders,
             events,
             watch,
@@ -191,7 +228,7 @@ impl Watcher {
         );
         if settles {
             for path in event.paths {
-                if is_service_file(&path) && self.covers(&path) {
+                if self.files.has(&path) && self.covers(&path) {
                     touched.insert(path);
                 }
             }
@@ -283,7 +320,7 @@ impl Watcher {
                     if self.with_folders && depth < MAX_DEPTH && is_folder(&path) {
                         folders.push((path, depth + 1));
                     }
-                } else if !is_service_file(&path) {
+                } else if !self.files.has(&path) {
                     if depth == 0 {
                         self.mention(path);
                     }
@@ -326,7 +363,7 @@ impl Watcher {
             && path.is_file()
             && self.ignored.insert(path.clone())
         {
-            tracing::warn!("ignored `{}`: only .py files are deployed", path.display());
+            tracing::warn!("ignored `{}`: {}", path.display(), self.files.hint());
         }
     }
 }
@@ -338,6 +375,10 @@ fn is_folder(path: &Path) -> bool {
 
 fn is_service_file(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("py")) && !is_hidden(path)
+}
+
+fn is_object_file(path: &Path) -> bool {
+    matches!(path.extension().and_then(OsStr::to_str), Some("yaml" | "yml" | "json")) && !is_hidden(path)
 }
 
 /// What editors leave beside the file that they edit, and hidden files.

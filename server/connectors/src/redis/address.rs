@@ -8,6 +8,8 @@ use percent_encoding::percent_decode_str;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 use rustls::ClientConfig;
 
+use crate::http::outgoing::{Trust, tls_without_protocols};
+
 /// The forms that are understood; the first thing that whoever wrote another one has to see.
 const FORMS: &str = "use redis://[user:password@]host[:port][/db], rediss:// for TLS, unix:///path/to/socket, \
                      redis+sentinel://[user:password@]host[:port],host2[:port]/service-name[/db] or \
@@ -58,10 +60,7 @@ impl Address {
         };
         let parts = Parts::split(rest)?;
         let tls = if is_tls {
-            Some(crate::http::outgoing::tls_without_protocols(
-                parts.verify,
-                &parts.ca_path,
-            )?)
+            Some(tls_without_protocols(Trust::new(parts.verify, &parts.ca_path))?)
         } else {
             None
         };

@@ -1,9 +1,10 @@
 //! Redis over TLS, behind Sentinels, as a cluster, full, and as a replica: each against real servers on free ports.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use busbar_testkit::free_port;
 use tempfile::TempDir;
 
 use super::{RedisClient, RedisConfig, RedisFailureKind, Reply};
@@ -29,10 +30,6 @@ fn is_installed() -> bool {
         "redis-server is not installed"
     );
     is_there
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Server {

@@ -3,8 +3,8 @@
 use busbar_model::{Error, Kind};
 use lettre::transport::smtp;
 
-/// An error of the library.
-pub(super) fn failed(name: &str, error: smtp::Error) -> Error {
+/// What a server, or the line to it, had against `what`: `take the message`.
+pub(super) fn failed(name: &str, what: &str, error: smtp::Error) -> Error {
     let kind = if error.is_timeout() {
         Kind::Timeout
     } else if error.is_tls() {
@@ -14,5 +14,5 @@ pub(super) fn failed(name: &str, error: smtp::Error) -> Error {
     } else {
         Kind::Connection
     };
-    Error::new(kind, format!("email.smtp `{name}` did not take the message")).with_source(error)
+    Error::new(kind, format!("email.smtp `{name}` did not {what}")).with_source(error)
 }

@@ -70,7 +70,7 @@ pub struct SmtpConnection {
 
 impl SmtpConnection {
     /// Connects to nothing yet. Must be called within a tokio runtime.
-    fn build(name: &str, config: EmailSmtp) -> Result<Self, Error> {
+    pub(super) fn build(name: &str, config: EmailSmtp) -> Result<Self, Error> {
         let wrong = |message: &str| Error::new(Kind::Config, format!("cannot set email.smtp `{name}` up: {message}"));
         let tls = || -> Result<TlsParameters, Error> {
             let mut builder =
@@ -126,7 +126,7 @@ impl SmtpConnection {
         let envelope = Envelope::new(Some(address(from)?), to)
             .map_err(|error| Error::new(Kind::BadRequest, "a message needs somebody to go to").with_source(error))?;
         let sent = self.transport.send_raw(&envelope, message);
-        self.within_limit(sent).await?;
+        self.within_limit("take the message", sent).await?;
         if self.config.is_debug {
             tracing::info!(conn.kind = "email.smtp", conn.name = %self.name, size_bytes = message.len(), "`{}` took a message", self.name);
         }
@@ -135,19 +135,21 @@ impl SmtpConnection {
 
     /// Asks the server whether it is there.
     pub async fn ping(&self) -> Result<bool, Error> {
-        self.within_limit(self.transport.test_connection()).await
+        self.within_limit("answer a ping", self.transport.test_connection())
+            .await
     }
 
     async fn within_limit<T>(
         &self,
+        what: &str,
         work: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
     ) -> Result<T, Error> {
         let limit = Duration::from_secs_f64(self.config.timeout);
         match tokio::time::timeout(limit, work).await {
-            Ok(result) => result.map_err(|error| failed(&self.name, error)),
+            Ok(result) => result.map_err(|error| failed(&self.name, what, error)),
             Err(_) => {
                 let message = format!(
-                    "email.smtp `{}` did not answer within {} s",
+                    "email.smtp `{}` did not {what} within {} s",
                     self.name, self.config.timeout
                 );
                 Err(Error::new(Kind::Timeout, message))

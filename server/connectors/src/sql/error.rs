@@ -24,6 +24,7 @@ struct Inner {
     column: Option<String>,
     is_disconnect: bool,
     is_retriable: bool,
+    is_outcome_unknown: bool,
 }
 
 /// The class of PEP 249 that a failure belongs to.
@@ -118,6 +119,7 @@ impl SqlFailure {
             column: None,
             is_disconnect: false,
             is_retriable: false,
+            is_outcome_unknown: false,
         }))
     }
 
@@ -129,8 +131,29 @@ impl SqlFailure {
     }
 
     /// Says that trying again may help.
+    /// A statement that was prepared gives other columns than it did then: somebody else has changed a table meanwhile.
+    pub(super) fn stale_plan() -> Self {
+        let mut failure = Self::new(
+            SqlFailureClass::NotSupported,
+            "cached plan: the statement gives other columns than when it was prepared",
+        );
+        failure.0.sqlstate = Some("0A000".to_owned());
+        failure
+    }
+
     pub(super) fn retriable(mut self) -> Self {
         self.0.is_retriable = true;
+        self
+    }
+
+    /// Says that the connection was lost while the database was to commit: nobody here knows whether it did. It must not be repeated
+    /// without asking the database first.
+    pub(super) fn outcome_unknown(mut self) -> Self {
+        self.0
+            .message
+            .push_str("; it is not known whether the database has committed, look before you repeat it");
+        self.0.is_outcome_unknown = true;
+        self.0.is_retriable = false;
         self
     }
 
@@ -181,6 +204,11 @@ impl SqlFailure {
         self.0.is_retriable
     }
 
+    /// Whether the connection was lost at a moment at which the database may have committed, or may not.
+    pub fn is_outcome_unknown(&self) -> bool {
+        self.0.is_outcome_unknown
+    }
+
     /// A failure that PostgreSQL reported.
     fn of_postgres(error: &PgDatabaseError) -> Self {
         let code = error.code();
@@ -204,6 +232,7 @@ impl SqlFailure {
             // the administrator, a crash, a shutdown; and lost connections
             is_disconnect: code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03" | "57P04" | "57P05"),
             is_retriable: matches!(code, "40001" | "40P01" | "57P03" | "53300"),
+            is_outcome_unknown: false,
         }))
     }
 

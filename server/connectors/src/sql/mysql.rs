@@ -12,6 +12,7 @@ use sqlx::{
 };
 
 use super::error::{SqlFailure, SqlFailureClass};
+use super::many::Rows;
 use super::moment::{Date, DateTime, Span, Time, seconds};
 use super::outcome::{Column, ColumnKind, Columns, Outlet, RowKind, unreadable};
 use super::postgres::widen;
@@ -102,12 +103,21 @@ impl MyLink {
         lists: &[Vec<Param>],
         outlet: &mut Outlet,
     ) -> Result<(), SqlFailure> {
-        for list in lists {
-            let sql = AssertSqlSafe(scanned.text.clone()).into_sql_str();
-            let is_prepared = !list.is_empty();
+        let rows = if lists.len() > 1 { Rows::of(scanned) } else { None };
+        let mut left = lists;
+        while !left.is_empty() {
+            let count = if rows.is_some() { Rows::fit(left) } else { 1 };
+            let (together, behind) = left.split_at(count);
+            left = behind;
+            let text = match &rows {
+                Some(rows) if count > 1 => rows.text(count).into(),
+                _ => scanned.text.clone(),
+            };
+            let sql = AssertSqlSafe(text).into_sql_str();
+            let is_prepared = !together[0].is_empty();
             let mut stream = if is_prepared {
                 let mut arguments = MySqlArguments::default();
-                for value in list {
+                for value in together.iter().flatten() {
                     let decimal = &self.decimal;
                     sqlx::Arguments::add(&mut arguments, Argument { value, decimal })
                         .map_err(|error| SqlFailure::new(SqlFailureClass::Data, error.to_string()))?;

@@ -19,8 +19,8 @@ use super::{lock, mysql, postgres, sqlite};
 const BATCH_ROWS: usize = 512;
 /// Bytes of rows, about, that go together.
 const BATCH_BYTES: usize = 256 * 1024;
-/// Batches that may wait for the reader.
-const BATCHES: usize = 2;
+/// Batches that may wait for the reader: as many as let the line be read while the reader makes objects of those before.
+const BATCHES: usize = 8;
 /// Of how many rows the size of one is measured.
 const MEASURE_EVERY: usize = 16;
 
@@ -127,6 +127,12 @@ impl Outlet {
         self.has_columns = columns.is_some();
         self.part.begin = Some(columns);
         Ok(())
+    }
+
+    /// Forgets what has not been given away, for a statement that is run again.
+    pub(super) fn restart(&mut self) {
+        self.part = Part::default();
+        self.bytes = 0;
     }
 
     /// A row of the result that has begun. Waits when the reader is behind.
@@ -293,32 +299,27 @@ impl Outcome {
         }
     }
 
-    /// Reads all that is left into memory, up to so many batches.
-    pub(super) async fn receive_many(&self, batches: usize) {
-        for _ in 0..batches {
-            if !self.receive().await {
-                return;
+    /// Waits for the next rows, and takes whatever else has come by then.
+    pub(super) async fn receive_some(&self) {
+        if self.receive().await
+            && let Some(open) = self.receiver.lock().await.as_mut()
+        {
+            while let Ok(part) = open.try_recv() {
+                self.take(part);
             }
         }
     }
 
-    /// Rows that have arrived and were not read yet, up to so many.
-    pub fn ready(&self, limit: usize) -> Vec<Row> {
+    /// Reads all that is left into memory.
+    pub(super) async fn receive_all(&self) {
+        while self.receive().await {}
+    }
+
+    /// Rows that have arrived together and were not read yet; none if there are none.
+    pub fn ready(&self) -> vec::IntoIter<Row> {
         let mut state = lock(&self.state);
-        let Some(set) = state.sets.front_mut() else {
-            return Vec::new();
-        };
-        let mut rows = Vec::new();
-        while rows.len() < limit {
-            let Some(batch) = set.batches.front_mut() else {
-                break;
-            };
-            rows.extend(batch.by_ref().take(limit - rows.len()));
-            if batch.len() == 0 {
-                set.batches.pop_front();
-            }
-        }
-        rows
+        let batch = state.sets.front_mut().and_then(|set| set.batches.pop_front());
+        batch.unwrap_or_default()
     }
 
     /// Whether further rows of the result that is read may come.

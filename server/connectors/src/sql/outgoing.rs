@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use busbar_model::object::Snapshot;
+use busbar_model::object::{Object, Snapshot};
 use busbar_model::{Error, Kind};
+use busbar_runtime::handler::PoolNumbers;
 use busbar_runtime::{Configure, Switch};
 
 use super::config::OutgoingSql;
@@ -46,6 +47,28 @@ impl SqlConnections {
             Some(None) => Err(Error::new(Kind::Inactive, format!("outgoing.sql `{name}` is inactive"))),
             None => Err(Error::new(Kind::NotFound, format!("there is no outgoing.sql `{name}`"))),
         }
+    }
+
+    /// Numbers of the pools of those that are switched on.
+    pub fn pools(&self) -> Vec<PoolNumbers> {
+        let live = self.live.load();
+        let pools = live.values().flatten().filter_map(|it| it.pool.as_ref());
+        let numbers = pools.map(|pool| {
+            let stats = pool.stats();
+            PoolNumbers {
+                kind: OutgoingSql::KIND.to_owned(),
+                name: pool.name().to_owned(),
+                limit: (pool.limits().size + pool.limits().overflow) as u64,
+                in_use: stats.in_use,
+                idle: stats.idle,
+                waiting: stats.waiting,
+                waited: stats.waited,
+                timed_out: stats.timed_out,
+                opened: stats.opened,
+                closed: stats.closed,
+            }
+        });
+        numbers.collect()
     }
 
     /// Names of all databases, switched off or not.

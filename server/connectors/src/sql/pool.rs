@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use busbar_runtime::task::{self, TaskKind};
+
 use super::config::OutgoingSql;
 use super::error::{SqlFailure, SqlFailureClass};
 use super::link::{Link, ServerInfo};
@@ -79,7 +81,7 @@ pub struct SqlPool {
     is_retired: AtomicBool,
     /// When a connection was found lost: those that were idle then may be lost too.
     suspect: Mutex<Option<Instant>>,
-    counters: Counters,
+    counters: Arc<Counters>,
 }
 
 #[derive(Default)]
@@ -96,11 +98,30 @@ struct Idle {
     server: ServerInfo,
     opened: Instant,
     used: Instant,
+    counted: Counted,
+}
+
+/// Counts one open connection, and that it is closed when it is dropped: it goes wherever the connection goes, also where that is lost or
+/// given up in the middle of something.
+struct Counted(Arc<Counters>);
+
+impl Counted {
+    fn new(counters: &Arc<Counters>) -> Self {
+        counters.opened.fetch_add(1, Ordering::Relaxed);
+        Self(counters.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.closed.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The right to one connection of a pool.
 pub(super) struct Lease {
     pool: Weak<SqlPool>,
+    counted: Option<Counted>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -115,7 +136,7 @@ impl SqlPool {
             idle: Mutex::default(),
             is_retired: AtomicBool::new(false),
             suspect: Mutex::default(),
-            counters: Counters::default(),
+            counters: Arc::default(),
         })
     }
 
@@ -135,8 +156,9 @@ impl SqlPool {
     /// Of class [`SqlFailureClass::Operational`], retriable: none became free in time; or the database cannot be reached.
     pub async fn session(self: &Arc<Self>) -> Result<SqlSession, SqlFailure> {
         let permit = self.permit().await?;
-        let lease = Lease {
+        let mut lease = Lease {
             pool: Arc::downgrade(self),
+            counted: None,
             _permit: permit,
         };
         while let Some(mut idle) = self.pop() {
@@ -145,17 +167,17 @@ impl SqlPool {
                 .recycle
                 .is_some_and(|recycle| idle.opened.elapsed() > recycle);
             if is_old {
-                self.discard(idle.link);
+                discard(idle);
                 continue;
             }
             let is_suspect = lock(&self.suspect).is_some_and(|since| idle.used < since);
             if is_suspect || (self.limits.pre_ping && idle.used.elapsed() > FRESH) {
                 let answered = timeout(CHECK_LIMIT, idle.link.ping()).await;
                 if !matches!(answered, Ok(Ok(()))) {
-                    self.counters.closed.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
             }
+            lease.counted = Some(idle.counted);
             return Ok(SqlSession::new(
                 self.target.clone(),
                 idle.link,
@@ -174,7 +196,7 @@ impl SqlPool {
                 failure
             }
         })?;
-        self.counters.opened.fetch_add(1, Ordering::Relaxed);
+        lease.counted = Some(Counted::new(&self.counters));
         Ok(SqlSession::new(
             self.target.clone(),
             link,
@@ -215,11 +237,6 @@ impl SqlPool {
         lock(&self.idle).pop()
     }
 
-    fn discard(&self, link: Link) {
-        self.counters.closed.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(link.close());
-    }
-
     /// Opens a session and runs a statement; gives how long that took.
     pub async fn ping(self: &Arc<Self>) -> Result<Duration, SqlFailure> {
         let started = Instant::now();
@@ -248,7 +265,7 @@ impl SqlPool {
     pub(super) fn retire(&self) {
         self.is_retired.store(true, Ordering::Release);
         for idle in std::mem::take(&mut *lock(&self.idle)) {
-            self.discard(idle.link);
+            discard(idle);
         }
     }
 }
@@ -265,13 +282,12 @@ impl Lease {
     pub(super) fn suspect(&self) {
         if let Some(pool) = self.pool.upgrade() {
             *lock(&pool.suspect) = Some(Instant::now());
-            pool.counters.closed.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Gives a clean connection back.
-    pub(super) async fn give_back(self, link: Link, server: ServerInfo, opened: Instant) {
-        let Some(pool) = self.pool.upgrade() else {
+    pub(super) async fn give_back(mut self, link: Link, server: ServerInfo, opened: Instant) {
+        let (Some(pool), Some(counted)) = (self.pool.upgrade(), self.counted.take()) else {
             link.close().await;
             return;
         };
@@ -280,6 +296,7 @@ impl Lease {
             server,
             opened,
             used: Instant::now(),
+            counted,
         };
         let refused = {
             let mut kept = lock(&pool.idle);
@@ -291,15 +308,28 @@ impl Lease {
             }
         };
         if let Some(idle) = refused {
-            pool.counters.closed.fetch_add(1, Ordering::Relaxed);
             idle.link.close().await;
         }
     }
 }
 
+/// Closes a connection that nobody uses. Nobody waits for that.
+fn discard(idle: Idle) {
+    let Idle { link, counted, .. } = idle;
+    task::spawn("closing a connection of outgoing.sql", TaskKind::Once, async move {
+        link.close().await;
+        drop(counted);
+    });
+}
+
 impl Link {
     /// Makes a connection as it was when it was new, as far as transactions go. `false`: it is of no use any more.
     pub(super) async fn reset(&mut self) -> bool {
+        if let Self::Postgres(link) = self
+            && link.roll_back_soon()
+        {
+            return true;
+        }
         let is_lite = matches!(self, Self::Sqlite(_));
         let work = async {
             match self.command("ROLLBACK").await {

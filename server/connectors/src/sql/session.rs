@@ -239,6 +239,7 @@ impl SqlSession {
             outlet.begin.clone_from(&begin);
             state.is_dirty |= request.scanned.verb == Verb::Transaction || request.scanned.is_script;
         }
+        let commits = inner.may_commit(&request.scanned);
         let own = inner.clone();
         let mut pump = Box::pin(async move {
             let mut began = false;
@@ -251,6 +252,7 @@ impl SqlSession {
                 }
                 None => Err(SqlFailure::lost("the connection is closed")),
             };
+            let result = result.map_err(|failure| told(failure, commits));
             flight.land(&result, began);
             drop(own);
             match result {
@@ -263,7 +265,7 @@ impl SqlSession {
                 biased;
                 () = &mut pump => {
                     drop(pump);
-                    while outcome.receive().await {}
+                    outcome.receive_all().await;
                     break;
                 }
                 _ = outcome.receive() => {
@@ -284,8 +286,18 @@ impl SqlSession {
     }
 
     /// Waits for further rows of an outcome of this session.
-    pub async fn fetch(&self, outcome: &Outcome, batches: usize) -> Result<(), SqlFailure> {
-        outcome.receive_many(batches).await;
+    pub async fn fetch(&self, outcome: &Outcome) -> Result<(), SqlFailure> {
+        outcome.receive_some().await;
+        self.fetched(outcome)
+    }
+
+    /// Waits for all rows that are left of an outcome of this session.
+    pub async fn fetch_all(&self, outcome: &Outcome) -> Result<(), SqlFailure> {
+        outcome.receive_all().await;
+        self.fetched(outcome)
+    }
+
+    fn fetched(&self, outcome: &Outcome) -> Result<(), SqlFailure> {
         if outcome.is_complete() {
             lock(&self.inner.state).reading = None;
         }
@@ -320,7 +332,10 @@ impl SqlSession {
         let mut flight = inner.take().await?;
         let is_lite_idle = inner.target.engine == Engine::Sqlite && !lock(&inner.state).in_transaction;
         let result = match flight.slot.link.as_mut() {
-            Some(link) => link.command(sql).await,
+            Some(link) => link
+                .command(sql)
+                .await
+                .map_err(|failure| told(failure, sql == "COMMIT")),
             None => Err(SqlFailure::lost("the connection is closed")),
         };
         // SQLite says so when there is no transaction, the others do not mind
@@ -354,12 +369,7 @@ impl SqlSession {
     /// Ends the session: an open transaction is rolled back, the connection goes back to its pool, or is closed.
     pub async fn close(&self) {
         if let Some(work) = self.inner.end_of_life(false) {
-            if lock(&self.inner.lease).is_some() {
-                // nobody has to wait for that
-                self.inner.runtime.spawn(work);
-            } else {
-                work.await;
-            }
+            work.await;
         }
     }
 
@@ -430,7 +440,7 @@ impl Inner {
         };
         // if nobody reads it any more, it ends by itself
         if let Some(outcome) = reading.and_then(|(outcome, _)| outcome.upgrade()) {
-            outcome.receive_many(usize::MAX).await;
+            outcome.receive_all().await;
         }
         let slot = self.slot.clone().lock_owned().await;
         if slot.link.is_none() {
@@ -474,6 +484,15 @@ impl Inner {
             state.read_only,
             state.deferrable,
         ))
+    }
+}
+
+impl Inner {
+    /// Whether something may have been committed once a statement has been sent: it writes outside of a transaction, or ends one.
+    fn may_commit(&self, scanned: &Scanned) -> bool {
+        let state = lock(&self.state);
+        let is_alone = state.autocommit && !state.in_transaction && scanned.verb != Verb::Query;
+        is_alone || scanned.verb == Verb::Transaction || scanned.is_script
     }
 }
 
@@ -544,6 +563,15 @@ async fn give_back(
         return;
     }
     lease.give_back(link, server, since).await;
+}
+
+/// A failure of something that commits, if it worked.
+fn told(failure: SqlFailure, commits: bool) -> SqlFailure {
+    if commits && failure.is_disconnect() {
+        failure.outcome_unknown()
+    } else {
+        failure
+    }
 }
 
 fn closed() -> SqlFailure {

@@ -1,9 +1,9 @@
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use busbar_model::Kind;
 use busbar_model::object::{Object, ObjectType, Record, Snapshot};
 use busbar_runtime::{Configure, HubRequest};
+use busbar_testkit::free_port;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use zmq::{Context, Socket};
@@ -20,6 +20,7 @@ fn record(name: &str, body: Value) -> Record {
         is_active: true,
         body,
         version: 1,
+        id: 0,
     }
 }
 
@@ -35,11 +36,6 @@ fn sockets(records: Vec<Record>) -> ZmqSockets {
 
 fn send(sockets: &ZmqSockets, text: impl Into<String>) -> Result<(), busbar_model::Error> {
     sockets.send("x", vec![Bytes::from(text.into())])
-}
-
-/// A port that nobody uses.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn peer(kind: zmq::SocketType) -> Socket {
@@ -175,7 +171,7 @@ fn a_publisher_without_subscribers_keeps_nothing() {
 
 #[test]
 fn an_address_that_is_taken_is_tried_until_it_is_free() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://127.0.0.1:{}", taken.local_addr().unwrap().port());
     let body = json!({"address": address, "socket_type": "PUSH", "socket_method": "bind"});
     let sockets = sockets(vec![record("x", body)]);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use busbar_connectors::http::{ChannelHttp, HttpServer, Routes, Tls};
+use busbar_connectors::http::{Audience, ChannelHttp, HttpServer, Routes, Tls};
 use busbar_model::Error;
 use busbar_model::object::{Object, Record, Snapshot};
 use busbar_runtime::inbound::{Entrance, Gate, Guard, Guards, Verdict, Visitor};
@@ -100,6 +100,7 @@ async fn start(directory: &Path, authority: &Authority, client_required: bool) -
             .unwrap()
             .clone(),
         version: 1,
+        id: 0,
     };
     let snapshot = Snapshot {
         revision: 1,
@@ -107,7 +108,11 @@ async fn start(directory: &Path, authority: &Authority, client_required: bool) -
     };
     routes.prepare(&snapshot).unwrap().commit();
     let server = HttpServer::bind(config).await.unwrap();
-    let server = server.spawn(routes, Arc::new(Dispatcher(Arc::new(Fake::default()))));
+    let server = server.spawn(
+        &routes,
+        Audience::Clients,
+        Arc::new(Dispatcher(Arc::new(Fake::default()))),
+    );
     let mut roots = rustls::RootCertStore::empty();
     roots.add(own.cert.der().clone()).unwrap();
     (server, roots)

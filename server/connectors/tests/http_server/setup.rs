@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use busbar_connectors::http::{ChannelHttp, HttpConfig, HttpServer, Routes};
+use busbar_connectors::http::{Audience, ChannelHttp, HttpConfig, HttpServer, Routes};
 use busbar_model::object::{Object, Record, Snapshot};
 use busbar_model::{Cid, Error};
 use busbar_runtime::handler::BoxFuture;
@@ -143,6 +143,7 @@ fn record(kind: &str, name: &str, body: Value) -> Record {
         is_active: name != "off",
         body,
         version: 1,
+        id: 0,
     }
 }
 
@@ -197,7 +198,7 @@ pub async fn server_with(config: HttpConfig) -> Server {
     routes.prepare(&Snapshot { revision: 1, records }).unwrap().commit();
     let fake = Arc::new(Fake::default());
     let bound = HttpServer::bind(config).await.unwrap();
-    let server = bound.spawn(routes, Arc::new(Dispatcher(Arc::clone(&fake))));
+    let server = bound.spawn(&routes, Audience::Clients, Arc::new(Dispatcher(Arc::clone(&fake))));
     Server { server, fake }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
 use busbar_model::rate_limit::RateLimits;
 use busbar_runtime::inbound::Visitor;
@@ -9,8 +10,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
-
-use crate::security::config::{drop_foreign, drop_nulls};
 
 /// A technical account: its name and a password in headers of their own, `X-Zato-User` and `X-Zato-Password`.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,8 +35,7 @@ impl Object for SecurityTechAccount {
     const ENMASSE_TYPE: Option<&'static str> = Some("tech_acc");
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        drop_foreign(item);
-        drop_nulls(item, &["password"]);
+        fields::ignore_foreign(item);
     }
 
     fn check(&self) -> Result<(), FieldError> {
@@ -86,8 +84,7 @@ impl Object for SecurityTlsChannel {
     const ENMASSE_TYPE: Option<&'static str> = Some("tls_channel_sec");
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        drop_foreign(item);
-        drop_nulls(item, &["username"]);
+        fields::ignore_foreign(item);
         for name in ["password", "password_type"] {
             item.remove(name);
         }

@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use subtle::ConstantTimeEq;
 
 /// Some clients leave the padding out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -25,14 +24,6 @@ pub(crate) fn bearer_token(value: &[u8]) -> Option<&[u8]> {
 /// Whether a header is of the Basic scheme, well-formed or not.
 pub(crate) fn is_basic(value: &[u8]) -> bool {
     behind(value, b"basic ").is_some()
-}
-
-/// Compares in a time that depends on the lengths only. Whatever is not a well-formed header is wrong.
-pub(crate) fn basic_is_right(value: &[u8], username: &str, password: &str) -> bool {
-    with_basic(value, |user, secret| {
-        bool::from(user.ct_eq(username.as_bytes()) & secret.ct_eq(password.as_bytes()))
-    })
-    .unwrap_or(false)
 }
 
 /// Shows the user name and the password of a well-formed Basic header.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
 use busbar_model::rate_limit::RateLimits;
 
@@ -74,8 +75,7 @@ impl Object for SecurityBasicAuth {
     const ENMASSE_TYPE: Option<&'static str> = Some("basic_auth");
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        drop_foreign(item);
-        drop_nulls(item, &["password", "realm"]);
+        fields::ignore_foreign(item);
         item.remove("password_type");
     }
 
@@ -103,8 +103,7 @@ impl Object for SecurityApiKey {
     const ENMASSE_TYPE: Option<&'static str> = Some("apikey");
 
     fn from_enmasse(key: &str, item: &mut Map<String, Value>) {
-        drop_foreign(item);
-        drop_nulls(item, &["password", "username", "header"]);
+        fields::ignore_foreign(item);
         item.remove("password_type");
         // 2.0 keeps the header's name in the user name; later files do so where it looks like one
         if !item.contains_key("header")
@@ -124,36 +123,6 @@ impl Object for SecurityApiKey {
             ));
         }
         self.rate_limit_def.check(self.is_rate_limit_active)
-    }
-}
-
-/// Takes out what says nothing here: the type, which chose this one, ids of another database, and switches without a choice.
-pub(super) fn drop_foreign(item: &mut Map<String, Value>) {
-    for name in [
-        "type",
-        "sec_type",
-        "id",
-        "cluster_id",
-        "rate_limit_type",
-        "rate_limit_check_parent_def",
-    ] {
-        item.remove(name);
-    }
-    if item
-        .get("is_internal")
-        .is_some_and(|value| matches!(value, Value::Null | Value::Bool(false)))
-    {
-        item.remove("is_internal");
-    }
-    drop_nulls(item, &["is_rate_limit_active", "rate_limit_def"]);
-}
-
-/// Takes out fields without a value: they stand for the default.
-pub(super) fn drop_nulls(item: &mut Map<String, Value>, names: &[&str]) {
-    for name in names {
-        if item.get(*name).is_some_and(Value::is_null) {
-            item.remove(*name);
-        }
     }
 }
 

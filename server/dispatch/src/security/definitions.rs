@@ -6,19 +6,22 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard as Loaded};
 use busbar_model::object::Snapshot;
 use busbar_model::{Cid, Error};
-use busbar_runtime::inbound::{Gate, Guards, Identity, Verdict, Visitor};
+use busbar_runtime::inbound::{Asking, Gate, Guards, Identity, Verdict, Visitor, builtin};
 use busbar_runtime::peers::Peers;
 use busbar_runtime::{Configure, Fault, Switch};
 use subtle::ConstantTimeEq;
 
 use crate::security::accounts;
-use crate::security::basic::{basic_is_right, bearer_token};
+use crate::security::basic::{bearer_token, with_basic};
 use crate::security::bearer::{Bearer, Bearers};
 use crate::security::guard::Making;
 use crate::security::jwt::log_in::Desk;
 use crate::security::limits::{Counters, Limiter};
 use crate::security::oauth::{self, SecurityOauth};
+use crate::security::passwords::{Hashed, Password, Passwords};
+use crate::security::rbac::Permission;
 use crate::security::table::Table;
+use crate::security::throttle::Throttle;
 use crate::security::wss::nonces::Nonces;
 use crate::security::wss::{self, Now, SecurityWss};
 use crate::security::xpath::Xpath;
@@ -35,6 +38,8 @@ pub struct Definitions {
 pub(crate) struct State {
     pub(crate) counters: Counters,
     pub(crate) desk: Desk,
+    pub(crate) passwords: Passwords,
+    pub(crate) throttle: Throttle,
     pub(super) bearers: Bearers,
     pub(super) nonces: Nonces,
 }
@@ -54,7 +59,7 @@ pub(crate) struct Definition {
 pub(crate) enum Check {
     Basic {
         username: String,
-        password: String,
+        password: Password,
         challenge: String,
     },
     ApiKey {
@@ -71,6 +76,27 @@ pub(crate) enum Check {
     Bearer(Arc<Bearer>),
     Oauth(Arc<SecurityOauth>),
     Xpath(Arc<Xpath>),
+}
+
+/// What is known of Basic credentials.
+pub(crate) enum Known {
+    Right,
+    Wrong,
+    /// The user name is right; whether the password is, has to be looked at.
+    Unknown(Looked),
+}
+
+/// A password that is to be looked at.
+pub(crate) struct Looked {
+    hashed: Arc<Hashed>,
+    password: Vec<u8>,
+}
+
+impl Looked {
+    /// Whether it is right.
+    pub(crate) async fn settle(self) -> Result<bool, Fault> {
+        self.hashed.look(self.password).await
+    }
 }
 
 /// A definition whose callers have logged in.
@@ -97,6 +123,40 @@ impl Definitions {
             table: Arc::default(),
             state: Arc::new(state),
         }
+    }
+
+    /// Whether those with the credentials of a definition may call a management service: `pubapi` and `admin.invoke` all of them, the
+    /// definition of editors its own, others what their roles permit (management.md 6.5). [`Permission::of_service`] tells which
+    /// permission a service takes.
+    pub fn may_manage(&self, definition: &str, service: &str, permission: Permission) -> bool {
+        is_administrator(definition)
+            || definition == builtin::IDE_PUBLISHER && service == builtin::IDE_DEPLOY
+            || self.table.load().roles.verbs(definition, service).hold(permission)
+    }
+
+    /// Whether those with the credentials of a definition may have another service call this one for them. A definition whose roles allow a
+    /// part of the management is held to that part; `is_management`: the service belongs to it, and is not one of users.
+    pub fn may_have_called(&self, definition: &str, service: &str, is_management: bool) -> bool {
+        if !self.table.load().roles.manages(definition) {
+            // whoever made its channel let it call whatever the channel's service calls
+            return true;
+        }
+        if is_management {
+            self.may_manage(definition, service, Permission::of_service(service))
+        } else {
+            self.may_invoke(definition, service, "POST")
+        }
+    }
+
+    /// Whether a definition may manage, but only what its roles allow.
+    pub fn is_limited(&self, definition: &str) -> bool {
+        !is_administrator(definition) && self.table.load().roles.manages(definition)
+    }
+
+    /// Whether somebody who came in through a door of the management API may call a service of users: `pubapi` any, others those that
+    /// their roles permit, with this method.
+    pub(crate) fn may_invoke(&self, definition: &str, service: &str, method: &str) -> bool {
+        is_administrator(definition) || self.table.load().roles.verbs(definition, service).allow(method)
     }
 
     /// Counts a call of a service, or refuses it.
@@ -157,18 +217,25 @@ impl Definition {
             }
             Check::Oauth(config) if self.is_usable => return oauth::check(config, &self.name, &self.state, visitor),
             Check::Bearer(bearer) if self.is_usable => return bearer.check(header("authorization"), visitor.cid),
+            Check::Basic { .. } => {
+                let known = header("authorization").map_or(Known::Wrong, |value| self.basic(value));
+                return match known {
+                    Known::Right => Verdict::In(None),
+                    Known::Wrong => Verdict::Out(self.refusal(visitor.cid)),
+                    Known::Unknown(looked) => Verdict::Wait(wait(looked, self.refusal(visitor.cid))),
+                };
+            }
             _ => {}
         }
         let is_right = self.is_usable
             && match &self.check {
-                Check::Basic { .. } => header("authorization").is_some_and(|value| self.has_basic(value)),
                 Check::ApiKey { header: name, key } => {
                     header(name).is_some_and(|value| bool::from(value.ct_eq(key.as_bytes())))
                 }
                 Check::Jwt(jwt) => header("authorization")
                     .and_then(bearer_token)
                     .is_some_and(|token| self.state.desk.sessions.is_good(token, &self.name, jwt.version)),
-                Check::Wss(_) | Check::Bearer(_) | Check::Oauth(_) | Check::Xpath(_) => false,
+                Check::Basic { .. } | Check::Wss(_) | Check::Bearer(_) | Check::Oauth(_) | Check::Xpath(_) => false,
                 Check::TechAccount { password } => accounts::account_is_right(visitor, &self.name, password),
                 Check::Tls(fields) => accounts::certificate_is_right(visitor, fields),
             };
@@ -190,12 +257,38 @@ impl Definition {
         }))
     }
 
-    /// Whether a Basic header has its user name and password.
-    pub(crate) fn has_basic(&self, value: &[u8]) -> bool {
-        match &self.check {
-            Check::Basic { username, password, .. } => self.is_usable && basic_is_right(value, username, password),
-            _ => false,
-        }
+    /// What is known of a Basic header. A password that is stored as it is takes a time that depends on the lengths only. Whatever is
+    /// not a well-formed header is wrong.
+    pub(crate) fn basic(&self, value: &[u8]) -> Known {
+        let Check::Basic { username, password, .. } = &self.check else {
+            return Known::Wrong;
+        };
+        let known = with_basic(value, |user, secret| {
+            let is_user = user.ct_eq(username.as_bytes());
+            match password {
+                Password::Text(text) => told(bool::from(is_user & secret.ct_eq(text.as_bytes()))),
+                Password::Hashed(hashed) if is_user.into() => match hashed.knows(secret) {
+                    Some(is_right) => told(is_right),
+                    None => Known::Unknown(Looked {
+                        hashed: Arc::clone(hashed),
+                        password: secret.to_owned(),
+                    }),
+                },
+                Password::Hashed(_) => Known::Wrong,
+            }
+        });
+        known.filter(|_| self.is_usable).unwrap_or(Known::Wrong)
+    }
+
+    /// Whether its password is stored as a hash, so that each wrong one may cost a lot.
+    pub(crate) fn is_hashed(&self) -> bool {
+        matches!(
+            self.check,
+            Check::Basic {
+                password: Password::Hashed(_),
+                ..
+            }
+        )
     }
 
     pub(crate) fn jwt(&self) -> Option<&Jwt> {
@@ -205,7 +298,8 @@ impl Definition {
         }
     }
 
-    fn refusal(&self, cid: Cid) -> Fault {
+    /// What those are answered who do not have its credentials.
+    pub(crate) fn refusal(&self, cid: Cid) -> Fault {
         let challenge = match &self.check {
             Check::Basic { challenge, .. } => challenge,
             Check::ApiKey { .. } => return Fault::new(401, "401 Unauthorized"),
@@ -219,6 +313,22 @@ impl Definition {
         };
         unauthorized(cid).with_header("WWW-Authenticate", challenge)
     }
+}
+
+/// Whether a definition is one of those whose users manage everything.
+fn is_administrator(definition: &str) -> bool {
+    matches!(
+        definition,
+        builtin::PUBAPI | builtin::ADMIN_INVOKE | builtin::INTERNAL_INVOKE
+    )
+}
+
+fn told(is_right: bool) -> Known {
+    if is_right { Known::Right } else { Known::Wrong }
+}
+
+fn wait(looked: Looked, refusal: Fault) -> Asking {
+    Box::pin(async move { if looked.settle().await? { Ok(None) } else { Err(refusal) } })
 }
 
 pub(crate) fn unauthorized(cid: Cid) -> Fault {
@@ -245,6 +355,7 @@ mod tests {
             is_active: true,
             body,
             version: 1,
+            id: 0,
         }
     }
 

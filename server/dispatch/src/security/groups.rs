@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use busbar_model::object::{Object, Placement, Reference};
+use busbar_model::object::{Object, Placement};
 use busbar_runtime::Fault;
 use busbar_runtime::inbound::Visitor;
 use schemars::JsonSchema;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::security::basic::{is_basic, with_basic};
-use crate::security::definitions::{Check, Definition};
+use crate::security::definitions::{Check, Definition, Known, Looked};
 
 /// A group of security definitions, for channels that many callers share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +20,7 @@ use crate::security::definitions::{Check, Definition};
 pub struct SecurityGroup {
     /// Names of security definitions of the types `basic_auth` and `apikey`.
     #[serde(default)]
+    #[schemars(extend("x-refers" = "security"))]
     pub members: Vec<String>,
 }
 
@@ -35,10 +36,6 @@ impl Object for SecurityGroup {
         if item.get("members").is_some_and(Value::is_null) {
             item.remove("members");
         }
-    }
-
-    fn references(&self) -> Vec<Reference> {
-        self.members.iter().cloned().map(Reference::Security).collect()
     }
 }
 
@@ -77,8 +74,8 @@ impl Members {
         true
     }
 
-    /// The member whose credentials a request has.
-    pub(crate) fn find(&self, visitor: &Visitor<'_>) -> Result<&Arc<Definition>, Fault> {
+    /// The member whose credentials a request has, or what is to be looked at first.
+    pub(crate) fn find(&self, visitor: &Visitor<'_>) -> Found<'_> {
         let basic = (visitor.header)("authorization").filter(|value| is_basic(value));
         let mut keys = self
             .keys
@@ -86,17 +83,46 @@ impl Members {
             .filter_map(|(header, definitions)| Some(((visitor.header)(header)?, definitions)))
             .peekable();
         if basic.is_some() && keys.peek().is_some() {
-            return Err(Fault::new(400, "Send Basic authentication or an API key, not both"));
+            return Found::Nobody(Fault::new(400, "Send Basic authentication or an API key, not both"));
         }
-        let found = match basic {
-            Some(value) => with_basic(value, |username, _| self.basic.get(username))
-                .flatten()
-                .and_then(|same| same.iter().find(|definition| definition.has_basic(value))),
-            None => keys.find_map(|(key, definitions)| {
+        let Some(value) = basic else {
+            let found = keys.find_map(|(key, definitions)| {
                 let digest: [u8; 32] = Sha256::digest(key).into();
                 definitions.get(&digest)
-            }),
+            });
+            return found.map_or_else(|| Found::Nobody(not_allowed()), Found::Member);
         };
-        found.ok_or_else(|| Fault::new(403, "You are not allowed to access this resource"))
+        let same = with_basic(value, |username, _| self.basic.get(username)).flatten();
+        let mut unknown = Vec::new();
+        for definition in same.into_iter().flatten() {
+            match definition.basic(value) {
+                Known::Right => return Found::Member(definition),
+                Known::Wrong => {}
+                Known::Unknown(looked) => unknown.push((Arc::clone(definition), looked)),
+            }
+        }
+        if unknown.is_empty() {
+            Found::Nobody(not_allowed())
+        } else {
+            Found::Look(unknown)
+        }
     }
+
+    /// Whether the password of any member is stored as a hash.
+    pub(crate) fn any_is_hashed(&self) -> bool {
+        self.basic.values().flatten().any(|definition| definition.is_hashed())
+    }
+}
+
+/// Who of a group calls.
+pub(crate) enum Found<'m> {
+    Member(&'m Arc<Definition>),
+    Nobody(Fault),
+    /// One of these, if the password is right.
+    Look(Vec<(Arc<Definition>, Looked)>),
+}
+
+/// The answer to those who are no members.
+pub(crate) fn not_allowed() -> Fault {
+    Fault::new(403, "You are not allowed to access this resource")
 }

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use busbar_model::object::Object;
-use busbar_model::{Error, Kind};
+use busbar_model::{Cid, Error, Kind};
 use busbar_runtime::Fault;
-use busbar_runtime::inbound::{Admission, Asking, Entrance, Guard, Guards, Identity, Verdict, Visitor};
+use busbar_runtime::inbound::{Admission, Asking, Entrance, Guard, Guards, Identity, Verdict, Visitor, builtin};
 
-use crate::security::definitions::{Definition, State, unauthorized};
-use crate::security::groups::{Members, SecurityGroup};
+use crate::security::basic::with_basic;
+use crate::security::definitions::{Check, Definition, Looked, State, unauthorized};
+use crate::security::groups::{Found, Members, SecurityGroup, not_allowed};
 use crate::security::limits::Limiter;
-use crate::security::rbac::Verbs;
+use crate::security::rbac::{Permission, Verbs};
 use crate::security::table::Table;
+use crate::security::throttle::too_often;
 
 /// Makes the guards of one state of the configuration.
 pub(crate) struct Making {
@@ -26,7 +29,11 @@ struct Door(Arc<Rules>);
 
 /// What a channel asks of its callers.
 struct Rules {
+    channel: String,
     access: Access,
+    /// Whether those who come with wrong credentials again and again must wait.
+    is_throttled: bool,
+    state: Arc<State>,
     /// What the callers of each definition may do; `None`: everything.
     roles: Option<HashMap<String, Verbs>>,
     limits: Option<Limiter>,
@@ -40,6 +47,8 @@ enum Access {
     Group(Members),
     /// Any of these.
     Delegated(Vec<Arc<Definition>>),
+    /// The first one of a door of the management API, or any of those whose roles allow a service behind it.
+    Management(Option<Arc<Definition>>, Vec<Arc<Definition>>),
 }
 
 /// What is known of a caller once its request's head has been read, for checks that end later.
@@ -53,7 +62,11 @@ impl Guards for Making {
     fn of(&self, entrance: &Entrance<'_>) -> Result<Option<Arc<dyn Guard>>, Error> {
         let all = self.table.all();
         let verbs = |definition: &Definition| self.table.roles.verbs(&definition.name, entrance.service);
-        let access = if entrance.is_delegated {
+        let access = if entrance.is_management {
+            let own = entrance.security.and_then(|name| self.table.get(name));
+            let others = all.filter(|it| entrance.security != Some(&*it.name) && self.manages(it, entrance.service));
+            Access::Management(own.cloned(), others.cloned().collect())
+        } else if entrance.is_delegated {
             let allowed = all.filter(|definition| !verbs(definition).is_empty());
             Access::Delegated(allowed.map(Arc::clone).collect())
         } else if !entrance.groups.is_empty() {
@@ -88,11 +101,32 @@ impl Guards for Making {
         if matches!(access, Access::Open) && limits.is_none() && roles.is_none() {
             return Ok(None);
         }
-        Ok(Some(Arc::new(Door(Arc::new(Rules { access, roles, limits })))))
+        Ok(Some(Arc::new(Door(Arc::new(Rules {
+            channel: entrance.channel.to_owned(),
+            is_throttled: entrance.is_management || access.any_is_hashed(),
+            state: Arc::clone(&self.state),
+            access,
+            roles,
+            limits,
+        })))))
     }
 }
 
 impl Making {
+    /// Whether a definition's roles allow a management service behind a door: this one, or any if the door is for all of them and whoever
+    /// runs them looks again.
+    fn manages(&self, definition: &Definition, service: &str) -> bool {
+        let roles = &self.table.roles;
+        match service {
+            builtin::MANAGE | builtin::MANAGE_SOAP | builtin::MANAGE_INVOKER | builtin::INVOKE => {
+                roles.manages(&definition.name)
+            }
+            service => roles
+                .verbs(&definition.name, service)
+                .hold(Permission::of_service(service)),
+        }
+    }
+
     fn members(&self, entrance: &Entrance<'_>) -> Result<Members, Error> {
         let channel = entrance.channel;
         let mut members = Members::default();
@@ -120,8 +154,91 @@ impl Making {
     }
 }
 
+impl Access {
+    /// Whether the password of any definition is stored as a hash.
+    fn any_is_hashed(&self) -> bool {
+        match self {
+            Self::Open | Self::Closed => false,
+            Self::One(definition) => definition.is_hashed(),
+            Self::Group(members) => members.any_is_hashed(),
+            Self::Delegated(definitions) => definitions.iter().any(|it| it.is_hashed()),
+            Self::Management(own, others) => own.iter().chain(others).any(|it| it.is_hashed()),
+        }
+    }
+
+    /// The user name of the credentials in a request's head, empty where they have none; `None`: it has no credentials.
+    fn tried(&self, visitor: &Visitor<'_>) -> Option<String> {
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        if let Some(value) = (visitor.header)("authorization") {
+            return Some(with_basic(value, |name, _| text(name)).unwrap_or_default());
+        }
+        if let Some(name) = (visitor.header)("x-zato-user") {
+            return Some(text(name));
+        }
+        let definitions: &[Arc<Definition>] = match self {
+            Self::Delegated(definitions) | Self::Management(_, definitions) => definitions,
+            _ => &[],
+        };
+        let mut keys = definitions.iter().filter_map(|definition| match &definition.check {
+            Check::ApiKey { header, .. } => (visitor.header)(header),
+            _ => None,
+        });
+        keys.next().map(|_| String::new())
+    }
+}
+
 impl Guard for Door {
     fn check(&self, visitor: &Visitor<'_>) -> Verdict {
+        if self.0.is_throttled {
+            self.throttled(visitor)
+        } else {
+            self.decide(visitor)
+        }
+    }
+}
+
+impl Door {
+    /// Decides, unless the caller was wrong too often.
+    fn throttled(&self, visitor: &Visitor<'_>) -> Verdict {
+        let rules = &self.0;
+        let tried = rules.access.tried(visitor);
+        let has_tried = tried.is_some();
+        let attempt = Attempt {
+            rules: Arc::clone(rules),
+            username: tried.unwrap_or_default(),
+            remote: visitor.remote,
+            cid: visitor.cid,
+        };
+        if has_tried
+            && let Some(wait) = rules
+                .state
+                .throttle
+                .wait(visitor.remote, &attempt.username, Instant::now())
+        {
+            return Verdict::Out(too_often(wait));
+        }
+        match self.decide(visitor) {
+            // whoever sends none has tried none: clients ask like this for what they are to send
+            Verdict::Out(fault) if has_tried => Verdict::Out(attempt.refused(fault)),
+            Verdict::Wait(waiting) => Verdict::Wait(Box::pin(async move {
+                waiting.await.map_err(|fault| attempt.refused(fault))
+            })),
+            Verdict::Body(look) => {
+                // who tries is in the body, and has tried what came before from the same address
+                let throttle = &rules.state.throttle;
+                if let Some(wait) = throttle.wait(visitor.remote, &attempt.username, Instant::now()) {
+                    return Verdict::Out(too_often(wait));
+                }
+                Verdict::Body(Box::new(move |body| {
+                    let waiting = look(body);
+                    Box::pin(async move { waiting.await.map_err(|fault| attempt.refused(fault)) })
+                }))
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn decide(&self, visitor: &Visitor<'_>) -> Verdict {
         let rules = &self.0;
         let settle =
             |definition: &Definition, admission| rules.settle(definition, admission, visitor.method, visitor.remote);
@@ -133,17 +250,28 @@ impl Guard for Door {
                 Verdict::Out(fault) => Verdict::Out(fault),
                 later => Self::later(later, rules, definition, visitor),
             },
-            Access::Group(members) => verdict(
-                members
-                    .find(visitor)
-                    .and_then(|definition| settle(definition, Some(Arc::clone(&definition.identity)))),
-            ),
-            Access::Delegated(definitions) => self.any(definitions, visitor),
+            Access::Group(members) => match members.find(visitor) {
+                Found::Member(definition) => verdict(settle(definition, Some(Arc::clone(&definition.identity)))),
+                Found::Nobody(fault) => Verdict::Out(fault),
+                Found::Look(unknown) => Verdict::Wait(Box::pin(member(
+                    Arc::clone(rules),
+                    unknown,
+                    visitor.method.to_owned(),
+                    visitor.remote,
+                ))),
+            },
+            Access::Delegated(definitions) => self.any(definitions, delegated_fault(), visitor),
+            Access::Management(None, others) => self.any(others, unauthorized(visitor.cid), visitor),
+            Access::Management(Some(own), others) => match own.check(visitor) {
+                Verdict::In(admission) => verdict(settle(own, admission)),
+                // most doors have no others
+                Verdict::Out(refused) if others.is_empty() => Verdict::Out(refused),
+                Verdict::Out(refused) => self.any(others, refused, visitor),
+                later => Self::later(later, rules, own, visitor),
+            },
         }
     }
-}
 
-impl Door {
     /// A check that ends later, and then goes on as if it had ended at once.
     fn later(verdict: Verdict, rules: &Arc<Rules>, definition: &Arc<Definition>, visitor: &Visitor<'_>) -> Verdict {
         let (rules, definition) = (Arc::clone(rules), Arc::clone(definition));
@@ -163,9 +291,8 @@ impl Door {
     }
 
     /// The first definition whose credentials the request has and whose roles allow it.
-    fn any(&self, definitions: &[Arc<Definition>], visitor: &Visitor<'_>) -> Verdict {
+    fn any(&self, definitions: &[Arc<Definition>], refused: Fault, visitor: &Visitor<'_>) -> Verdict {
         let rules = &self.0;
-        let refused = delegated_fault();
         let mut waiting = Vec::new();
         let mut looking = Vec::new();
         for definition in definitions {
@@ -197,6 +324,42 @@ impl Door {
             Box::pin(first(looked.chain(waiting).collect(), refused))
         }))
     }
+}
+
+/// A caller who comes with credentials.
+struct Attempt {
+    rules: Arc<Rules>,
+    username: String,
+    remote: IpAddr,
+    cid: Cid,
+}
+
+impl Attempt {
+    /// Notes that they were wrong, if that is why the caller is refused.
+    fn refused(&self, fault: Fault) -> Fault {
+        let Self { rules, remote, cid, .. } = self;
+        // groups do not say whether the credentials or the rights are missing
+        if fault.status == 401 || fault.status == 403 && matches!(rules.access, Access::Group(_)) {
+            tracing::info!(%cid, channel = %rules.channel, %remote, "credentials were refused by channel `{}`", rules.channel);
+            rules.state.throttle.note(*remote, &self.username, Instant::now());
+        }
+        fault
+    }
+}
+
+/// The member of a group whose password it is, of those that were to be looked at.
+async fn member(
+    rules: Arc<Rules>,
+    unknown: Vec<(Arc<Definition>, Looked)>,
+    method: String,
+    remote: IpAddr,
+) -> Result<Admission, Fault> {
+    for (definition, looked) in unknown {
+        if looked.settle().await? {
+            return rules.settle(&definition, Some(Arc::clone(&definition.identity)), &method, remote);
+        }
+    }
+    Err(not_allowed())
 }
 
 /// The first of several checks that lets the caller in, or else the refusal that says most.

@@ -9,6 +9,8 @@
 //! * [`bearer`] - OAuth 2 tokens of callers, which are objects of [`busbar_model::bearer_token`]
 //! * [`SecurityGroup`] - several definitions for one channel
 //! * [`rbac`] - roles
+//! * [`passwords`] - passwords that are stored as hashes
+//! * [`throttle`] - wrong credentials, again and again
 
 mod accounts;
 mod basic;
@@ -20,8 +22,10 @@ mod guard;
 mod jwt;
 mod limits;
 mod oauth;
+mod passwords;
 mod rbac;
 mod table;
+mod throttle;
 mod wss;
 mod xpath;
 
@@ -30,9 +34,11 @@ pub(crate) use basic::bearer_token;
 pub use config::{DEFAULT_API_KEY_HEADER, SecurityApiKey, SecurityBasicAuth};
 pub use definitions::Definitions;
 pub use groups::SecurityGroup;
+pub(crate) use guard::forbidden;
 pub use jwt::SecurityJwt;
 pub(crate) use jwt::log_in::remote_ip;
 pub use oauth::SecurityOauth;
-pub use rbac::{RbacClientRole, RbacPermission, RbacRole, RbacRolePermission};
+pub use passwords::{hashed_password, is_hash};
+pub use rbac::{Permission, RbacClientRole, RbacPermission, RbacRole, RbacRolePermission};
 pub use wss::SecurityWss;
 pub use xpath::SecurityXpath;

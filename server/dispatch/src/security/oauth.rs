@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use busbar_model::Cid;
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
 use busbar_model::rate_limit::RateLimits;
 use busbar_runtime::Fault;
@@ -19,7 +20,6 @@ use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
 use crate::query;
-use crate::security::config::{drop_foreign, drop_nulls};
 use crate::security::definitions::State;
 use crate::security::wss::Now;
 
@@ -89,8 +89,7 @@ impl Object for SecurityOauth {
     const ENMASSE_TYPE: Option<&'static str> = Some("oauth");
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        drop_foreign(item);
-        drop_nulls(item, &["password", "sig_method", "max_time_difference"]);
+        fields::ignore_foreign(item);
         // there is one version, and every nonce is remembered for as long as it matters
         for name in ["password_type", "proto_version", "max_nonce_log"] {
             item.remove(name);

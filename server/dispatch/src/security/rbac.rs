@@ -1,21 +1,25 @@
 //! Roles: which security definition may do what with which service (http.md 6).
 //!
 //! A caller's definition has roles (`rbac_client_role`), roles have permissions for services (`rbac_role_permission`), and what a request
-//! needs follows from its method. A role also has the permissions of its parents.
+//! needs follows from its method; what a management service needs, from its name ([`Permission::of_service`]). A role also has the
+//! permissions of its parents.
 
 use std::collections::{HashMap, HashSet};
 
-use busbar_model::object::{FieldError, Object, Placement, Reference, Snapshot};
-use busbar_model::{Error, Kind};
+use busbar_model::fields;
+use busbar_model::object::{FieldError, Object, Placement, Snapshot};
+use busbar_model::{Error, Kind, wildcard};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::security::config::drop_nulls;
 use crate::security::table::unreadable;
 
 /// The role that is there without being made, above all others.
 const ROOT: &str = "Root";
+
+/// How the names of management services begin.
+const MANAGEMENT: &str = "zato.";
 
 /// What can be permitted without being made, and the methods that need it.
 const PERMISSIONS: [(&str, &[&str]); 4] = [
@@ -31,6 +35,7 @@ const PERMISSIONS: [(&str, &[&str]); 4] = [
 pub struct RbacRole {
     /// The role whose permissions it has beside its own.
     #[serde(default)]
+    #[schemars(extend("x-refers" = "rbac_role", "x-given" = ["Root"]))]
     pub parent: Option<String>,
 }
 
@@ -44,13 +49,14 @@ pub struct RbacPermission {}
 #[serde(deny_unknown_fields)]
 pub struct RbacRolePermission {
     /// The role.
-    #[schemars(length(min = 1), example = &"Clerk")]
+    #[schemars(length(min = 1), example = &"Clerk", extend("x-refers" = "rbac_role", "x-given" = ["Root"]))]
     pub role: String,
-    /// The service.
-    #[schemars(length(min = 1), example = &"orders.receive")]
+    /// The service, or a pattern of names in which `*` stands for any text: `zato.*.get-list`.
+    #[schemars(length(min = 1), example = &"orders.receive", extend("x-refers" = "service"))]
     pub service: String,
     /// `Create` (POST), `Read` (GET, HEAD), `Update` (PUT, PATCH) or `Delete` (DELETE).
     #[schemars(length(min = 1), example = &"Create")]
+    #[schemars(extend("x-refers" = "rbac_permission", "x-given" = ["Create", "Read", "Update", "Delete"]))]
     pub permission: String,
 }
 
@@ -59,10 +65,10 @@ pub struct RbacRolePermission {
 #[serde(deny_unknown_fields)]
 pub struct RbacClientRole {
     /// Name of the security definition.
-    #[schemars(length(min = 1), example = &"shop")]
+    #[schemars(length(min = 1), example = &"shop", extend("x-refers" = "security"))]
     pub client_def: String,
     /// The role.
-    #[schemars(length(min = 1), example = &"Clerk")]
+    #[schemars(length(min = 1), example = &"Clerk", extend("x-refers" = "rbac_role", "x-given" = ["Root"]))]
     pub role: String,
 }
 
@@ -73,7 +79,7 @@ impl Object for RbacRole {
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
         today(item, &[("parent", "parent_name")]);
-        drop_nulls(item, &["parent"]);
+        fields::ignore_nulls(item);
     }
 }
 
@@ -100,10 +106,6 @@ impl Object for RbacRolePermission {
         ];
         today(item, &names);
     }
-
-    fn references(&self) -> Vec<Reference> {
-        vec![Reference::Service(self.service.clone())]
-    }
 }
 
 impl Object for RbacClientRole {
@@ -121,11 +123,10 @@ impl Object for RbacClientRole {
         }
     }
 
-    fn references(&self) -> Vec<Reference> {
-        vec![Reference::Security(self.client_def.clone())]
-    }
-
     fn check(&self) -> Result<(), FieldError> {
+        if self.client_def.is_empty() {
+            return Err(FieldError::new("client_def", "must not be empty"));
+        }
         Ok(())
     }
 }
@@ -144,6 +145,45 @@ fn today(item: &mut Map<String, Value>, names: &[(&str, &str)]) {
     }
 }
 
+fn is_pattern(service: &str) -> bool {
+    service.contains('*')
+}
+
+/// What it takes to call a management service (management.md 6.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// For `create`, and everything else that begins like this.
+    Create,
+    /// For what only shows something: `get-list`, `get-by-id`, `has-wsdl`, `is-deployed`, `ping`.
+    Read,
+    /// For `edit`, `change-password`, `execute`, and all others.
+    Update,
+    /// For `delete`, and everything else that begins like this.
+    Delete,
+}
+
+impl Permission {
+    /// What a service takes, by the last part of its name.
+    pub fn of_service(service: &str) -> Self {
+        let operation = service.rsplit('.').next().unwrap_or_default();
+        match operation.split('-').next().unwrap_or_default() {
+            "create" => Self::Create,
+            "get" | "has" | "is" | "ping" | "ping2" => Self::Read,
+            "delete" => Self::Delete,
+            _ => Self::Update,
+        }
+    }
+
+    fn bit(self) -> Verbs {
+        Verbs(match self {
+            Self::Create => 1,
+            Self::Read => 2,
+            Self::Update => 4,
+            Self::Delete => 8,
+        })
+    }
+}
+
 /// What a role lets its callers do with one service, one bit for each of [`PERMISSIONS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Verbs(u8);
@@ -158,6 +198,11 @@ impl Verbs {
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
+
+    /// Whether a permission is among them.
+    pub(crate) fn hold(self, permission: Permission) -> bool {
+        self.0 & permission.bit().0 != 0
+    }
 }
 
 /// All roles at one moment.
@@ -166,6 +211,8 @@ pub(crate) struct Roles {
     parents: HashMap<String, String>,
     /// Of roles, by service.
     permissions: HashMap<String, Vec<(String, Verbs)>>,
+    /// Of roles, by pattern of services.
+    patterns: Vec<(String, String, Verbs)>,
     /// Of definitions.
     roles: HashMap<String, Vec<String>>,
 }
@@ -201,6 +248,9 @@ impl Roles {
                 .iter()
                 .position(|(name, _)| name.eq_ignore_ascii_case(&given.permission));
             match bit {
+                Some(bit) if record.is_active && is_pattern(&given.service) => {
+                    roles.patterns.push((given.service, given.role, Verbs(1 << bit)));
+                }
                 Some(bit) if record.is_active => {
                     let permissions = roles.permissions.entry(given.service).or_default();
                     permissions.push((given.role, Verbs(1 << bit)));
@@ -227,18 +277,153 @@ impl Roles {
 
     /// What a definition's roles let its callers do with a service.
     pub(crate) fn verbs(&self, definition: &str, service: &str) -> Verbs {
-        let (Some(roles), Some(permissions)) = (self.roles.get(definition), self.permissions.get(service)) else {
+        let Some(held) = self.held(definition) else {
             return Verbs::default();
         };
-        let mut seen = HashSet::new();
-        for role in roles {
+        let named = self.permissions.get(service).into_iter().flatten();
+        let described = self
+            .patterns
+            .iter()
+            .filter(|(pattern, ..)| wildcard::matches(pattern, service, None));
+        let given = named
+            .map(|(role, verbs)| (role, verbs))
+            .chain(described.map(|(_, role, verbs)| (role, verbs)));
+        let held = given.filter(|(role, _)| held.contains(role.as_str()));
+        Verbs(held.fold(0, |all, (_, verbs)| all | verbs.0))
+    }
+
+    /// Whether a definition's roles let its callers do anything with a management service.
+    pub(crate) fn manages(&self, definition: &str) -> bool {
+        let Some(held) = self.held(definition) else {
+            return false;
+        };
+        let named = self
+            .permissions
+            .iter()
+            .flat_map(|(service, given)| given.iter().map(move |(role, _)| (service, role)));
+        let described = self.patterns.iter().map(|(pattern, role, _)| (pattern, role));
+        named
+            .chain(described)
+            .any(|(service, role)| held.contains(role.as_str()) && may_be_management(service))
+    }
+
+    /// A definition's roles, and all above them; `None`: it has none.
+    fn held(&self, definition: &str) -> Option<HashSet<&str>> {
+        let mut held = HashSet::new();
+        for role in self.roles.get(definition)? {
             let mut next = Some(role);
             // parents may be a circle
-            while let Some(role) = next.filter(|role| seen.insert(role.as_str())) {
+            while let Some(role) = next.filter(|role| held.insert(role.as_str())) {
                 next = self.parents.get(role);
             }
         }
-        let allowed = permissions.iter().filter(|(role, _)| seen.contains(role.as_str()));
-        Verbs(allowed.fold(0, |all, (_, verbs)| all | verbs.0))
+        Some(held)
+    }
+}
+
+/// Whether a management service may have this name, or be described by this pattern.
+fn may_be_management(service: &str) -> bool {
+    match service.split_once('*') {
+        None => service.starts_with(MANAGEMENT),
+        Some((start, _)) => start.starts_with(MANAGEMENT) || MANAGEMENT.starts_with(start),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use busbar_model::object::Record;
+    use serde_json::json;
+
+    use super::*;
+
+    fn roles(given: &[(&str, &str, &str)]) -> Roles {
+        let record = |kind: &str, name: String, body: Value| Record {
+            kind: kind.to_owned(),
+            name,
+            is_active: true,
+            body: body.as_object().cloned().unwrap(),
+            version: 1,
+            id: 1,
+        };
+        let mut records = vec![
+            record(RbacRole::KIND, "Viewer".to_owned(), json!({"parent": "Root"})),
+            record(
+                RbacClientRole::KIND,
+                "ann".to_owned(),
+                json!({"client_def": "ann", "role": "Viewer"}),
+            ),
+        ];
+        for (number, (role, service, permission)) in given.iter().enumerate() {
+            let body = json!({"role": role, "service": service, "permission": permission});
+            records.push(record(RbacRolePermission::KIND, number.to_string(), body));
+        }
+        Roles::build(&Snapshot { revision: 1, records }).unwrap()
+    }
+
+    #[test]
+    fn permissions_follow_from_the_operation() {
+        for (service, permission) in [
+            ("zato.http-soap.create", Permission::Create),
+            ("zato.http-soap.get-list", Permission::Read),
+            ("zato.service.slow-response.get", Permission::Read),
+            ("zato.service.is-deployed", Permission::Read),
+            ("zato.ping", Permission::Read),
+            ("zato.security.basic-auth.edit", Permission::Update),
+            ("zato.security.basic-auth.change-password", Permission::Update),
+            ("zato.service.invoke", Permission::Update),
+            ("zato.service.upload-package", Permission::Update),
+            ("zato.cloud.getaway", Permission::Update),
+            ("zato.scheduler.job.delete", Permission::Delete),
+            ("", Permission::Update),
+        ] {
+            assert_eq!(Permission::of_service(service), permission, "{service}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_for_services_and_for_patterns_of_them() {
+        let roles = roles(&[
+            ("Viewer", "zato.*.get-list", "Read"),
+            ("Root", "zato.http-soap.create", "Create"),
+        ]);
+        let may = |definition, service| {
+            let verbs = roles.verbs(definition, service);
+            verbs.hold(Permission::of_service(service))
+        };
+        assert!(may("ann", "zato.http-soap.get-list") && may("ann", "zato.security.basic-auth.get-list"));
+        // of the role above
+        assert!(may("ann", "zato.http-soap.create"));
+        for service in [
+            "zato.http-soap.get",
+            "zato.http-soap.delete",
+            "zato.security.create",
+            "crm.get-list",
+        ] {
+            assert!(!may("ann", service), "{service}");
+        }
+        assert!(!may("bob", "zato.http-soap.get-list"));
+        // what a pattern allows is the permission and not more
+        assert!(!roles.verbs("ann", "zato.http-soap.get-list").hold(Permission::Delete));
+    }
+
+    #[test]
+    fn whoever_may_call_a_management_service_manages() {
+        for (service, expected) in [
+            ("zato.http-soap.create", true),
+            ("zato.*", true),
+            ("za*", true),
+            ("*", true),
+            ("*.get-list", true),
+            ("crm.*", false),
+            ("zatopek.run", false),
+            ("crm.get", false),
+        ] {
+            assert_eq!(
+                roles(&[("Viewer", service, "Read")]).manages("ann"),
+                expected,
+                "{service}"
+            );
+        }
+        assert!(!roles(&[("Viewer", "zato.*", "Read")]).manages("bob"));
     }
 }

@@ -47,7 +47,7 @@ impl Table {
             let check = Check::Basic {
                 challenge: challenge(&basic.realm),
                 username: basic.username.clone(),
-                password: basic.password,
+                password: state.passwords.get(basic.password),
             };
             building.add(record, &basic.username, is_set, limits, check)?;
         }

@@ -31,7 +31,7 @@ impl ImapLine {
     }
 }
 
-fn messages(folder: String, validity: Option<u32>, uids: Vec<u32>) -> Uids {
+fn messages(folder: String, validity: Option<u32>, uids: Vec<String>) -> Uids {
     Uids { folder, validity, uids }
 }
 
@@ -48,26 +48,26 @@ impl ImapLine {
         Ok(Self { environment, name })
     }
 
-    /// What the configured search finds in a folder: which numbering is valid, and the numbers.
-    fn search(&self, py: Python<'_>, folder: String) -> PyResult<(u32, Vec<u32>)> {
+    /// What the configured search finds in a folder: which numbering is valid, `None` if there is only one, and the numbers.
+    fn search(&self, py: Python<'_>, folder: String) -> PyResult<(Option<u32>, Vec<String>)> {
         let found = self.run(py, |mailbox| async move { mailbox.search(&folder).await })?;
         Ok((found.validity, found.uids))
     }
 
     /// A message as it went over the wire; `None` if it is not there any more.
-    fn fetch(&self, py: Python<'_>, folder: String, validity: Option<u32>, uid: u32) -> PyResult<Option<Vec<u8>>> {
+    fn fetch(&self, py: Python<'_>, folder: String, validity: Option<u32>, uid: String) -> PyResult<Option<Vec<u8>>> {
         let messages = messages(folder, validity, vec![uid]);
         self.run(py, |mailbox| async move { mailbox.fetch(&messages).await })
     }
 
     /// Marks messages as seen.
-    fn mark_seen(&self, py: Python<'_>, folder: String, validity: Option<u32>, uids: Vec<u32>) -> PyResult<()> {
+    fn mark_seen(&self, py: Python<'_>, folder: String, validity: Option<u32>, uids: Vec<String>) -> PyResult<()> {
         let messages = messages(folder, validity, uids);
         self.run(py, |mailbox| async move { mailbox.mark_seen(&messages).await })
     }
 
     /// Deletes messages for good.
-    fn delete(&self, py: Python<'_>, folder: String, validity: Option<u32>, uids: Vec<u32>) -> PyResult<()> {
+    fn delete(&self, py: Python<'_>, folder: String, validity: Option<u32>, uids: Vec<String>) -> PyResult<()> {
         let messages = messages(folder, validity, uids);
         self.run(py, |mailbox| async move { mailbox.delete(&messages).await })
     }
@@ -78,7 +78,7 @@ impl ImapLine {
         py: Python<'_>,
         folder: String,
         validity: Option<u32>,
-        uids: Vec<u32>,
+        uids: Vec<String>,
         target: String,
     ) -> PyResult<()> {
         let messages = messages(folder, validity, uids);

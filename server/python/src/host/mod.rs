@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use busbar_model::object::Snapshot;
 use busbar_model::service::ServiceInfo;
 use busbar_model::{Cid, Error, Kind};
-use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment, UserFiles};
+use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment, PoolNumbers, UserFiles};
 use busbar_runtime::link::frame::Health;
 use busbar_runtime::{Call, Fault, Handler, HubPort, Outcome, ReplyTo, ServiceHandle};
 use pyo3::prelude::*;
@@ -134,7 +134,8 @@ impl Host {
     /// not parse. For `busbar check`.
     pub fn findings(&self, source: &[u8]) -> Vec<(usize, String)> {
         let found = Python::attach(|py| {
-            let arguments = (PyBytes::new(py, source), service::instance::LATER.to_vec());
+            let missing: Vec<&str> = service::missing().collect();
+            let arguments = (PyBytes::new(py, source), missing);
             py.import("busbar.check")?
                 .call_method1("findings", arguments)?
                 .extract()
@@ -332,6 +333,10 @@ impl Handler for Host {
     fn files(&self, files: Arc<UserFiles>) -> BoxFuture<'_, Result<(), Error>> {
         self.environment.files.store(Arc::new(files.into()));
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn pools(&self) -> BoxFuture<'_, Vec<PoolNumbers>> {
+        Box::pin(std::future::ready(self.environment.sql.pools()))
     }
 
     fn drain(&self) -> BoxFuture<'_, ()> {

@@ -165,6 +165,7 @@ impl ServiceClass {
             sio: sio.as_ref().map(|sio| sio.declaration.clone()),
             summary: summary_of(class)?,
             deadline_secs: deadline_of(class)?,
+            has_request_hash: is_own(class, c"get_request_hash")?,
         };
         let schema = match class.getattr_opt(intern!(py, "schema"))? {
             Some(path) if path.is_truthy()? => {

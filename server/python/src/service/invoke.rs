@@ -1,5 +1,6 @@
 //! `self.invoke` (service-api.md 8.1).
 
+mod native;
 mod timed;
 
 use std::sync::Arc;
@@ -63,7 +64,13 @@ pub(crate) fn by_name<'py>(
     let services = caller.get().invocation()?.environment.services.load();
     let class = match target.cast::<PyString>() {
         // nothing is copied for the name
-        Ok(name) => find(&services, name.to_str()?)?,
+        Ok(name) => match find(&services, name.to_str()?) {
+            Ok(class) => class,
+            Err(_) => {
+                drop(services);
+                return native::call(caller, name.to_str()?, &arguments);
+            }
+        },
         Err(_) => match target.cast::<PyType>() {
             Ok(class) => find(&services, &known_name(class)?)?,
             Err(_) => {

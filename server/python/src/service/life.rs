@@ -49,7 +49,12 @@ pub fn run(py: Python<'_>, environment: &Arc<Environment>, class: &Arc<ServiceCl
         Ok(service) => service,
         Err(error) => return Outcome::Fault(fault(py, &invocation, None, &error)),
     };
-    let outcome = match execute(py, &invocation, &service).and_then(|ending| reply(py, &invocation, &service, ending)) {
+    let answered = if invocation.head().asks_hash {
+        request_hash(&service)
+    } else {
+        execute(py, &invocation, &service).and_then(|ending| reply(py, &invocation, &service, ending))
+    };
+    let outcome = match answered {
         Ok(reply) => Outcome::Reply(reply),
         Err(error) => Outcome::Fault(fault(py, &invocation, Some(&service), &error)),
     };
@@ -58,6 +63,20 @@ pub fn run(py: Python<'_>, environment: &Arc<Environment>, class: &Arc<ServiceCl
         finish(py, &invocation, &service);
     }
     outcome
+}
+
+/// What the service says tells its request from others, so that a channel may answer as it did before (http.md 11).
+fn request_hash(service: &Bound<'_, Service>) -> PyResult<Reply> {
+    let py = service.py();
+    let hash = py
+        .import(intern!(py, "busbar.request_hash"))?
+        .call_method1(intern!(py, "of"), (service,))?;
+    let hash: Option<String> = hash.extract()?;
+    Ok(Reply {
+        status: if hash.is_some() { 200 } else { 204 },
+        body: hash.unwrap_or_default().into(),
+        ..Reply::default()
+    })
 }
 
 /// Closes what a service has left open. Runs when its answer has been written: until then that may need it.

@@ -3,6 +3,7 @@
 //! * [`class`] - what is known of a service class, read once when it is deployed
 //! * [`name`] - how services get their names
 //! * [`instance`] - the native base class, `self`
+//! * [`attributes`] - what is on it besides methods
 //! * [`invocation`] - one call, before any code of the service runs
 //! * [`life`] - hooks, `handle()` and the answer
 //! * [`invoke`] - services that call services
@@ -11,6 +12,7 @@
 //! * [`response`], [`payload`], [`write`], [`stream`] - what goes out
 //! * [`slot`] - places for Python objects
 
+mod attributes;
 mod channel;
 mod class;
 pub(crate) mod instance;
@@ -31,6 +33,7 @@ mod wsgi;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use attributes::missing;
 pub use class::{ServiceClass, deployable};
 pub use life::run;
 pub(crate) use slot::Slot;
@@ -40,7 +43,7 @@ use pyo3::prelude::*;
 /// Adds the classes that services meet to the module `_busbar`.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<instance::Service>()?;
-    module.add_class::<instance::Attribute>()?;
+    module.add_class::<attributes::Attribute>()?;
     module.add_class::<request::Request>()?;
     module.add_class::<request::HttpRequest>()?;
     module.add_class::<response::Response>()?;
@@ -48,5 +51,5 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<channel::ChannelInfo>()?;
     module.add_class::<channel::ChannelSecurityInfo>()?;
     crate::sio::model::register(module)?;
-    instance::add_attributes(module.py())
+    attributes::add_attributes(module.py())
 }

@@ -12,7 +12,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, Fault, Outcome, Reply, ServiceHandle};
-use crate::handler::{Commit, DeployError, Deployment, UserFiles};
+use crate::handler::{Commit, DeployError, Deployment, PoolNumbers, UserFiles};
 use crate::hub_port::HubRequest;
 
 /// Largest frame that is accepted, in bytes. Bodies are limited far below by the channels; a deployment holds all sources.
@@ -147,6 +147,8 @@ pub enum Control {
     Configure(Snapshot),
     /// [`crate::Handler::files`].
     Files(UserFiles),
+    /// [`crate::Handler::pools`].
+    Pools,
     /// [`crate::Handler::drain`].
     Drain,
 }
@@ -159,6 +161,8 @@ pub enum Controlled {
     Done,
     /// The services of a prepared deployment.
     Prepared(Vec<ServiceInfo>),
+    /// Numbers of pools of connections.
+    Pools(Vec<PoolNumbers>),
     /// The deployment was refused.
     Refused(DeployError),
     /// It failed otherwise.

@@ -147,6 +147,7 @@ async fn run_control(handler: &dyn Handler, control: Control) -> Controlled {
         }
         Control::Configure(snapshot) => done(handler.configure(Arc::new(snapshot)).await),
         Control::Files(files) => done(handler.files(Arc::new(files)).await),
+        Control::Pools => Controlled::Pools(handler.pools().await),
         Control::Drain => {
             handler.drain().await;
             Controlled::Done

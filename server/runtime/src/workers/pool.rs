@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::call::{Call, Fault, Outcome, ServiceHandle};
-use crate::handler::{BoxFuture, Commit, DeployError, Deployment, Handler, ReplyTo, Source, UserFiles};
+use crate::handler::{BoxFuture, Commit, DeployError, Deployment, Handler, PoolNumbers, ReplyTo, Source, UserFiles};
 use crate::hub_port::HubPort;
 use crate::link::frame::{Control, Controlled};
 use crate::link::hub::WorkerLink;
@@ -23,6 +23,8 @@ use crate::workers::slot::Slot;
 
 /// How long a worker may take over a rare request, beyond what it imports.
 const CONTROL_LIMIT: Duration = Duration::from_secs(30);
+/// How long somebody who asks for numbers waits for a worker that does not answer.
+const NUMBERS_LIMIT: Duration = Duration::from_secs(1);
 /// How long a deployment waits for a worker when there is none at the moment.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 /// A worker that has not taken this many bytes yet gets no further calls.
@@ -273,8 +275,11 @@ impl WorkerPool {
     /// Runs a request on every ready worker at once. A worker that dies meanwhile is left out: its successor is brought up to the state
     /// that this leads to.
     async fn on_all(&self, control: impl Fn() -> Control) -> Vec<Controlled> {
+        self.on_all_within(self.control_limit(), control).await
+    }
+
+    async fn on_all_within(&self, limit: Duration, control: impl Fn() -> Control) -> Vec<Controlled> {
         let workers = Vec::clone(&self.ready.load());
-        let limit = self.control_limit();
         let requests = workers.into_iter().map(|link| {
             let control = control();
             tokio::spawn(async move { link.control(control, limit).await })
@@ -507,6 +512,17 @@ impl Handler for WorkerPool {
         })
     }
 
+    fn pools(&self) -> BoxFuture<'_, Vec<PoolNumbers>> {
+        Box::pin(async move {
+            let answers = self.on_all_within(NUMBERS_LIMIT, || Control::Pools).await;
+            let pools = answers.into_iter().filter_map(|answer| match answer {
+                Controlled::Pools(pools) => Some(pools),
+                _ => None,
+            });
+            PoolNumbers::add_up(pools.flatten())
+        })
+    }
+
     fn drain(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.on_all(|| Control::Drain).await;
@@ -546,7 +562,7 @@ impl crate::link::hub::LinkEvents for PoolEvents {
 
 fn done(answer: Controlled) -> Result<(), Error> {
     match answer {
-        Controlled::Done | Controlled::Prepared(_) => Ok(()),
+        Controlled::Done | Controlled::Prepared(_) | Controlled::Pools(_) => Ok(()),
         Controlled::Failed(error) => Err(error.into()),
         Controlled::Refused(error) => {
             Err(Error::new(Kind::Service, "a worker refused a deployment").with_source(error))

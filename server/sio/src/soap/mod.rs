@@ -3,12 +3,15 @@
 //! * [`check_envelope`] - refuse what is no envelope of the channel's version, or wants what nobody here understands
 //! * [`check_input`] and [`payload`] - what the service is called with: the first element in the body
 //! * [`envelope`] and [`fault`] - what is answered
+//! * [`add_header`] - what a client says of itself in an envelope that is there
 
+mod header;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use header::add_header;
 pub use read::{check_envelope, check_input, payload};
 pub use write::{envelope, fault};
 

@@ -97,6 +97,11 @@ impl Secrets {
             .is_some_and(|fields| fields.contains(place.field))
     }
 
+    /// Fails if there is no key of this id.
+    pub(crate) fn check_key(&self, id: &str) -> Result<(), Error> {
+        self.key(id).map(drop)
+    }
+
     /// The key of this id. One that is not known may have been put into the file meanwhile.
     fn key(&self, id: &str) -> Result<Key, Error> {
         let find = |keys: &[Key]| keys.iter().find(|key| key.id() == id).cloned();

@@ -133,3 +133,40 @@ async fn a_postgresql_server_that_goes_away_and_comes_back() {
 async fn a_mysql_server_that_goes_away_and_comes_back() {
     a_server_that_goes_away_and_comes_back(Database::mysql()).await;
 }
+
+#[tokio::test]
+async fn a_disk_that_is_full_keeps_what_it_has() {
+    let odb = Odb::sqlite();
+    let store = odb.open().await;
+    let before = store.apply(&put(record("a", "x", json!({}))), "test").await.unwrap();
+    let backup = store.backup().await.unwrap();
+    // not one page more than there are
+    odb.execute(&store, "PRAGMA max_page_count = 1").await;
+    let large = json!({"text": "x".repeat(1_000_000)});
+    let error = store
+        .apply(&put(record("a", "y", large.clone())), "test")
+        .await
+        .unwrap_err();
+    assert!(error.message().contains("the disk is full"), "{}", error.chain());
+    assert!(error.hint().unwrap().contains("was not stored"), "{error}");
+    assert_eq!(store.snapshot().await.unwrap(), before);
+    odb.execute(&store, "PRAGMA max_page_count = 1000000").await;
+    store.apply(&put(record("a", "y", large)), "test").await.unwrap();
+    store.restore(&backup, true, "test").await.unwrap();
+    assert_eq!(store.snapshot().await.unwrap().records, before.records);
+}
+
+#[tokio::test]
+async fn an_odb_that_may_only_be_read_is_read() {
+    let odb = Odb::sqlite();
+    let store = odb.open().await;
+    let before = store.apply(&put(record("a", "x", json!({}))), "test").await.unwrap();
+    odb.execute(&store, "PRAGMA query_only = ON").await;
+    let error = store
+        .apply(&put(record("a", "y", json!({}))), "test")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::Config, "{}", error.chain());
+    assert!(error.hint().is_some(), "{error}");
+    assert_eq!(store.snapshot().await.unwrap(), before);
+}

@@ -1,6 +1,8 @@
 //! One suite over every database.
 
+mod backup;
 mod faults;
+mod identities;
 mod objects;
 mod schema;
 mod secrets;
@@ -117,6 +119,7 @@ pub(crate) fn record(kind: &str, name: &str, body: serde_json::Value) -> Record 
         is_active: true,
         body: body.as_object().unwrap().clone(),
         version: 0,
+        id: 0,
     }
 }
 

@@ -18,7 +18,6 @@ fn what_is_no_document_is_refused_with_a_reason() {
             b"security:\n  - shop\n",
             "item 1 of `security` must hold fields",
         ),
-        ("a.yaml", b"security: []\n", "nothing in it"),
         ("a.yaml", b"security:\n", "nothing in it"),
         ("a.yaml", b"a: b: c\n", "is not valid YAML"),
         ("a.yaml", b"a: 'b\n", "is not valid YAML"),
@@ -85,6 +84,46 @@ fn bombs_do_not_go_off() {
             "{name} took {:?}",
             started.elapsed()
         );
+    }
+}
+
+#[test]
+fn large_files_are_read_and_larger_ones_refused() {
+    let text = "x".repeat(1_000_000);
+    let items = |count: usize| -> String {
+        let item = |it| format!("  - name: n{it}\n    address: {text}\n");
+        format!("outconn_zmq:\n{}", (0..count).map(item).collect::<String>())
+    };
+    let document = read(&items(50)).unwrap();
+    assert_eq!(document.items.len(), 50);
+    assert_eq!(document.items[49].fields["address"], text.as_str());
+    let json = serde_json::json!({"outconn_zmq": document.items.iter().map(|it| &it.fields).collect::<Vec<_>>()});
+    assert_eq!(read(&json.to_string()).unwrap().items.len(), 50);
+
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    std::fs::write(file.path(), items(70)).unwrap();
+    let problems = Document::read(file.path(), &ReadOptions::default()).unwrap_err();
+    assert_eq!(found(&problems), [(Code::E20, "", "")]);
+    assert!(problems.to_string().contains("larger than 64 MB"), "{problems}");
+}
+
+#[test]
+fn ends_of_lines_and_marks_of_order_make_no_difference() {
+    let plain = "outconn_zmq:\n  - name: a\n    address: tcp://a\n    # said twice\n    socket_type: PUB\n";
+    let expected = read(plain).unwrap();
+    for text in [
+        plain.replace('\n', "\r\n"),
+        format!("\u{feff}{plain}"),
+        format!("\u{feff}---\n{plain}...\n"),
+        format!("{plain}\n\n   \n"),
+        plain.replace("PUB", "PUB\t# after a tab"),
+    ] {
+        assert_eq!(read(&text).unwrap(), expected, "{text:?}");
+    }
+    let json = r#"{"outconn_zmq": [{"name": "a", "address": "tcp://a", "socket_type": "PUB"}]}"#;
+    for text in [json.replace(' ', "\r\n\t"), format!("\u{feff}{json}")] {
+        let document = Document::parse("objects.json", text.as_bytes(), &ReadOptions::default()).unwrap();
+        assert_eq!(document.items[0].fields, expected.items[0].fields, "{text:?}");
     }
 }
 

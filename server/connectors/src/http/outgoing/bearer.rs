@@ -29,7 +29,8 @@ const MAX_KEPT: usize = 100;
 
 /// Where the tokens of one security definition come from.
 pub struct TokenSource {
-    name: String,
+    /// Whose they are, for messages.
+    owner: String,
     config: SecurityBearerToken,
     connection: HttpConnection,
     /// Held while a token is asked for: whoever else needs one waits for that.
@@ -71,22 +72,23 @@ impl PartialEq for TokenSource {
 }
 
 impl TokenSource {
+    /// `owner` says whose tokens they are: ``security.bearer_token `CRM` ``.
     pub(super) fn build(
-        name: &str,
+        owner: &str,
         config: SecurityBearerToken,
         component: &str,
         double: Option<&Arc<dyn Double>>,
     ) -> Result<Self, Error> {
-        let failed = || format!("cannot set security.bearer_token `{name}` up");
+        let failed = || format!("cannot set {owner} up");
         let address = PeerAddress {
             url: config.auth_server_url.clone(),
             tls_verify: config.tls_verify,
             tls_ca_path: config.tls_ca_path.clone(),
         };
-        let connection = plain_connection(name, &address, 1, TIMEOUT, component)
+        let connection = plain_connection(owner, &address, 1, TIMEOUT, component)
             .map_err(|error| Error::new(error.kind(), failed()).with_source(error))?;
         Ok(Self {
-            name: name.to_owned(),
+            owner: owner.to_owned(),
             config,
             connection: connection.answered_by(double.cloned()),
             kept: Mutex::default(),
@@ -237,10 +239,7 @@ impl TokenSource {
     }
 
     fn error(&self, kind: Kind, what: &str) -> Error {
-        Error::new(
-            kind,
-            format!("no token of security.bearer_token `{}`: {what}", self.name),
-        )
+        Error::new(kind, format!("no token of {}: {what}", self.owner))
     }
 }
 

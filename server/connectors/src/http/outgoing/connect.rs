@@ -25,6 +25,7 @@ use tokio_rustls::client::TlsStream;
 use url::Url;
 
 use super::HttpFailure;
+use crate::http::ca_cert::SecurityTlsCaCert;
 use crate::http::client_cert::SecurityTlsKeyCert;
 
 /// How long one address of a host may take before the next one is tried beside it (RFC 8305 suggests 250 ms).
@@ -237,20 +238,50 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// Whom a connection trusts.
+#[derive(Clone, Copy)]
+pub(crate) enum Trust<'t> {
+    /// Whatever the other side shows.
+    Anybody,
+    /// The authorities of Mozilla's list, or those of a file unless its path is empty.
+    Path(&'t str),
+    /// Those of a definition.
+    Definition(&'t SecurityTlsCaCert),
+}
+
+impl<'t> Trust<'t> {
+    /// What `tls_verify` and `tls_ca_path` say.
+    pub(crate) fn new(verify: bool, ca_path: &'t str) -> Self {
+        if verify { Self::Path(ca_path) } else { Self::Anybody }
+    }
+}
+
 /// TLS of one connection: whom to trust, and what to present. Fails if the file of authorities cannot be read or holds none.
-pub(crate) fn tls(verify: bool, ca_path: &str, own: Option<&SecurityTlsKeyCert>) -> Result<Arc<ClientConfig>, Error> {
+pub(crate) fn tls(trust: Trust<'_>, own: Option<&SecurityTlsKeyCert>) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::new(Kind::Internal, "cannot set TLS up").with_source(error))?;
-    let builder = match (verify, ca_path) {
-        (false, _) => builder
+    let builder = match trust {
+        Trust::Anybody => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Unverified(provider))),
-        (true, "") => builder.with_root_certificates(mozilla()),
-        (true, path) => {
+        Trust::Path("") => builder.with_root_certificates(mozilla()),
+        Trust::Path(path) => {
             let certificates = certificates(Path::new(path))?;
             let verifier = Trusted::new(certificates, provider).map_err(|error| refused(Path::new(path), error))?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
+        Trust::Definition(definition) => {
+            let verifier = definition
+                .read()
+                .and_then(|certificates| Trusted::new(certificates, provider))
+                .map_err(|error| {
+                    Error::new(
+                        Kind::Config,
+                        format!("cannot take certificate authorities from its text: {error}"),
+                    )
+                })?;
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
     };
@@ -269,8 +300,8 @@ pub(crate) fn tls(verify: bool, ca_path: &str, own: Option<&SecurityTlsKeyCert>)
 }
 
 /// The same for protocols that are not HTTP.
-pub(crate) fn tls_without_protocols(verify: bool, ca_path: &str) -> Result<Arc<ClientConfig>, Error> {
-    let mut config = Arc::unwrap_or_clone(tls(verify, ca_path, None)?);
+pub(crate) fn tls_without_protocols(trust: Trust<'_>) -> Result<Arc<ClientConfig>, Error> {
+    let mut config = Arc::unwrap_or_clone(tls(trust, None)?);
     config.alpn_protocols.clear();
     Ok(Arc::new(config))
 }

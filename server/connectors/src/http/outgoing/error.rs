@@ -104,8 +104,8 @@ impl HttpFailure {
         }
     }
 
-    /// The error of `send`, naming the connection.
-    pub(super) fn into_error(self, name: &str) -> Error {
-        Error::new(self.kind(), format!("cannot call outgoing.http `{name}`")).with_source(self)
+    /// The error of `send`, naming the connection: ``outgoing.http `CRM` ``.
+    pub(super) fn into_error(self, title: &str) -> Error {
+        Error::new(self.kind(), format!("cannot call {title}")).with_source(self)
     }
 }

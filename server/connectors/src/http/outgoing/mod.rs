@@ -1,37 +1,44 @@
 #![doc = include_str!("docs.md")]
 
 mod address;
+mod api;
 mod bearer;
 mod connect;
 mod connection;
+mod credentials;
 mod decode;
 mod double;
 mod error;
 mod message;
+pub mod ntlm;
 mod peers;
+mod ping;
 mod pool;
+mod prepared;
+mod redirect;
 #[cfg(test)]
 mod tests;
+mod wss;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use busbar_model::object::{Object, Record, Snapshot};
+use busbar_model::object::{Object, Snapshot};
 use busbar_model::{Error, Kind};
 use busbar_runtime::{Configure, Switch};
-use serde_json::Value;
 
+pub(crate) use self::api::{ApiClient, ApiConfig};
 pub use self::bearer::TokenSource;
-pub(crate) use self::connect::tls as client_tls;
-pub(crate) use self::connect::tls_without_protocols;
-use self::connection::Credentials;
+pub(crate) use self::connect::{Trust, tls as client_tls, tls_without_protocols};
 pub use self::connection::{HttpConnection, MAX_REDIRECTS};
+use self::credentials::Credentials;
 pub use self::double::{Double, DoubledRequest};
 pub use self::error::HttpFailure;
 pub use self::message::{HttpRequest, HttpResponse};
 pub use self::peers::HttpPeers;
-use super::client_cert::SecurityTlsKeyCert;
+pub(crate) use self::ping::ping;
+use super::ca_cert::SecurityTlsCaCert;
 use super::config::Transport;
 use super::outgoing_config::OutgoingHttp;
 use busbar_model::bearer_token::SecurityBearerToken;
@@ -138,7 +145,12 @@ impl OutgoingConnections {
                     .filter(|source| *source.config() == config);
                 Some(match same {
                     Some(source) => Arc::clone(source),
-                    None => Arc::new(TokenSource::build(name, config, &self.component, self.double.get())?),
+                    None => Arc::new(TokenSource::build(
+                        &format!("security.bearer_token `{name}`"),
+                        config,
+                        &self.component,
+                        self.double.get(),
+                    )?),
                 })
             } else {
                 None
@@ -161,15 +173,17 @@ impl Configure for OutgoingConnections {
             // looked up without the blanks around a name, so kept without them
             let name = record.name.trim();
             let connection = if record.is_active {
-                let credentials = credentials(snapshot, &sources, name, &config.security)?;
-                let same = running
-                    .get(name)
-                    .and_then(Option::as_ref)
-                    .filter(|connection| *connection.config() == config && connection.credentials == credentials);
+                let credentials = Credentials::find(snapshot, &sources, name, &config)?;
+                let authority = authority(snapshot, name, &config.tls_ca_cert)?;
+                let same = running.get(name).and_then(Option::as_ref).filter(|connection| {
+                    *connection.config() == config
+                        && connection.credentials == credentials
+                        && connection.authority == authority
+                });
                 Some(match same {
                     Some(connection) => Arc::clone(connection),
                     None => {
-                        let connection = HttpConnection::build(name, config, credentials, &self.component)?;
+                        let connection = HttpConnection::build(name, config, credentials, authority, &self.component)?;
                         Arc::new(connection.answered_by(self.double.get().cloned()))
                     }
                 })
@@ -187,59 +201,25 @@ impl Configure for OutgoingConnections {
     }
 }
 
-/// What the security definition `security` lets the connection `name` send.
-fn credentials(snapshot: &Snapshot, sources: &TokenSources, name: &str, security: &str) -> Result<Credentials, Error> {
-    if security.is_empty() {
-        return Ok(Credentials::None);
+/// The authorities of the definition `definition`, which the connection `name` trusts; empty: it names none.
+fn authority(snapshot: &Snapshot, name: &str, definition: &str) -> Result<Option<SecurityTlsCaCert>, Error> {
+    if definition.is_empty() {
+        return Ok(None);
     }
-    let is_definition = |record: &&Record| record.name == security && record.kind.starts_with("security.");
-    let Some(record) = snapshot.records.iter().find(is_definition) else {
-        let message = format!("outgoing.http `{name}` needs security definition `{security}`, which is not there");
-        return Err(Error::new(Kind::Config, message));
+    let wrong = |what: &str| {
+        let message = format!("outgoing.http `{name}` trusts security.tls_ca_cert `{definition}`, which {what}");
+        Error::new(Kind::Config, message)
     };
+    let (record, authority) = snapshot
+        .of::<SecurityTlsCaCert>()
+        .find(|(record, _)| record.name == definition)
+        .ok_or_else(|| wrong("is not there"))?;
     if !record.is_active {
-        return Ok(Credentials::Inactive(security.to_owned()));
+        return Err(wrong("is switched off"));
     }
-    let field = |name: &str| {
-        record
-            .body
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    match record.kind.as_str() {
-        "security.basic_auth" => Ok(Credentials::Basic {
-            username: field("username"),
-            password: field("password"),
-        }),
-        "security.apikey" => Ok(Credentials::ApiKey {
-            header: field("header"),
-            key: field("password"),
-        }),
-        SecurityBearerToken::KIND => match sources.get(security.trim()) {
-            Some(Some(source)) => Ok(Credentials::Bearer(Arc::clone(source))),
-            Some(None) => Ok(Credentials::Inactive(security.to_owned())),
-            None => {
-                let message = format!(
-                    "outgoing.http `{name}` cannot send tokens of `{security}`, which says only how those of callers are checked"
-                );
-                Err(Error::new(Kind::Config, message).with_hint(format!("give `{security}` an `auth_server_url`")))
-            }
-        },
-        SecurityTlsKeyCert::KIND => {
-            let certificate = record.parse::<SecurityTlsKeyCert>().map_err(|error| {
-                Error::new(Kind::Config, format!("cannot read security.tls_key_cert `{security}`")).with_source(error)
-            })?;
-            Ok(Credentials::Certificate(certificate))
-        }
-        other => {
-            let message =
-                format!("outgoing.http `{name}` cannot use security definition `{security}` of type `{other}`");
-            Err(Error::new(Kind::Config, message)
-                .with_hint("use one of type `basic_auth`, `apikey`, `bearer_token` or `tls_key_cert`"))
-        }
-    }
+    authority
+        .map(Some)
+        .map_err(|error| wrong("cannot be read").with_source(error))
 }
 
 /// The object's kind, for those who log.

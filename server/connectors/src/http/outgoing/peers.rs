@@ -9,7 +9,8 @@ use busbar_runtime::peers::{Peer, PeerAddress, PeerAnswer, Peers, Question};
 use serde_json::json;
 use url::{Position, Url};
 
-use super::connection::{Credentials, HttpConnection};
+use super::connection::HttpConnection;
+use super::credentials::Credentials;
 use super::message::HttpRequest;
 use crate::http::outgoing_config::OutgoingHttp;
 
@@ -98,6 +99,6 @@ pub(super) fn plain_connection(
         "tls_ca_path": address.tls_ca_path,
     }))
     .map_err(|error| Error::new(Kind::Config, failed()).with_source(error))?;
-    HttpConnection::build(name, config, Credentials::None, component)
+    HttpConnection::build(name, config, Credentials::None, None, component)
         .map_err(|error| Error::new(error.kind(), failed()).with_source(error))
 }

@@ -124,6 +124,8 @@ pub(super) struct Line {
     fd: RawFd,
     idle_since: Instant,
     reused: bool,
+    /// The back-end knows who is at this end of it (NTLM).
+    pub(super) is_logged_in: bool,
 }
 
 /// What one exchange brought.
@@ -144,6 +146,17 @@ pub(super) struct ExchangeFailure {
     pub(super) is_stale: bool,
 }
 
+// before anything was sent
+impl From<HttpFailure> for ExchangeFailure {
+    fn from(failure: HttpFailure) -> Self {
+        Self {
+            failure,
+            is_unsent: false,
+            is_stale: false,
+        }
+    }
+}
+
 impl Line {
     async fn open(stream: Stream) -> Result<Self, HttpFailure> {
         let fd = stream.tcp().as_raw_fd();
@@ -162,6 +175,7 @@ impl Line {
             fd,
             idle_since: Instant::now(),
             reused: false,
+            is_logged_in: false,
         })
     }
 
@@ -204,13 +218,7 @@ impl Line {
         })?;
         let head_at = Instant::now();
         let (head, body) = response.into_parts();
-        let body = read(connection, &mut broken, body, limit)
-            .await
-            .map_err(|failure| ExchangeFailure {
-                failure,
-                is_unsent: false,
-                is_stale: false,
-            })?;
+        let body = read(connection, &mut broken, body, limit).await?;
         let is_ready = poll_fn(|cx| {
             drive(connection, &mut broken, cx);
             Poll::Ready(connection.is_some() && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(()))))

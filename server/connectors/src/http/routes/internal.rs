@@ -48,86 +48,158 @@ fn cache_paths() -> Vec<(String, String)> {
     paths
 }
 
-/// What the hub answers itself, and what built-in services do (http.md 9).
-pub(super) fn routes(snapshot: &Snapshot, guards: &dyn Guards, routes: &Routes) -> Result<Vec<Route>, Error> {
-    let invoke = format!("/zato/api/invoke/{{{}}}", builtin::INVOKER_PARAM);
-    let cache = cache_paths();
-    let openapi = match routes.openapi {
-        OpenApiAccess::Off => None,
-        OpenApiAccess::Protected => Some(Some(builtin::PUBAPI)),
-        OpenApiAccess::Open => Some(None),
-    };
-    let path = |service: &str| format!("/zato/{}", service.trim_start_matches("zato."));
-    let pings =
-        [builtin::PING_BASIC, builtin::PING_SOAP_BASIC, builtin::PING_SOAP_WSS].map(|service| (service, path(service)));
-    [
-        ("zato.ping", "/zato/ping", builtin::PING, None),
-        // what probes asked the load balancer that stood here
-        ("zato-lb-alive", "/zato-lb-alive", builtin::PING, None),
-        ("pubapi.invoke", &invoke, builtin::INVOKER, Some(builtin::PUBAPI)),
-        ("zato.jwt.log-in", "/zato/jwt/log-in", builtin::LOG_IN, None),
-        ("zato.jwt.log-out", "/zato/jwt/log-out", builtin::LOG_OUT, None),
-    ]
-    .into_iter()
-    // the definition of each has its name
-    .chain(
-        pings
-            .iter()
-            .map(|(service, path)| (*service, path.as_str(), *service, Some(*service))),
-    )
-    .chain(openapi.into_iter().flat_map(|security| {
-        [
-            (builtin::OPENAPI, "/openapi.json", builtin::OPENAPI, security),
-            (builtin::OPENAPI_PAGE, "/openapi", builtin::OPENAPI_PAGE, security),
-        ]
-    }))
-    .chain(CRYPTO.map(|(path, service)| (service, path, service, Some(builtin::PUBAPI))))
-    .chain(
-        cache
-            .iter()
-            .map(|(path, service)| (service.as_str(), path.as_str(), service.as_str(), Some(builtin::PUBAPI))),
-    )
-    .map(|(name, path, service, security)| {
-        let channel = channel(path, service, security);
-        let definition = security.and_then(|security| Definition::find(snapshot, security));
-        let guard = guards.of(&Entrance {
-            channel: name,
+/// A channel that is there without being made.
+pub(super) struct Builtin<'b> {
+    pub(super) name: &'b str,
+    pub(super) path: &'b str,
+    pub(super) service: &'b str,
+    /// The definition that guards it; `None`: it is open.
+    pub(super) security: Option<&'b str>,
+    /// `None`: any.
+    pub(super) method: Option<Method>,
+    pub(super) kind: BuiltinKind<'b>,
+}
+
+/// What a built-in channel is for.
+#[derive(Clone, Copy)]
+pub(super) enum BuiltinKind<'b> {
+    /// Requests like those to any other channel.
+    Ordinary,
+    /// Management: roles must allow this service to whoever has not the definition's own credentials. Bodies have this format.
+    Management(&'b str, DataFormat),
+}
+
+impl<'b> Builtin<'b> {
+    /// An ordinary one, for any method.
+    pub(super) fn new(name: &'b str, path: &'b str, service: &'b str, security: Option<&'b str>) -> Self {
+        Self {
+            name,
+            path,
             service,
             security,
-            ..Entrance::default()
-        })?;
-        Ok(Route {
-            name: name.to_owned(),
-            head: channel_head(name, &channel, definition),
-            service: service.into(),
-            style: routes.styles.of(channel.data_format, channel.soap()),
-            extra: None,
-            guard,
-            timeout: None,
-            is_active: true,
-            path: path.to_owned(),
-            pattern: Pattern::parse(path, false).expect("built-in paths are paths"),
             method: match service {
                 builtin::LOG_IN | builtin::LOG_OUT => Some(Method::POST),
                 builtin::OPENAPI | builtin::OPENAPI_PAGE => Some(Method::GET),
                 _ => None,
             },
+            kind: BuiltinKind::Ordinary,
+        }
+    }
+
+    pub(super) fn build(self, snapshot: &Snapshot, guards: &dyn Guards, routes: &Routes) -> Result<Route, Error> {
+        let Self {
+            name,
+            path,
+            service,
+            security,
+            method,
+            kind,
+        } = self;
+        let channel = channel(path, service, security, kind);
+        let definition = security.and_then(|security| Definition::find(snapshot, security));
+        let (guarded, is_management) = match kind {
+            BuiltinKind::Ordinary => (service, false),
+            BuiltinKind::Management(guarded, _) => (guarded, true),
+        };
+        let guard = guards.of(&Entrance {
+            channel: name,
+            service: guarded,
+            security,
+            is_management,
+            ..Entrance::default()
+        })?;
+        let style = if is_management {
+            routes.styles.management(channel.data_format, channel.soap())
+        } else {
+            routes.styles.of(channel.data_format, channel.soap())
+        };
+        Ok(Route {
+            name: name.to_owned(),
+            head: channel_head(name, &channel, definition),
+            service: service.into(),
+            style,
+            extra: None,
+            guard,
+            timeout: None,
+            is_active: true,
+            path: path.to_owned(),
+            pattern: Pattern::parse(path, channel.match_slash).expect("built-in paths are paths"),
+            method,
             accept: None,
             soap_action: None,
         })
-    })
-    .collect()
+    }
 }
 
-fn channel(path: &str, service: &str, security: Option<&str>) -> ChannelHttp {
-    let is_soap = matches!(service, builtin::PING_SOAP_BASIC | builtin::PING_SOAP_WSS);
+/// What all listeners answer: that the server is there, log-ins, and what can be called.
+pub(super) fn everywhere(openapi: OpenApiAccess) -> Vec<Builtin<'static>> {
+    let security = match openapi {
+        OpenApiAccess::Off => None,
+        OpenApiAccess::Protected => Some(Some(builtin::PUBAPI)),
+        OpenApiAccess::Open => Some(None),
+    };
+    let mut all = vec![
+        Builtin::new("zato.ping", "/zato/ping", builtin::PING, None),
+        // what probes asked the load balancer that stood here
+        Builtin::new("zato-lb-alive", "/zato-lb-alive", builtin::PING, None),
+        Builtin::new("zato.jwt.log-in", "/zato/jwt/log-in", builtin::LOG_IN, None),
+        Builtin::new("zato.jwt.log-out", "/zato/jwt/log-out", builtin::LOG_OUT, None),
+    ];
+    if let Some(security) = security {
+        all.push(Builtin::new(
+            builtin::OPENAPI,
+            "/openapi.json",
+            builtin::OPENAPI,
+            security,
+        ));
+        all.push(Builtin::new(
+            builtin::OPENAPI_PAGE,
+            "/openapi",
+            builtin::OPENAPI_PAGE,
+            security,
+        ));
+    }
+    all
+}
+
+/// What only the listener of clients answers.
+pub(super) fn routes(snapshot: &Snapshot, guards: &dyn Guards, routes: &Routes) -> Result<Vec<Route>, Error> {
+    let invoke = format!("/zato/api/invoke/{{{}}}", builtin::INVOKER_PARAM);
+    let cache = cache_paths();
+    let path = |service: &str| format!("/zato/{}", service.trim_start_matches("zato."));
+    let pings =
+        [builtin::PING_BASIC, builtin::PING_SOAP_BASIC, builtin::PING_SOAP_WSS].map(|service| (service, path(service)));
+    let pubapi = Some(builtin::PUBAPI);
+    let invoke = Builtin::new("pubapi.invoke", &invoke, builtin::INVOKER, pubapi);
+    // the definition of each has its name
+    let pings = pings
+        .iter()
+        .map(|(service, path)| Builtin::new(service, path, service, Some(service)));
+    let crypto = CRYPTO.map(|(path, service)| Builtin::new(service, path, service, pubapi));
+    let cache = cache
+        .iter()
+        .map(|(path, service)| Builtin::new(service, path, service, pubapi));
+    let all = [invoke].into_iter().chain(pings).chain(crypto).chain(cache);
+    all.map(|it| it.build(snapshot, guards, routes)).collect()
+}
+
+fn channel(path: &str, service: &str, security: Option<&str>, kind: BuiltinKind<'_>) -> ChannelHttp {
+    let is_soap = matches!(
+        service,
+        builtin::PING_SOAP_BASIC | builtin::PING_SOAP_WSS | builtin::MANAGE_SOAP
+    );
     ChannelHttp {
         service: service.to_owned(),
         url_path: path.to_owned(),
-        data_format: if is_soap { DataFormat::Xml } else { DataFormat::Json },
+        data_format: match kind {
+            BuiltinKind::Management(_, format) => format,
+            BuiltinKind::Ordinary if is_soap => DataFormat::Xml,
+            BuiltinKind::Ordinary => DataFormat::Json,
+        },
         transport: if is_soap { Transport::Soap } else { Transport::PlainHttp },
         security: security.map(str::to_owned),
-        match_slash: false,
+        // files may lie in folders
+        match_slash: service == builtin::DEPLOY,
         ..ChannelHttp::default()
     }
 }

@@ -5,11 +5,13 @@
 //! matches in full is it. Earlier servers went by name alone, so a channel that is now served by another one is warned of.
 
 mod internal;
+mod management;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,7 +40,10 @@ use crate::http::soap;
 /// The channels that are configured, and the built-in ones.
 pub struct Routes {
     gate: Arc<dyn Gate>,
-    table: Arc<ArcSwap<RouteTable>>,
+    clients: Arc<ArcSwap<RouteTable>>,
+    administrators: Arc<ArcSwap<RouteTable>>,
+    /// Clients find what administrators do.
+    shares_management: AtomicBool,
     /// Pairs of channels that were warned of, so that not every change repeats it.
     warned: Arc<Mutex<HashSet<(String, String)>>>,
     styles: Styles,
@@ -46,7 +51,16 @@ pub struct Routes {
     shared: Arc<Shared>,
 }
 
-/// All channels at one moment.
+/// For whom a listener is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever calls services: the channels that are configured, and the built-in ones.
+    Clients,
+    /// Those who manage the server.
+    Administrators,
+}
+
+/// All channels of an audience at one moment.
 #[derive(Default)]
 pub(crate) struct RouteTable {
     own: Scope,
@@ -106,7 +120,9 @@ impl Routes {
     fn of(gate: Arc<dyn Gate>, styles: Styles, config: &HttpConfig) -> Arc<Self> {
         Arc::new(Self {
             gate,
-            table: Arc::default(),
+            clients: Arc::default(),
+            administrators: Arc::default(),
+            shares_management: AtomicBool::new(false),
             warned: Arc::default(),
             styles,
             openapi: config.openapi,
@@ -124,14 +140,22 @@ impl Routes {
         let _ = self.shared.queue.set(queue);
     }
 
+    /// Lets clients find the doors of the management API too, from the next change of the configuration on.
+    pub fn share_management(&self) {
+        self.shares_management.store(true, Ordering::Relaxed);
+    }
+
     /// What a channel has kept of its messages, the oldest first; `None`: it keeps none.
     pub fn audit_log(&self, channel: &str) -> Option<Vec<AuditEntry>> {
         self.shared.audit.entries(channel)
     }
 
-    /// The channels now. Not to be kept across an await.
-    pub(crate) fn load(&self) -> arc_swap::Guard<Arc<RouteTable>> {
-        self.table.load()
+    /// The channels of an audience, now and whenever they change.
+    pub(crate) fn of_audience(&self, audience: Audience) -> Arc<ArcSwap<RouteTable>> {
+        Arc::clone(match audience {
+            Audience::Clients => &self.clients,
+            Audience::Administrators => &self.administrators,
+        })
     }
 }
 
@@ -146,16 +170,35 @@ impl Configure for Routes {
             own.push(Route::build(record, channel, snapshot, &*guards, self)?);
         }
         refuse_twins(&own)?;
-        let table = RouteTable {
+        let build = |it: internal::Builtin<'_>| it.build(snapshot, &*guards, self);
+        let everywhere = || internal::everywhere(self.openapi).into_iter();
+        let mut internal = internal::routes(snapshot, &*guards, self)?;
+        if self.shares_management.load(Ordering::Relaxed) {
+            let doors = management::doors();
+            internal.retain(|route| doors.iter().all(|door| door.path != route.path));
+            internal.extend(doors.into_iter().map(build).collect::<Result<Vec<_>, _>>()?);
+        }
+        internal.extend(everywhere().map(build).collect::<Result<Vec<_>, _>>()?);
+        let clients = RouteTable {
             own: Scope::new(own),
-            internal: Scope::new(internal::routes(snapshot, &*guards, self)?),
+            internal: Scope::new(internal),
         };
-        let (current, warned) = (Arc::clone(&self.table), Arc::clone(&self.warned));
-        let shared = Arc::clone(&self.shared);
+        let doors = everywhere().chain(management::doors()).map(build);
+        let administrators = RouteTable {
+            own: Scope::default(),
+            internal: Scope::new(doors.collect::<Result<_, _>>()?),
+        };
+        let tables = [
+            (Arc::clone(&self.clients), clients),
+            (Arc::clone(&self.administrators), administrators),
+        ];
+        let (warned, shared) = (Arc::clone(&self.warned), Arc::clone(&self.shared));
         Ok(Switch::new(move || {
-            warn_of_changed_order(&table.own, &warned);
-            shared.audit.retain(|name| table.own.keeps_messages(name));
-            current.store(Arc::new(table));
+            warn_of_changed_order(&tables[0].1.own, &warned);
+            shared.audit.retain(|name| tables[0].1.own.keeps_messages(name));
+            for (current, table) in tables {
+                current.store(Arc::new(table));
+            }
         }))
     }
 }
@@ -316,6 +359,7 @@ impl Route {
             groups: &channel.security_groups,
             has_rbac: channel.has_rbac,
             is_delegated: channel.sec_use_rbac,
+            is_management: false,
             limits: channel.is_rate_limit_active.then_some(&channel.rate_limit_def),
         })?;
         Ok(Self {

@@ -15,6 +15,7 @@ fn record(name: &str, body: Value) -> Record {
         is_active: true,
         body,
         version: 1,
+        id: 0,
     }
 }
 
@@ -54,7 +55,7 @@ fn find_with(
     let headers = headers
         .map(|(name, value)| (name, HeaderValue::from_static(value)))
         .collect();
-    match routes.load().find(path, &method, &headers) {
+    match routes.clients.load().find(path, &method, &headers) {
         Found::Route(route) => {
             let params: Vec<_> = route
                 .params(path)
@@ -222,4 +223,82 @@ fn changed_order_is_noticed() {
         *routes.warned.lock().unwrap(),
         HashSet::from([pair("c", "b"), pair("g", "e")])
     );
+}
+
+fn find_as(routes: &Routes, audience: Audience, method: &str, path: &str) -> String {
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    match routes
+        .of_audience(audience)
+        .load()
+        .find(path, &method, &HeaderMap::new())
+    {
+        Found::Route(route) => format!("{} {}", route.name, route.service),
+        Found::Method(allow) => format!("allow {allow}"),
+        Found::Inactive(_) | Found::Nothing => "nothing".to_owned(),
+    }
+}
+
+#[test]
+fn administrators_have_doors_of_their_own() {
+    let routes = routes(vec![record("own", json!({"url_path": "/own"}))]);
+    let doors = [
+        ("POST", "/zato/json/zato.ping", "admin.json busbar.manage"),
+        ("POST", "/zato/soap", "admin.soap busbar.manage.soap"),
+        ("POST", "/zato/admin/invoke", "admin.invoke.json zato.service.invoke"),
+        ("PUT", "/zato/deploy/a.py", "admin.deploy busbar.deploy"),
+        ("POST", "/zato/deploy/src/a/b.py", "admin.deploy busbar.deploy"),
+        ("GET", "/zato/deploy/a.py", "allow POST, PUT"),
+        ("POST", "/ide-deploy", "ide-deploy zato.ide-deploy.create"),
+        (
+            "POST",
+            "/zato/internal/invoke",
+            "zato.internal.invoke zato.service.invoke",
+        ),
+    ];
+    let invoke = "/zato/api/invoke/shop.buy";
+    for (method, path, expected) in doors {
+        assert_eq!(find_as(&routes, Audience::Administrators, method, path), expected);
+        assert_eq!(find_as(&routes, Audience::Clients, method, path), "nothing", "{path}");
+    }
+    assert_eq!(
+        find_as(&routes, Audience::Administrators, "DELETE", invoke),
+        "admin.api.invoke busbar.manage.invoker"
+    );
+    assert_eq!(
+        find_as(&routes, Audience::Clients, "DELETE", invoke),
+        "pubapi.invoke pub.zato.service.service-invoker"
+    );
+    for path in ["/zato/ping", "/openapi.json"] {
+        for audience in [Audience::Clients, Audience::Administrators] {
+            assert_ne!(find_as(&routes, audience, "GET", path), "nothing", "{path}");
+        }
+    }
+    for path in ["/own", "/zato/cache/key", "/zato/crypto/encrypt"] {
+        assert_eq!(
+            find_as(&routes, Audience::Administrators, "GET", path),
+            "nothing",
+            "{path}"
+        );
+    }
+
+    // with one address for both, clients find them too, behind what is configured
+    routes.share_management();
+    let own = record("mine", json!({"url_path": "/zato/soap"}));
+    let snapshot = Snapshot {
+        revision: 2,
+        records: vec![own],
+    };
+    routes.prepare(&snapshot).unwrap().commit();
+    for (method, path, expected) in doors.into_iter().filter(|(_, path, _)| *path != "/zato/soap") {
+        assert_eq!(find_as(&routes, Audience::Clients, method, path), expected);
+    }
+    assert_eq!(
+        find_as(&routes, Audience::Clients, "POST", "/zato/soap"),
+        "mine service.mine"
+    );
+    assert_eq!(
+        find_as(&routes, Audience::Clients, "POST", invoke),
+        "admin.api.invoke busbar.manage.invoker"
+    );
+    assert_ne!(find_as(&routes, Audience::Clients, "GET", "/zato/cache/key"), "nothing");
 }

@@ -5,11 +5,13 @@
 //! (`$1::numeric`). Where the server can infer nothing (`SELECT %s IS NULL`), values are written into the statement as literals, which is
 //! what psycopg2 does always; so are statements whose results have types of which only the text form is known here.
 
+mod flight;
 mod types;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::TryStreamExt;
 use sqlx::encode::IsNull;
@@ -26,8 +28,9 @@ use super::moment::{DAY, TO_2000, Time};
 use super::outcome::{Column, ColumnKind, Columns, Outlet, RowKind};
 use super::scan::{Scanned, Verb, join};
 use super::value::{Cell, Param, float_text, hex, span_text, uuid_text, write_to};
+use flight::Named;
 pub(super) use types::{PgKind, widen};
-use types::{read_binary, read_text, write_numeric};
+use types::{read_binary, read_common, read_text, write_numeric};
 
 /// Counts changes of tables that went through this process. Prepared statements from before one may give other columns by now, which the
 /// server then refuses to do within a transaction.
@@ -45,6 +48,17 @@ pub(super) struct PgLink {
     definitions: u64,
     /// Whether tables were changed since the last commit.
     has_defined: bool,
+    /// Part of the names of statements that are prepared in SQL: behind a proxy that shares its connections those of another link must not
+    /// be taken for this one's.
+    tag: u64,
+    /// Number of the last statement that was prepared in SQL.
+    names: u32,
+    /// How many of those there are on the server.
+    named: u32,
+    /// Of those, the ones that are of no use any more.
+    nameless: Vec<u32>,
+    /// Whether everything that was asked for has been answered.
+    is_settled: bool,
 }
 
 /// How a statement is run.
@@ -58,6 +72,7 @@ struct Prepared {
     text: Arc<str>,
     parameters: Vec<(PgTypeInfo, PgKind)>,
     columns: Option<Arc<Columns>>,
+    named: Named,
 }
 
 /// How a value is given.
@@ -79,12 +94,19 @@ impl PgLink {
             plans: HashMap::new(),
             definitions: DEFINITIONS.load(Ordering::Relaxed),
             has_defined: false,
+            tag: random_tag(),
+            names: 0,
+            named: 0,
+            is_settled: true,
+            nameless: Vec::new(),
         }
     }
 
     /// Runs a statement that has no values and gives nothing.
     pub(super) async fn command(&mut self, sql: &str) -> Result<(), SqlFailure> {
+        self.is_settled = false;
         self.connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+        self.is_settled = true;
         if self.has_defined && sql == "COMMIT" {
             // others see the new tables from now on
             DEFINITIONS.fetch_add(1, Ordering::Relaxed);
@@ -93,8 +115,38 @@ impl PgLink {
         Ok(())
     }
 
+    /// Has the server roll back without waiting for it: what it says is read by whoever uses the connection next. `false`: it has to be
+    /// waited for.
+    pub(super) fn roll_back_soon(&mut self) -> bool {
+        // whatever is still to be read would have to be read first
+        if !std::mem::replace(&mut self.is_settled, false) {
+            return false;
+        }
+        let mut work = (&mut self.connection).execute(sqlx::raw_sql("ROLLBACK"));
+        let polled = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(work);
+        match polled {
+            Poll::Ready(result) => result.is_ok(),
+            Poll::Pending => !self.connection.should_flush(),
+        }
+    }
+
     /// Runs a statement with each of the lists of values. `begin` is what has to be run before it; `began` is told when it was.
     pub(super) async fn run(
+        &mut self,
+        scanned: &Scanned,
+        lists: &[Vec<Param>],
+        begin: Option<&str>,
+        began: &mut bool,
+        outlet: &mut Outlet,
+    ) -> Result<(), SqlFailure> {
+        self.is_settled = false;
+        let result = self.run_all(scanned, lists, begin, began, outlet).await;
+        self.is_settled = result.is_ok();
+        result
+    }
+
+    async fn run_all(
         &mut self,
         scanned: &Scanned,
         lists: &[Vec<Param>],
@@ -108,19 +160,40 @@ impl PgLink {
         }
         self.forget_if_defined().await?;
         let mut begin = begin;
-        for list in lists {
+        let mut at = 0;
+        while let Some(list) = lists.get(at) {
             let plan = self
                 .plan(scanned, list, begin.is_none() && outlet.in_transaction)
                 .await?;
             let may_repeat = begin.is_some() || !outlet.in_transaction;
+            let mut flight = None;
             if let Some(begin) = begin.take() {
-                self.command(begin).await?;
-                *began = true;
-                outlet.in_transaction = true;
+                if lists.len() == 1 {
+                    flight = self.first_of_transaction(begin, scanned, &plan, list);
+                }
+                if flight.is_none() {
+                    self.command(begin).await?;
+                    *began = true;
+                    outlet.in_transaction = true;
+                }
             }
-            match self.run_plan(&plan, scanned, list, outlet).await {
+            if lists.len() > 1 {
+                let together = self.run_together(scanned, &plan, &lists[at..], outlet).await;
+                let count = together.map_err(|failure| self.told(failure))?;
+                if count > 0 {
+                    at += count;
+                    continue;
+                }
+            }
+            at += 1;
+            let result = match (flight, &*plan) {
+                (Some(flight), Plan::Prepared(prepared, _)) => self.fly(flight, prepared, began, outlet).await,
+                _ => self.run_plan(&plan, scanned, list, outlet).await,
+            };
+            match result {
                 Err(failure) if may_repeat && lists.len() == 1 && is_stale(&failure) && !outlet.has_sent() => {
                     // somebody else has changed a table since the statement was prepared
+                    outlet.restart();
                     self.forget().await?;
                     if *began {
                         self.command("ROLLBACK").await?;
@@ -131,17 +204,20 @@ impl PgLink {
                     }
                     self.run_plan(&plan, scanned, list, outlet).await?;
                 }
-                Err(failure) => {
-                    if is_stale(&failure) {
-                        self.forget_later();
-                        return Err(failure.retriable());
-                    }
-                    return Err(failure);
-                }
+                Err(failure) => return Err(self.told(failure)),
                 Ok(()) => {}
             }
         }
         Ok(())
+    }
+
+    /// A failure on its way to the caller.
+    fn told(&mut self, failure: SqlFailure) -> SqlFailure {
+        if is_stale(&failure) {
+            self.forget_later();
+            return failure.retriable();
+        }
+        failure
     }
 
     async fn run_plan(
@@ -226,7 +302,7 @@ impl PgLink {
             Err(failure) => return Err(failure),
         };
         if self.plans.len() >= MAX_PLANS {
-            self.plans.clear();
+            self.drop_plans();
         }
         let plan = Arc::new(plan);
         self.plans.insert(scanned.text.clone(), plan.clone());
@@ -255,6 +331,7 @@ impl PgLink {
             text,
             parameters,
             columns: (!columns.is_empty()).then(|| Arc::new(columns)),
+            named: Named::default(),
         };
         Ok(Plan::Prepared(prepared, std::sync::Mutex::default()))
     }
@@ -275,12 +352,17 @@ impl PgLink {
         let sql = AssertSqlSafe(prepared.text.clone()).into_sql_str();
         let mut stream = (&mut self.connection).fetch_many(sqlx::query_with::<Postgres, _>(sql, arguments));
         outlet.begin_set(prepared.columns.clone()).await?;
+        let mut rows = 0;
         while let Some(item) = stream.try_next().await? {
             match item {
-                Either::Right(row) => outlet.row(RowKind::Postgres(row)).await?,
+                Either::Right(row) => {
+                    rows += 1;
+                    outlet.row(RowKind::Postgres(row)).await?;
+                }
                 Either::Left(done) => outlet.end_set(done.rows_affected(), None),
             }
         }
+        prepared.named.gave(rows);
         Ok(())
     }
 
@@ -336,10 +418,18 @@ impl PgLink {
     async fn forget(&mut self) -> Result<(), SqlFailure> {
         self.definitions = DEFINITIONS.load(Ordering::Relaxed);
         if !self.plans.is_empty() {
-            self.plans.clear();
+            self.drop_plans();
             self.connection.clear_cached_statements().await?;
         }
         Ok(())
+    }
+
+    fn drop_plans(&mut self) {
+        for (_, plan) in self.plans.drain() {
+            if let Plan::Prepared(prepared, _) = &*plan {
+                self.nameless.extend(prepared.named.number());
+            }
+        }
     }
 }
 
@@ -350,6 +440,15 @@ fn columns(columns: &[PgColumn]) -> Columns {
         kind: ColumnKind::Postgres(PgKind::of(column.type_info())),
     });
     columns.collect()
+}
+
+fn random_tag() -> u64 {
+    use ring::rand::SecureRandom;
+
+    let mut bytes = [0; 8];
+    // without randomness names are as good as they are without a proxy
+    let _ = ring::rand::SystemRandom::new().fill(&mut bytes);
+    u64::from_le_bytes(bytes)
 }
 
 /// A prepared statement is no longer what it was.
@@ -646,7 +745,13 @@ pub(super) fn cell<'r>(row: &'r PgRow, index: usize, column: &Column, kind: &PgK
         .as_bytes()
         .map_err(|error| SqlFailure::new(SqlFailureClass::Data, error.to_string()))?;
     let read = match value.format() {
-        PgValueFormat::Binary => read_binary(kind, bytes),
+        PgValueFormat::Binary => {
+            // handing a value on from result to result takes longer than reading it
+            if let Some(common) = read_common(kind, bytes) {
+                return Ok(common);
+            }
+            read_binary(kind, bytes)
+        }
         PgValueFormat::Text => read_text(kind, bytes),
     };
     read.map_err(|what| super::outcome::unreadable(column, &what))

@@ -132,6 +132,19 @@ fn out_of_range(what: &str) -> Wrong {
     format!("{what} is outside of what Python has, the years 1 to 9999").into()
 }
 
+/// Reads the binary form of a value, if it is of one of the usual types and nothing is wrong with it.
+#[inline(always)]
+pub(super) fn read_common<'a>(kind: &PgKind, bytes: &'a [u8]) -> Option<Cell<'a>> {
+    Some(match kind {
+        PgKind::Int4 => Cell::Int(i32::from_be_bytes(bytes.try_into().ok()?).into()),
+        PgKind::Int8 => Cell::Int(i64::from_be_bytes(bytes.try_into().ok()?)),
+        PgKind::Float8 => Cell::Float(f64::from_be_bytes(bytes.try_into().ok()?)),
+        PgKind::Bool => Cell::Bool(bytes == [1]),
+        PgKind::Text if bytes != [0] => Cell::Text(Cow::Borrowed(std::str::from_utf8(bytes).ok()?)),
+        _ => return None,
+    })
+}
+
 /// Reads the binary form of a value.
 pub(super) fn read_binary<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, Wrong> {
     Ok(match kind {
@@ -246,12 +259,14 @@ fn read_numeric(bytes: &[u8]) -> Result<String, Wrong> {
     let start = out.len();
     for place in 0..=weight {
         let group = group(place)?;
-        if out.len() == start {
-            if group != 0 {
-                out.push_str(&group.to_string());
-            }
-        } else {
-            out.push_str(&format!("{group:04}"));
+        if out.len() > start {
+            push_digits(group, 4, &mut out);
+        } else if group != 0 {
+            push_digits(
+                group,
+                1 + usize::from(group > 9) + usize::from(group > 99) + usize::from(group > 999),
+                &mut out,
+            );
         }
     }
     if out.len() == start {
@@ -263,12 +278,19 @@ fn read_numeric(bytes: &[u8]) -> Result<String, Wrong> {
         let mut place = weight + 1;
         while out.len() < end {
             // before the first group that is stored there are only zeros
-            out.push_str(&format!("{:04}", group(place)?));
+            push_digits(group(place)?, 4, &mut out);
             place += 1;
         }
         out.truncate(end);
     }
     Ok(out)
+}
+
+/// The last digits of a group of up to four.
+fn push_digits(group: u16, count: usize, out: &mut String) {
+    for divisor in &[1000, 100, 10, 1][4 - count..] {
+        out.push(char::from(b'0' + (group / divisor % 10) as u8));
+    }
 }
 
 /// Writes an exact number as `Decimal` spells it, with an exponent or without.

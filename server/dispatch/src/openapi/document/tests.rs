@@ -20,6 +20,7 @@ fn service(sio: Option<Declaration>) -> ServiceInfo {
         sio,
         summary: "Pays.".to_owned(),
         deadline_secs: None,
+        has_request_hash: false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a token must say.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use busbar_model::bearer_token::SecurityBearerToken;
 use busbar_runtime::inbound::Identity;
@@ -18,7 +18,7 @@ pub(super) struct Rules {
     name: String,
     issuer: String,
     audience: Vec<String>,
-    leeway: f64,
+    leeway: u32,
     scopes: Vec<String>,
     claims: Vec<(String, String)>,
     username: String,
@@ -39,7 +39,7 @@ impl Rules {
                 .filter(|it| !it.is_empty())
                 .map(owned)
                 .collect(),
-            leeway: config.leeway.into(),
+            leeway: config.leeway,
             scopes: config.required_scopes.split_whitespace().map(owned).collect(),
             claims: config
                 .claims()
@@ -53,6 +53,11 @@ impl Rules {
     /// Scopes that tokens must have, as challenges show them.
     pub(super) fn scopes(&self) -> String {
         self.scopes.join(" ")
+    }
+
+    /// By how much clocks may differ.
+    pub(super) fn leeway(&self) -> Duration {
+        Duration::from_secs(self.leeway.into())
     }
 
     /// Whoever brings a token that says this.
@@ -98,6 +103,7 @@ impl Rules {
 
     fn check_time(&self, claims: &Claims, now: SystemTime) -> Result<(), Refusal> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let leeway = f64::from(self.leeway);
         let time = |name| match claims.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(time) => time
@@ -106,11 +112,11 @@ impl Rules {
                 .ok_or(Refusal::Invalid("The token's times are no times")),
         };
         match time("exp")? {
-            Some(end) if end + self.leeway <= now => return Err(Refusal::Invalid("The token has expired")),
+            Some(end) if end + leeway <= now => return Err(Refusal::Invalid("The token has expired")),
             None if self.must_end => return Err(Refusal::Invalid("The token has no end")),
             _ => {}
         }
-        if time("nbf")?.is_some_and(|start| start - self.leeway > now) {
+        if time("nbf")?.is_some_and(|start| start - leeway > now) {
             return Err(Refusal::Invalid("The token is not good yet"));
         }
         Ok(())

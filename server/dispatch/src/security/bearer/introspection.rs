@@ -1,21 +1,21 @@
 //! Tokens of which only their issuer knows whether they are good: it is asked (RFC 7662).
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
 use busbar_model::bearer_token::SecurityBearerToken;
 use busbar_model::{Error, Kind};
 use busbar_runtime::inbound::Identity;
 use busbar_runtime::peers::{Peer, PeerAnswer, Question};
-use hashlink::LruCache;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
 use super::claims::Claims;
+use super::remembered::{Remembered, end};
 
-/// Good tokens that are remembered. Beyond, the one that was not used for longest makes room.
-const MAX: usize = 10_000;
+/// Good tokens that are remembered.
+const MAX_GOOD: usize = 10_000;
+/// Tokens that are not good: fewer, because anybody can make some up. They have a place of their own, so they take none from good ones.
+const MAX_INACTIVE: usize = 1_000;
 /// How client names and secrets are written before they become Basic credentials (RFC 6749 2.3.1).
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -24,13 +24,14 @@ pub(super) struct Introspection {
     peer: Arc<dyn Peer>,
     basic_auth: (String, String),
     longest: Duration,
-    good: Mutex<LruCache<[u8; 32], Good>>,
+    good: Remembered<Arc<Identity>>,
+    inactive: Remembered<()>,
 }
 
-/// A token that was good when somebody asked. Known by its digest, so that nothing here could be sent as one.
-struct Good {
-    identity: Arc<Identity>,
-    until: Instant,
+/// What is known of a token.
+pub(super) enum Known {
+    Good(Arc<Identity>),
+    Inactive,
 }
 
 impl Introspection {
@@ -40,21 +41,15 @@ impl Introspection {
             peer,
             basic_auth: (encoded(&config.username), encoded(&config.password)),
             longest: Duration::from_secs(config.introspection_cache.into()),
-            good: Mutex::new(LruCache::new(MAX)),
+            good: Remembered::new(MAX_GOOD),
+            inactive: Remembered::new(MAX_INACTIVE),
         }
     }
 
-    /// Whoever brings a token that was found good of late.
-    pub(super) fn known(&self, token: &str) -> Option<Arc<Identity>> {
-        // the map is whole after every statement
-        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = key(token);
-        let found = good.get(&key)?;
-        if found.until > Instant::now() {
-            return Some(Arc::clone(&found.identity));
-        }
-        good.remove(&key);
-        None
+    /// What was found out about a token of late.
+    pub(super) fn known(&self, token: &str) -> Option<Known> {
+        let good = self.good.get(token).map(Known::Good);
+        good.or_else(|| self.inactive.get(token).map(|()| Known::Inactive))
     }
 
     /// Asks. `None`: the token is not good.
@@ -84,22 +79,12 @@ impl Introspection {
     }
 
     /// Remembers that a token is good, no longer than until it ends.
-    pub(super) fn remember(&self, token: &str, identity: &Arc<Identity>, claims: &Claims, now: SystemTime) {
-        let left = claims.get("exp").and_then(serde_json::Value::as_f64).map(|end| {
-            let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-            Duration::try_from_secs_f64(end - now).unwrap_or_default()
-        });
-        let life = left.unwrap_or(self.longest).min(self.longest);
-        if life.is_zero() {
-            return;
-        }
-        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = Instant::now() + life;
-        let identity = Arc::clone(identity);
-        good.insert(key(token), Good { identity, until });
+    pub(super) fn remember(&self, token: &str, identity: &Arc<Identity>, claims: &Claims) {
+        self.good.put(token, Arc::clone(identity), self.longest, end(claims));
     }
-}
 
-fn key(token: &str) -> [u8; 32] {
-    Sha256::digest(token).into()
+    /// Remembers that a token is not good. One that was becomes so by itself only if it was not good yet.
+    pub(super) fn remember_inactive(&self, token: &str) {
+        self.inactive.put(token, (), self.longest, None);
+    }
 }

@@ -2,21 +2,26 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use busbar_model::bearer_token::SecurityBearerToken;
 use busbar_model::{Error, Kind};
+use busbar_runtime::inbound::Identity;
 use busbar_runtime::peers::{Peer, PeerAnswer, Question};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::jws::{Key, Token};
+use super::remembered::Remembered;
 
 /// After so long the keys are looked up again, so that those which were taken back are known.
 const REFRESH: Duration = Duration::from_secs(3600);
 /// Keys that could not be looked up again for so long are not used any more.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Tokens that are remembered.
+const MAX_GOOD: usize = 10_000;
 
 /// A definition's keys.
 pub(super) struct Keys {
@@ -42,15 +47,17 @@ struct Lookup {
     has_failed: bool,
 }
 
-struct Set {
+/// The keys that are known at one time, and which tokens they were found to have signed: those are forgotten together with the keys.
+pub(super) struct Set {
     keys: Vec<Key>,
     at: Instant,
+    good: Remembered<Arc<Identity>>,
 }
 
 /// What is known of a token's signature.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Signature {
-    Good,
+    /// One of these keys has made it.
+    Good(Arc<Set>),
     Bad,
     /// Its key is not among those that are known.
     Unknown,
@@ -90,16 +97,26 @@ impl Keys {
         let Some(set) = self.known() else {
             return Signature::Pending;
         };
-        // whoever finds somebody looking makes do with what is known
-        let is_due =
-            || set.at.elapsed() >= REFRESH && self.lookup.try_lock().is_ok_and(|lookup| self.may_look(&lookup));
         match set.check(token) {
             // a text stays what it is
             signature if matches!(self.origin, Origin::Text) => signature,
             Signature::Unknown => Signature::Pending,
-            _ if is_due() => Signature::Pending,
+            _ if self.is_due(&set) => Signature::Pending,
             signature => signature,
         }
+    }
+
+    /// Whoever brings a token that these keys were found to have signed, unless it is time for other keys.
+    pub(super) fn remembered(&self, token: &str) -> Option<Arc<Identity>> {
+        let set = self.known()?;
+        set.good.get(token).filter(|_| !self.is_due(&set))
+    }
+
+    /// Whether it is time to look again. Whoever finds somebody looking makes do with what is known.
+    fn is_due(&self, set: &Set) -> bool {
+        !matches!(self.origin, Origin::Text)
+            && set.at.elapsed() >= REFRESH
+            && self.lookup.try_lock().is_ok_and(|lookup| self.may_look(&lookup))
     }
 
     /// Looks at a token, with new keys if it is time for some.
@@ -140,7 +157,8 @@ impl Keys {
 
     fn keep(&self, keys: Vec<Key>) {
         let at = Instant::now();
-        self.known.store(Some(Arc::new(Set { keys, at })));
+        let good = Remembered::new(MAX_GOOD);
+        self.known.store(Some(Arc::new(Set { keys, at, good })));
     }
 
     fn may_look(&self, lookup: &Lookup) -> bool {
@@ -183,7 +201,12 @@ fn read(name: &str, text: &[u8]) -> Result<Vec<Key>, Error> {
 }
 
 impl Set {
-    fn check(&self, token: &Token<'_>) -> Signature {
+    /// Remembers whom a token names that was found good, until it ends.
+    pub(super) fn remember(&self, token: &str, identity: &Arc<Identity>, end: SystemTime) {
+        self.good.put(token, Arc::clone(identity), LONGEST, Some(end));
+    }
+
+    fn check(self: &Arc<Self>, token: &Token<'_>) -> Signature {
         let mut is_named = false;
         for key in &self.keys {
             match (&key.id, &token.key_id) {
@@ -192,7 +215,7 @@ impl Set {
                 _ => {}
             }
             if key.verifies(token) {
-                return Signature::Good;
+                return Signature::Good(Arc::clone(self));
             }
         }
         if is_named { Signature::Bad } else { Signature::Unknown }

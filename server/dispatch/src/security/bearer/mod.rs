@@ -5,11 +5,13 @@
 //! * [`keys`] - where the keys come from, and when they are looked up again
 //! * [`introspection`] - asks the issuer about tokens that say nothing by themselves
 //! * [`claims`] - what a token must say
+//! * [`remembered`] - what was found out about tokens of late
 
 mod claims;
 mod introspection;
 mod jws;
 mod keys;
+mod remembered;
 #[cfg(test)]
 mod tests;
 
@@ -24,9 +26,10 @@ use busbar_runtime::inbound::{Admission, Identity, Verdict};
 use busbar_runtime::peers::{PeerAddress, Peers};
 
 use self::claims::Rules;
-use self::introspection::Introspection;
+use self::introspection::{Introspection, Known};
 use self::jws::{Algorithm, Token};
 use self::keys::{Keys, Origin, Signature};
+use self::remembered::end;
 use crate::security::basic::bearer_token;
 use crate::security::definitions::unauthorized;
 use crate::security::guard::forbidden;
@@ -147,10 +150,16 @@ impl Bearer {
             return refused(UNREADABLE);
         };
         let known = match &self.source {
-            Source::Introspection(introspection) => introspection.known(token).map(Ok),
-            Source::Keys(keys) => match self.parse(token) {
-                Ok(parsed) => self.judge(&parsed, keys.check(&parsed)),
-                Err(refusal) => Some(Err(refusal)),
+            Source::Introspection(introspection) => introspection.known(token).map(|known| match known {
+                Known::Good(identity) => Ok(identity),
+                Known::Inactive => Err(INACTIVE),
+            }),
+            Source::Keys(keys) => match keys.remembered(token) {
+                Some(identity) => Some(Ok(identity)),
+                None => match self.parse(token) {
+                    Ok(parsed) => self.judge(token, &parsed, keys.check(&parsed)),
+                    Err(refusal) => Some(Err(refusal)),
+                },
             },
         };
         match known {
@@ -170,7 +179,8 @@ impl Bearer {
             Source::Keys(keys) => match self.parse(token) {
                 Ok(parsed) => {
                     let signature = keys.check_anew(&parsed).await;
-                    self.judge(&parsed, signature).unwrap_or(Err(Refusal::Unavailable))
+                    self.judge(token, &parsed, signature)
+                        .unwrap_or(Err(Refusal::Unavailable))
                 }
                 Err(refusal) => Err(refusal),
             },
@@ -188,10 +198,12 @@ impl Bearer {
             );
             Refusal::Unavailable
         })?;
-        let claims = claims.ok_or(INACTIVE)?;
-        let now = SystemTime::now();
-        let identity = Arc::new(self.rules.identity(&claims, now)?);
-        introspection.remember(token, &identity, &claims, now);
+        let Some(claims) = claims else {
+            introspection.remember_inactive(token);
+            return Err(INACTIVE);
+        };
+        let identity = Arc::new(self.rules.identity(&claims, SystemTime::now())?);
+        introspection.remember(token, &identity, &claims);
         Ok(identity)
     }
 
@@ -204,10 +216,16 @@ impl Bearer {
     }
 
     /// What follows from a signature; `None`: that is still to be found out.
-    fn judge(&self, token: &Token<'_>, signature: Signature) -> Option<Result<Arc<Identity>, Refusal>> {
+    fn judge(&self, text: &str, token: &Token<'_>, signature: Signature) -> Option<Result<Arc<Identity>, Refusal>> {
         Some(match signature {
-            Signature::Good => match token.claims() {
-                Some(claims) => self.rules.identity(&claims, SystemTime::now()).map(Arc::new),
+            Signature::Good(keys) => match token.claims() {
+                Some(claims) => self.rules.identity(&claims, SystemTime::now()).map(|identity| {
+                    let identity = Arc::new(identity);
+                    if let Some(end) = end(&claims) {
+                        keys.remember(text, &identity, end + self.rules.leeway());
+                    }
+                    identity
+                }),
                 None => Err(UNREADABLE),
             },
             Signature::Bad | Signature::Unknown => Err(UNSIGNED),

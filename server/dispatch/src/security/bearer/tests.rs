@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// After so long keys are looked up again.
+const REFRESHED: Duration = Duration::from_secs(3600);
+
 /// Answers as it was told, in order, and the last answer for ever.
 #[derive(Default)]
 struct Fake {
@@ -365,6 +368,7 @@ async fn issuers_are_asked_and_answers_kept() {
     let peer = Fake::new([
         Ok((200, good.clone())),
         Ok((200, json!({"active": false}))),
+        Ok((200, json!({"active": false}))),
         Ok((200, json!({"active": true, "exp": after(-100)}))),
         Ok((200, json!({}))),
         Ok((401, json!({"active": true}))),
@@ -389,14 +393,83 @@ async fn issuers_are_asked_and_answers_kept() {
     }
     // no longer than the token lives, whose end is a clock's and not this test's
     tokio::time::advance(Duration::from_secs(21)).await;
+    for _ in 0..3 {
+        assert_eq!(
+            shape(send(&definition, "opaque+/=").await),
+            invalid("The token is not active")
+        );
+    }
+    assert_eq!(peer.asked(), 2);
+    // nor is that for ever
+    tokio::time::advance(Duration::from_secs(30)).await;
     assert_eq!(
         shape(send(&definition, "opaque+/=").await),
         invalid("The token is not active")
     );
+    assert_eq!(peer.asked(), 3);
     assert_eq!(shape(send(&definition, "old").await), invalid("The token has expired"));
     for _ in 0..3 {
         assert_eq!(send(&definition, "unknown").await.unwrap_err().status, 503);
     }
+}
+
+#[tokio::test]
+async fn what_was_verified_is_not_verified_again() {
+    let key = SigningKey::new("1", "RS256");
+    let definition = with_keys(&[&key], json!({"leeway": 0}));
+    let remembered = |token: &str| match &definition.source {
+        Source::Keys(keys) => keys.remembered(token).is_some(),
+        Source::Introspection(_) => panic!("nobody is asked"),
+    };
+    let good = key.sign(&claims(json!({})));
+    assert!(!remembered(&good));
+    let first = send(&definition, &good).await.unwrap();
+    assert!(remembered(&good));
+    assert_eq!(send(&definition, &good).await.unwrap().claims, first.claims);
+    // neither what is refused nor what is like a good one
+    let (old, changed) = (key.sign(&claims(json!({"exp": after(-1)}))), format!("{good}A"));
+    for token in [&old, &changed] {
+        assert_eq!(shape(send(&definition, token).await).0, 401);
+        assert!(!remembered(token));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_verified_goes_with_the_keys() {
+    let (one, two) = (SigningKey::new("1", "ES256"), SigningKey::new("2", "ES256"));
+    let peer = Fake::new([shown(&[&one]), shown(&[&two])]);
+    let definition = by_url(&peer);
+    let token = one.sign(&claims(json!({"exp": after(100_000)})));
+    for _ in 0..2 {
+        send(&definition, &token).await.unwrap();
+    }
+    assert_eq!(peer.asked(), 1);
+    // keys that are old are looked up also for tokens that are remembered
+    tokio::time::advance(REFRESHED).await;
+    assert_eq!(
+        shape(send(&definition, &token).await),
+        invalid("The token's signature is not right")
+    );
+    assert_eq!(peer.asked(), 2);
+}
+
+#[test]
+fn memory_is_bounded_and_answers_end() {
+    let remembered = remembered::Remembered::new(2);
+    let hour = Duration::from_secs(3600);
+    for (token, value) in [("a", 1), ("b", 2)] {
+        remembered.put(token, value, hour, None);
+    }
+    assert_eq!(remembered.get("a"), Some(1));
+    remembered.put("c", 3, hour, Some(SystemTime::now() + hour));
+    assert_eq!(
+        ["a", "b", "c"].map(|token| remembered.get(token)),
+        [Some(1), None, Some(3)]
+    );
+    // what has ended already
+    remembered.put("d", 4, hour, Some(SystemTime::now()));
+    remembered.put("e", 5, Duration::ZERO, None);
+    assert_eq!(["d", "e"].map(|token| remembered.get(token)), [None, None]);
 }
 
 #[test]

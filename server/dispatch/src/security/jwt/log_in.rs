@@ -11,14 +11,13 @@ use subtle::ConstantTimeEq;
 use crate::security::bearer_token;
 use crate::security::definitions::{Definition, Definitions};
 use crate::security::jwt::sessions::Sessions;
-use crate::security::jwt::throttle::Throttle;
 use crate::security::jwt::token::Mint;
+use crate::security::throttle::too_often;
 
 /// What the endpoints need from one request to the next.
 #[derive(Default)]
 pub(crate) struct Desk {
     pub(crate) sessions: Sessions,
-    throttle: Throttle,
     mint: Mint,
 }
 
@@ -38,9 +37,8 @@ impl Definitions {
         let desk = &self.state().desk;
         let remote = remote_ip(head.remote);
         let now = Instant::now();
-        if let Some(wait) = desk.throttle.wait(remote, &username, now) {
-            let fault = Fault::new(429, "Error 429 Too Many Requests");
-            return Outcome::Fault(fault.with_header("Retry-After", seconds(wait).to_string()));
+        if let Some(wait) = self.state().throttle.wait(remote, &username, now) {
+            return Outcome::Fault(too_often(wait));
         }
         let table = self.table();
         // all are looked at, so that the time tells nothing of which user names there are
@@ -53,8 +51,8 @@ impl Definitions {
             }
         }
         let Some((definition, jwt)) = found.and_then(|definition| Some((definition, definition.jwt()?))) else {
-            desk.throttle.note(remote, &username, now);
             tracing::info!(%cid, remote = head.remote, "a JWT log-in was refused");
+            self.state().throttle.note(remote, &username, now);
             return Outcome::Fault(
                 Fault::new(401, format!("Unauthorized; cid={cid}")).with_header("WWW-Authenticate", "jwt"),
             );
@@ -84,10 +82,6 @@ impl Definitions {
             ..Reply::default()
         })
     }
-}
-
-fn seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// The address without its port.

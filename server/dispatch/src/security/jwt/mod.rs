@@ -7,18 +7,16 @@
 
 pub(crate) mod log_in;
 pub(crate) mod sessions;
-mod throttle;
 pub(crate) mod token;
 
 use std::fmt;
 
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
 use busbar_model::rate_limit::RateLimits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-use crate::security::config::{drop_foreign, drop_nulls};
 
 /// A user who logs in with a name and a password and is given a token.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -55,8 +53,7 @@ impl Object for SecurityJwt {
     const ENMASSE_TYPE: Option<&'static str> = Some("jwt");
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        drop_foreign(item);
-        drop_nulls(item, &["password", "ttl"]);
+        fields::ignore_foreign(item);
     }
 
     fn check(&self) -> Result<(), FieldError> {

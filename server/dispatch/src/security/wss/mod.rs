@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
 use busbar_model::rate_limit::RateLimits;
 use ring::digest;
@@ -23,7 +24,6 @@ use subtle::ConstantTimeEq;
 
 use self::envelope::{PasswordForm, UsernameToken};
 use self::nonces::Nonces;
-use crate::security::config::{drop_foreign, drop_nulls};
 
 /// How much a caller's clock may be ahead.
 const AHEAD: Duration = Duration::from_secs(60);
@@ -87,18 +87,7 @@ impl Object for SecurityWss {
     const ENMASSE_TYPE: Option<&'static str> = Some("wss");
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        drop_foreign(item);
-        drop_nulls(
-            item,
-            &[
-                "password",
-                "password_type",
-                "reject_empty_nonce_creat",
-                "reject_stale_tokens",
-                "reject_expiry_limit",
-                "nonce_freshness_time",
-            ],
-        );
+        fields::ignore_foreign(item);
     }
 
     fn check(&self) -> Result<(), FieldError> {

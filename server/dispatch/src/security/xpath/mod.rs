@@ -7,6 +7,7 @@ mod expression;
 
 use std::fmt;
 
+use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
 use busbar_model::rate_limit::RateLimits;
 use schemars::JsonSchema;
@@ -15,7 +16,6 @@ use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
 use self::expression::Expression;
-use crate::security::config::{drop_foreign, drop_nulls};
 
 /// A user name and a password that XPath expressions find in the body of a request.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,8 +51,7 @@ impl Object for SecurityXpath {
     const ENMASSE_TYPE: Option<&'static str> = Some("xpath_sec");
 
     fn from_enmasse(_key: &str, item: &mut Map<String, Value>) {
-        drop_foreign(item);
-        drop_nulls(item, &["password", "password_expr"]);
+        fields::ignore_foreign(item);
         item.remove("password_type");
     }
 

@@ -322,8 +322,16 @@ impl HttpConn {
                 this.name
             )));
         }
-        py.import(intern!(py, "busbar.facilities.soap"))?
-            .call_method1(intern!(py, "client_of"), (slf, &this.name, connection.basic_auth()))
+        py.import(intern!(py, "busbar.facilities.soap"))?.call_method1(
+            intern!(py, "client_of"),
+            (
+                slf,
+                &this.name,
+                connection.basic_auth(),
+                connection.wss_auth(),
+                connection.ntlm_auth(),
+            ),
+        )
     }
 
     /// A `requests.Session` with the connection's credentials, certificates and time-out, for what `requests` alone can do. It has a pool of
@@ -334,10 +342,11 @@ impl HttpConn {
         let this = slf.get();
         let connection = this.connection(py)?;
         let (basic, key, bearer) = (connection.basic_auth(), connection.key_auth(), connection.bearer_auth());
+        let ntlm = connection.ntlm_auth();
         let certificate = connection.certificate().and_then(|certificate| certificate.path());
         py.import(intern!(py, "busbar.facilities.session"))?.call_method1(
             intern!(py, "session_of"),
-            (slf, &this.name, basic, key, bearer, certificate),
+            (slf, &this.name, basic, key, bearer, ntlm, certificate),
         )
     }
 

@@ -84,6 +84,7 @@ fn configure(deployed: &Deployed, connections: &[(&str, bool, Value)]) {
         is_active: *is_active,
         body: body.as_object().unwrap().clone(),
         version: 1,
+        id: 0,
     };
     let snapshot = Snapshot {
         revision: 1,

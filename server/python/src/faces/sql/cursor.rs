@@ -13,9 +13,6 @@ use super::errors::raise;
 use super::values::{list, tuple};
 use crate::sync::lock;
 
-/// Batches of rows that one wait may bring.
-const BATCHES: usize = 8;
-
 /// A cursor. Made by `connection.cursor()`.
 #[pyclass(frozen, weakref, module = "_busbar")]
 pub(crate) struct SqlCursor {
@@ -101,12 +98,13 @@ impl SqlCursor {
         let (outcome, columns) = self.result(py)?;
         let json_text = connection.has_json_text();
         let fetched = PyList::empty(py);
+        let mut values = Vec::with_capacity(columns.len());
         let mut left = limit;
         while left > 0 {
             // the rows are taken out, so that nothing is locked while Python runs
             let mut rows = std::mem::take(&mut lock(&self.state).rows);
             if rows.len() == 0 {
-                rows = outcome.ready(usize::MAX).into_iter();
+                rows = outcome.ready();
             }
             if rows.len() == 0 {
                 if !outcome.is_open() {
@@ -114,7 +112,7 @@ impl SqlCursor {
                 }
                 let session = connection.session.clone();
                 let waiting = outcome.clone();
-                connection.wait(py, async move { session.fetch(&waiting, BATCHES).await })?;
+                connection.wait(py, async move { session.fetch(&waiting).await })?;
                 continue;
             }
             let mut failed = None;
@@ -122,7 +120,7 @@ impl SqlCursor {
                 && let Some(row) = rows.next()
             {
                 left -= 1;
-                match tuple(py, &row, &columns, json_text) {
+                match tuple(py, &row, &columns, json_text, &mut values) {
                     Ok(row) => fetched.append(row)?,
                     Err(error) => {
                         failed = Some(error);
@@ -360,7 +358,7 @@ impl SqlCursor {
         };
         let session = connection.session.clone();
         let waiting = outcome.clone();
-        connection.wait(py, async move { session.fetch(&waiting, usize::MAX).await })?;
+        connection.wait(py, async move { session.fetch_all(&waiting).await })?;
         let has_next = outcome.next_set();
         let mut state = lock(&self.state);
         state.rows = Vec::new().into_iter();

@@ -28,6 +28,7 @@ fn build(py: Python<'_>, failure: &SqlFailure) -> PyResult<PyErr> {
     error.setattr("errno", failure.errno())?;
     error.setattr("is_disconnect", failure.is_disconnect())?;
     error.setattr("is_retriable", failure.is_retriable())?;
+    error.setattr("is_outcome_unknown", failure.is_outcome_unknown())?;
     for (name, text) in failure.details() {
         error.setattr(name, text)?;
     }

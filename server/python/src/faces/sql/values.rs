@@ -1,6 +1,7 @@
 //! Python's values on their way to a database, and rows on their way back.
 
 use busbar_connectors::sql::{Cell, Columns, Date, DateTime, Param, Row, Scanned, Slot, Span, SqlFailureClass, Time};
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -196,31 +197,46 @@ fn offset(value: &Bound<'_, PyAny>) -> PyResult<Option<i32>> {
 
 // === from the database ===
 
-/// A row as a tuple.
+/// A row as a tuple. `values` is empty, and is so again afterwards: whoever makes many tuples makes one such list.
 pub(super) fn tuple<'py>(
     py: Python<'py>,
     row: &Row,
     columns: &Columns,
     json_text: bool,
+    values: &mut Vec<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let mut values = Vec::with_capacity(columns.len());
+    values.clear();
+    let mut is_flat = true;
     for (index, column) in columns.iter().enumerate() {
-        let cell = row.cell(index, column).map_err(|failure| to_exception(py, &failure))?;
-        values.push(object(py, cell, json_text)?);
+        // read where it lies: to move it costs more than to look at it
+        let value = match &row.cell(index, column) {
+            Ok(cell) => object(py, cell, json_text)?,
+            Err(failure) => return Err(to_exception(py, failure)),
+        };
+        // SAFETY: the object is alive, and so is its type
+        is_flat &= unsafe { ffi::PyType_IS_GC(ffi::Py_TYPE(value.as_ptr())) } == 0;
+        values.push(value);
     }
-    PyTuple::new(py, values)
+    let tuple = PyTuple::new(py, values.drain(..))?;
+    if is_flat {
+        // what holds nothing that could hold it is never garbage in a circle: the collector would find that out by itself, by walking
+        // through all of them, time and again while there are more and more
+        // SAFETY: nobody else has seen the tuple yet
+        unsafe { ffi::PyObject_GC_UnTrack(tuple.as_ptr().cast()) };
+    }
+    Ok(tuple)
 }
 
-fn object<'py>(py: Python<'py>, cell: Cell<'_>, json_text: bool) -> PyResult<Bound<'py, PyAny>> {
+fn object<'py>(py: Python<'py>, cell: &Cell<'_>, json_text: bool) -> PyResult<Bound<'py, PyAny>> {
     Ok(match cell {
         Cell::Null => py.None().into_bound(py),
-        Cell::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
+        Cell::Bool(value) => PyBool::new(py, *value).to_owned().into_any(),
         Cell::Int(value) => value.into_pyobject(py)?.into_any(),
         Cell::UInt(value) => value.into_pyobject(py)?.into_any(),
-        Cell::Float(value) => PyFloat::new(py, value).into_any(),
-        Cell::Decimal(text) => decimal(py)?.call1((&*text,))?,
-        Cell::Text(text) => PyString::new(py, &text).into_any(),
-        Cell::Bytes(bytes) => PyBytes::new(py, &bytes).into_any(),
+        Cell::Float(value) => PyFloat::new(py, *value).into_any(),
+        Cell::Decimal(text) => decimal(py)?.call1((&**text,))?,
+        Cell::Text(text) => PyString::new(py, text).into_any(),
+        Cell::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
         Cell::Date(date) => PyDate::new(py, date.year, date.month, date.day)?.into_any(),
         Cell::Time(time) => {
             let zone = zone(py, time.offset)?;
@@ -241,14 +257,14 @@ fn object<'py>(py: Python<'py>, cell: Cell<'_>, json_text: bool) -> PyResult<Bou
             )?
             .into_any()
         }
-        Cell::Span(span) => delta(py, span)?,
+        Cell::Span(span) => delta(py, *span)?,
         Cell::Uuid(bytes) => {
             let arguments = PyDict::new(py);
-            arguments.set_item(intern!(py, "int"), u128::from_be_bytes(bytes))?;
+            arguments.set_item(intern!(py, "int"), u128::from_be_bytes(*bytes))?;
             uuid(py)?.call((), Some(&arguments))?
         }
-        Cell::Json(text) if json_text => PyString::new(py, &String::from_utf8_lossy(&text)).into_any(),
-        Cell::Json(text) => json::read(py, &text).map_err(|error| {
+        Cell::Json(text) if json_text => PyString::new(py, &String::from_utf8_lossy(text)).into_any(),
+        Cell::Json(text) => json::read(py, text).map_err(|error| {
             raise(
                 py,
                 SqlFailureClass::Data,

@@ -120,10 +120,10 @@ class S(Service):
         assert environ['REMOTE_ADDR'] == '127.0.0.1' and environ['wsgi.input'].read() == request.raw
         assert environ['zato.http.path_params'] == {'id': '7'}
         assert self.server.name
-        for name in ('odb', 'pubsub'):
+        for name, what in ('pubsub', ' yet'), ('odb', ': busbar keeps'), ('worker_store', ': there is none'):
             assert not hasattr(self, name)
             try: getattr(self, name)
-            except AttributeError as e: assert f'`self.{name}` is not available yet' in str(e), e
+            except AttributeError as e: assert f'`self.{name}` is not available{what}' in str(e), e
             else: assert False
         self.response.payload = 'ok'
     def finalize_handle(self):

@@ -157,7 +157,7 @@ async fn why_there_is_no_token_is_said_without_secrets() {
     };
     let (refuses, fails, babbles) = (echo("401 No"), echo("503 Later"), echo("200 OK"));
     let empty = Server::answering(|_| ok(r#"{"access_token": ""}"#));
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = SocketAddr::from(([127, 0, 0, 1], busbar_testkit::free_port()));
     for (login, kind, what) in [
         (refuses.url(), Kind::Protocol, "answered 401"),
         (fails.url(), Kind::Connection, "answered 503"),

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn refused_and_reset_and_early_closed_are_connection_errors() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = SocketAddr::from(([127, 0, 0, 1], busbar_testkit::free_port()));
     let error = connection(&format!("http://{closed}"), json!({}))
         .send(get())
         .await

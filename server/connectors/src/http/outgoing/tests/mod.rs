@@ -4,8 +4,10 @@ mod bearer;
 mod calls;
 mod faults;
 mod lines;
+mod ntlm;
 mod redirects;
 mod tls;
+mod wss;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -121,6 +123,7 @@ fn record<T: Object>(name: &str, body: &Value) -> Record {
         is_active: true,
         body,
         version: 1,
+        id: 0,
     }
 }
 
@@ -132,6 +135,7 @@ fn security(kind: &str, body: Value) -> Record {
         is_active: true,
         body,
         version: 1,
+        id: 0,
     }
 }
 

@@ -61,6 +61,40 @@ async fn a_file_of_authorities_decides_whom_to_trust() {
 }
 
 #[tokio::test]
+async fn a_definition_of_authorities_does_the_same() {
+    let (server, pem) = server("127.0.0.1");
+    let url = format!("https://{}", server.address);
+    let authority = |pem: &str| vec![security("security.tls_ca_cert", json!({"value": pem}))];
+    let trusting = connection_with(&url, json!({"tls_ca_cert": "sec"}), authority(&pem));
+    assert_eq!(trusting.send(get()).await.unwrap().body, "secret");
+    let (_, other) = self::server("127.0.0.1");
+    let wary = connection_with(&url, json!({"tls_ca_cert": "sec"}), authority(&other));
+    assert_eq!(wary.send(get()).await.unwrap_err().kind(), Kind::Tls);
+    let careless = connection_with(
+        &url,
+        json!({"tls_ca_cert": "sec", "tls_verify": false}),
+        authority(&other),
+    );
+    assert_eq!(careless.send(get()).await.unwrap().body, "secret");
+    // whoever is changed is asked again
+    let connections = OutgoingConnections::new("server1");
+    let with = |pem: &str, is_active: bool| {
+        let mut records = authority(pem);
+        records[0].is_active = is_active;
+        let connection = json!({"host": url, "timeout": 5, "tls_ca_cert": "sec"});
+        records.push(record::<OutgoingHttp>("CRM", &connection));
+        connections
+            .prepare(&Snapshot { revision: 1, records })
+            .map(busbar_runtime::Switch::commit)
+    };
+    with(&other, true).unwrap();
+    assert!(connections.get("CRM").unwrap().send(get()).await.is_err());
+    with(&pem, true).unwrap();
+    assert!(connections.get("CRM").unwrap().send(get()).await.is_ok());
+    assert!(with(&pem, false).unwrap_err().chain().contains("switched off"));
+}
+
+#[tokio::test]
 async fn a_certificate_for_another_name_is_refused() {
     let (server, pem) = server("crm.example.com");
     let directory = tempfile::tempdir().unwrap();

@@ -1,9 +1,12 @@
-//! Attempts to log in that failed, so that passwords cannot be tried one after the other.
+//! Credentials that were wrong, so that passwords cannot be tried one after the other: where users log in, at the doors of the management
+//! API, and wherever a password is known by its hash.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use busbar_runtime::Fault;
 
 /// How long a failure counts.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -41,7 +44,7 @@ impl Throttle {
         left(user, MAX_PER_USER).max(left(all, MAX_PER_ADDRESS))
     }
 
-    /// Notes a failure.
+    /// Notes a failure. The one after which the caller must wait is logged.
     pub(crate) fn note(&self, address: IpAddr, username: &str, now: Instant) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() + 2 > MAX_REMEMBERED {
@@ -53,8 +56,22 @@ impl Throttle {
                 *failures = Failures { since: now, count: 0 };
             }
             failures.count += 1;
+            let max = if key.1.is_some() { MAX_PER_USER } else { MAX_PER_ADDRESS };
+            if failures.count == max {
+                tracing::warn!(
+                    remote = %address,
+                    "{max} log-ins from {address} have failed within {} s: further ones are refused for that long",
+                    WINDOW.as_secs()
+                );
+            }
         }
     }
+}
+
+/// The answer to whoever must wait.
+pub(crate) fn too_often(wait: Duration) -> Fault {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    Fault::new(429, "Error 429 Too Many Requests").with_header("Retry-After", seconds.to_string())
 }
 
 /// Forgets what counts no longer; if that is not enough, the user names, then everything. So many addresses that fail at once are more than
@@ -62,7 +79,7 @@ impl Throttle {
 fn make_room(failures: &mut HashMap<Key, Failures>, now: Instant) {
     failures.retain(|_, failures| now.saturating_duration_since(failures.since) < WINDOW);
     if failures.len() * 2 > MAX_REMEMBERED {
-        tracing::warn!("very many JWT log-ins fail, from many addresses");
+        tracing::warn!("very many log-ins fail, from many addresses");
         failures.retain(|(_, username), _| username.is_none());
     }
     if failures.len() * 2 > MAX_REMEMBERED {

@@ -1,9 +1,13 @@
 //! Deployments: source files become services, all of a file or nothing of it.
+//!
+//! * [`Deployer`] - deploys, one batch at a time
+//! * [`source`] - files, and the modules that they are
+//! * [`report`] - what is told of it
+
+mod report;
+mod source;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::OsStr;
-use std::io::Read;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -12,9 +16,10 @@ use busbar_model::{Error, Kind};
 use busbar_runtime::handler::{Commit, DeployError, Deployment, Source};
 use busbar_runtime::{Handler, ServiceHandle};
 use busbar_store::{Store, StoredFailure, StoredSource, now};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+pub use self::report::{Report, ServiceRow};
+pub use self::source::{SOURCE_MAX, module_of, read_source};
+use self::source::{as_source, hash};
 use crate::filter::NameFilter;
 use crate::table::{Entry, ServiceTable, Services};
 
@@ -36,47 +41,8 @@ pub struct Deployer {
     failures: Mutex<BTreeMap<String, StoredFailure>>,
 }
 
-/// Largest source file, in bytes.
-pub const SOURCE_MAX: usize = 5 << 20;
-
 /// The generation of built-in services; those of users begin with 1.
 const BUILTIN: u64 = 0;
-
-/// What came of a batch of files.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Report {
-    /// The generation that is current now, if anything was deployed.
-    pub generation: Option<u64>,
-    /// Modules that were imported, those that only depend on a changed one included, with their services.
-    pub deployed: BTreeMap<String, Vec<String>>,
-    /// Files whose content is what is deployed already.
-    pub unchanged: Vec<String>,
-    /// Files that were left out, and why.
-    pub failed: Vec<DeployError>,
-}
-
-/// What `busbar service list` shows of a service.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ServiceRow {
-    /// Its name.
-    pub name: String,
-    /// `<module>.<Class>`.
-    pub impl_name: String,
-    /// The file it came from.
-    pub path: String,
-    /// The deployment that brought it.
-    pub generation: u64,
-    /// Whether it may be called.
-    pub is_active: bool,
-    /// Whether it declares input or output.
-    pub has_sio: bool,
-    /// Verbs it has methods for; empty: `handle()` takes them all.
-    pub http_methods: Vec<String>,
-    /// First line of its docstring.
-    pub summary: String,
-    /// Whether it is part of busbar rather than of what users deploy.
-    pub is_builtin: bool,
-}
 
 impl Deployer {
     /// A deployer with nothing deployed; [`Deployer::start`] brings back what was.
@@ -246,10 +212,30 @@ impl Deployer {
                 http_methods: entry.info.http_methods.clone(),
                 summary: entry.info.summary.clone(),
                 is_builtin: entry.is_builtin,
+                usage: entry.statistics.usage(),
             })
             .collect();
         rows.sort_by(|one, other| one.name.cmp(&other.name));
         rows
+    }
+
+    /// The file that a module runs, as it was deployed.
+    ///
+    /// # Errors
+    ///
+    /// When the ODB cannot be read.
+    pub async fn source(&self, module: &str) -> Result<Option<StoredSource>, Error> {
+        let sources = self.store.current_sources().await?;
+        Ok(sources.into_iter().find(|source| source.module == module))
+    }
+
+    /// What a module ran, newest first, what it runs among it.
+    ///
+    /// # Errors
+    ///
+    /// When the ODB cannot be read.
+    pub async fn source_history(&self, module: &str) -> Result<Vec<StoredSource>, Error> {
+        self.store.source_history(module).await
     }
 
     /// Files that could not be deployed and have not been since.
@@ -477,11 +463,13 @@ impl Deployer {
             .filter(is_allowed)
             .map(|info| {
                 let handle = ServiceHandle(self.next_handle.fetch_add(1, Ordering::Relaxed));
+                let former = self.table.get(&info.name);
                 Arc::new(Entry {
                     handle,
                     info,
                     generation,
                     is_builtin,
+                    statistics: former.map(|it| Arc::clone(&it.statistics)).unwrap_or_default(),
                 })
             })
             .collect();
@@ -604,98 +592,4 @@ fn blame(mut error: DeployError, sources: &[Source]) -> DeployError {
         error.module.clone_from(&only.module);
     }
     error
-}
-
-/// The module that a file of a pickup directory is (service-api.md 1.2): its name without the ending or, below a folder `src` or `source`, the
-/// names of the folders from there on as well, with dots. `None` if it has no name that a module can have.
-pub fn module_of(path: &Path, pickup: &Path) -> Option<String> {
-    let stem = path.file_stem()?.to_str()?;
-    let folders = path.parent()?.strip_prefix(pickup).unwrap_or(Path::new(""));
-    let folders: Vec<&str> = folders.iter().map(OsStr::to_str).collect::<Option<_>>()?;
-    let root = match folders.last() {
-        Some(&"services") => None,
-        _ => folders.iter().rposition(|folder| matches!(*folder, "src" | "source")),
-    };
-    let Some(root) = root else {
-        return Some(stem.to_owned());
-    };
-    let mut parts = folders[root + 1..].to_vec();
-    if stem != "__init__" {
-        parts.push(stem);
-    }
-    (!parts.is_empty()).then(|| parts.join("."))
-}
-
-/// Reads a service file. Its module is that of [`module_of`]; without a pickup directory, its name without the ending.
-///
-/// # Errors
-/// When it cannot be read, or has no name that a module can have.
-pub fn read_source(path: &Path, pickup: Option<&Path>) -> Result<Source, Error> {
-    let shown = path.display();
-    let module = module_of(path, pickup.unwrap_or(path)).ok_or_else(|| {
-        Error::new(
-            Kind::BadRequest,
-            format!("`{shown}` has no name that a module can have"),
-        )
-    })?;
-    let read = || {
-        let mut text = Vec::new();
-        // one byte more tells a file that is too large from one that just fits
-        let file = std::fs::File::open(path)?;
-        file.take(SOURCE_MAX as u64 + 1).read_to_end(&mut text)?;
-        Ok(text)
-    };
-    let text = read().map_err(|error: std::io::Error| {
-        Error::new(Kind::NotFound, format!("cannot read `{shown}`")).with_source(error)
-    })?;
-    if text.len() > SOURCE_MAX {
-        let message = format!("cannot deploy `{shown}`: it is larger than {} MB", SOURCE_MAX >> 20);
-        return Err(Error::new(Kind::TooLarge, message).with_hint("data belongs into files that the service reads"));
-    }
-    Ok(Source {
-        module,
-        path: path.to_string_lossy().into_owned(),
-        text,
-    })
-}
-
-fn as_source(stored: &StoredSource) -> Source {
-    Source {
-        module: stored.module.clone(),
-        path: stored.path.clone(),
-        text: stored.text.clone(),
-    }
-}
-
-fn hash(text: &[u8]) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn modules_are_called_by_their_folders_below_src() {
-        for (path, module) in [
-            ("my_service.py", Some("my_service")),
-            ("src/crm/api/customer_v2.py", Some("crm.api.customer_v2")),
-            ("impl/source/crm/a.py", Some("crm.a")),
-            ("src/crm/__init__.py", Some("crm")),
-            ("src/a.py", Some("a")),
-            ("src/old/src/a.py", Some("a")),
-            ("src/crm/services/a.py", Some("a")),
-            ("services/a.py", Some("a")),
-            ("lib/a.py", Some("a")),
-            ("src/__init__.py", None),
-        ] {
-            // that the server itself lies below a folder of that name says nothing
-            let pickup = Path::new("/home/me/src/env/pickup-dir");
-            assert_eq!(module_of(&pickup.join(path), pickup).as_deref(), module, "{path}");
-        }
-        assert_eq!(
-            module_of(Path::new("src/crm/a.py"), Path::new("src/crm/a.py")).as_deref(),
-            Some("a")
-        );
-    }
 }

@@ -1,0 +1,343 @@
+//! `zato.service.invoke`: any service, named in the request (management.md 3.4).
+
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use busbar_model::{ChannelType, Cid, DataFormat, Error, Kind};
+use busbar_runtime::call::{ChannelFields, RequestFields};
+use busbar_runtime::inbound::builtin;
+use busbar_runtime::native::Door;
+use busbar_runtime::queue::Message;
+use busbar_runtime::{HeadBuilder, Reply};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::{Row, object};
+use crate::control::{Invoke, Payload};
+use crate::management::answer::{Answer, environment};
+use crate::management::body::Format;
+use crate::management::crud::paged;
+use crate::management::{Call, Management, answer, body, read_input};
+use crate::problem::{Code, Problem};
+
+pub const TABLE: &[Row] = &[(builtin::INVOKE, |management, call| Box::pin(invoke(management, call)))];
+
+/// Seconds that a message may wait unless the request says otherwise.
+const EXPIRATION: u64 = 15;
+
+async fn invoke(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
+    let started = Instant::now();
+    let name = target(management, call).await?;
+    let is_management = management.find(&name).is_some();
+    if !management
+        .definitions()
+        .may_have_called(call.head.security_name, &name, is_management)
+    {
+        return Err(Error::new(
+            Kind::Forbidden,
+            format!("You are not allowed to call the service `{name}`"),
+        ));
+    }
+    let is_set = |element: &str| call.input.get(element).is_some_and(|value| *value == true);
+    // 2.x clients always say `async`, those of 3.x `is_async`
+    let is_3 = call.input.contains_key("is_async");
+    let payload = unwrapped(payload(call)?);
+    let response = if is_set("async") || is_set("is_async") {
+        enqueue(management, call, &name, payload).await?
+    } else {
+        run(management, call, &name, payload, is_3 || is_set("skip_response_elem")).await?
+    };
+    let mut reply = Map::from_iter([("response".to_owned(), Value::from(STANDARD.encode(response)))]);
+    if call.door == Door::Internal || Format::of(call.head) != Format::Json {
+        return Ok(Answer::One(reply));
+    }
+    if !is_3 {
+        reply = Map::from_iter([(call.service.response_element.clone(), Value::Object(reply))]);
+    }
+    reply.insert("zato_env".to_owned(), environment(call.cid));
+    let mut headers = Vec::new();
+    if is_set("needs_response_time") {
+        let taken = started.elapsed();
+        headers.push(("X-Zato-Response-Time".to_owned(), format!("{:.6}", taken.as_secs_f64())));
+        headers.push(("X-Zato-Response-Time-Human".to_owned(), format!("{taken:.1?}")));
+    }
+    Ok(Answer::Raw(Box::new(Reply {
+        status: 200,
+        content_type: "application/json".to_owned(),
+        headers,
+        body: Value::Object(reply).to_string().into(),
+        ..Reply::default()
+    })))
+}
+
+/// The service that is asked for.
+async fn target(management: &Management, call: &Call<'_>) -> Result<String, Error> {
+    let name = call.text("name").filter(|name| !name.is_empty());
+    let id = call.input.get("id").and_then(Value::as_u64);
+    match (name, id) {
+        (Some(_), Some(_)) => Err(wrong("id", "give `name` or `id`, not both")),
+        (Some(name), None) => Ok(name.to_owned()),
+        (None, Some(id)) => {
+            let snapshot = management.changes().snapshot();
+            let numbers = management.numbers(&snapshot).await?;
+            let name = numbers.service_name(id).map(str::to_owned);
+            name.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no service with the id {id}")))
+        }
+        (None, None) => Err(wrong("name", "Element missing: name")),
+    }
+}
+
+fn wrong(field: &str, message: &str) -> Error {
+    let problem = Problem::new(Code::E22, message).with_field(field);
+    Error::new(Kind::BadRequest, problem.said_to_clients())
+}
+
+/// The request's body: base64, in which 2.x clients put line ends.
+fn payload(call: &Call<'_>) -> Result<Vec<u8>, Error> {
+    let text: String = call
+        .text("payload")
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .collect();
+    STANDARD.decode(text).map_err(|_| wrong("payload", "must be base64"))
+}
+
+/// Lines of `name=value` are an object, and an embedded object is what is in it, as in 3.2.
+fn unwrapped(payload: Vec<u8>) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(&payload) else {
+        return payload;
+    };
+    let text = text.trim();
+    if text.starts_with('{') && text.contains("zato_embedded") {
+        if let Ok(Value::Object(mut embedded)) = serde_json::from_str(text)
+            && embedded.contains_key("zato_embedded")
+            && let Some(data) = embedded.remove("data")
+        {
+            return data
+                .as_str()
+                .map_or_else(|| data.to_string(), str::to_owned)
+                .into_bytes();
+        }
+        return payload;
+    }
+    let is_pairs = !text.is_empty()
+        && !text.contains(['{', '[', '<', '"'])
+        && text.lines().filter(|line| !line.trim().is_empty()).all(|line| {
+            line.split_once('=')
+                .is_some_and(|(name, _)| !name.trim().is_empty() && !name.trim().contains(char::is_whitespace))
+        });
+    if !is_pairs {
+        return payload;
+    }
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    let pairs: Map<String, Value> = pairs
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().into()))
+        .collect();
+    Value::Object(pairs).to_string().into_bytes()
+}
+
+fn data_format(call: &Call<'_>) -> Result<DataFormat, Error> {
+    match call.text("data_format") {
+        None => Ok(DataFormat::None),
+        Some(text) => serde_json::from_value(text.into()).map_err(|_| {
+            wrong(
+                "data_format",
+                "must be `json`, `xml`, `csv`, `form`, `post`, `dict` or empty",
+            )
+        }),
+    }
+}
+
+/// Runs the service and gives what it answered.
+async fn run(
+    management: &Management,
+    call: &Call<'_>,
+    name: &str,
+    payload: Vec<u8>,
+    skips_element: bool,
+) -> Result<Vec<u8>, Error> {
+    if let Some(inner) = management_service(management, call, name, &payload, skips_element).await {
+        return inner;
+    }
+    let timeout = call.input.get("timeout").and_then(Value::as_u64).filter(|it| *it > 0);
+    let invoke = Invoke {
+        name: name.to_owned(),
+        payload: Payload(payload),
+        data_format: data_format(call)?,
+        headers: Vec::new(),
+        timeout_secs: timeout.map(|it| u32::try_from(it).unwrap_or(u32::MAX)),
+    };
+    answered(management, invoke).await
+}
+
+/// What a service answers that a worker runs.
+async fn answered(management: &Management, invoke: Invoke) -> Result<Vec<u8>, Error> {
+    let name = invoke.name.clone();
+    let invoked = management.parts().services.invoke(invoke).await?;
+    if invoked.status < 400 {
+        return Ok(invoked.body.0);
+    }
+    let kind = match invoked.status {
+        401 => Kind::Unauthorized,
+        403 => Kind::Forbidden,
+        404 => Kind::NotFound,
+        409 => Kind::Conflict,
+        429 => Kind::TooManyRequests,
+        502 => Kind::WorkerLost,
+        503 => Kind::Unavailable,
+        504 => Kind::Cancelled,
+        400..500 => Kind::BadRequest,
+        _ => Kind::Service,
+    };
+    let details = serde_json::from_slice::<Value>(&invoked.body.0).ok();
+    let details = details
+        .as_ref()
+        .map(|body| &body["details"])
+        .filter(|details| !details.is_null());
+    let message = match details {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::from_utf8_lossy(&invoked.body.0).into_owned(),
+    };
+    Err(Error::new(
+        kind,
+        format!("service `{name}` failed (cid {}): {message}", invoked.cid),
+    ))
+}
+
+/// Runs a management service that is deployed: its answer is a JSON object, or a list of them.
+///
+/// # Errors
+///
+/// What the service says went wrong.
+pub async fn deployed(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
+    let body = answered(
+        management,
+        Invoke {
+            name: call.service.name.clone(),
+            payload: Payload(Value::Object(call.input.clone()).to_string().into_bytes()),
+            data_format: DataFormat::Json,
+            headers: Vec::new(),
+            timeout_secs: None,
+        },
+    )
+    .await?;
+    if body.is_empty() {
+        return Ok(Answer::Done);
+    }
+    match serde_json::from_slice(&body) {
+        Ok(Value::Object(values)) => Ok(Answer::One(values)),
+        Ok(Value::Array(items)) => paged(items.into_iter().map(object).collect(), call),
+        _ => Ok(Answer::Raw(Box::new(Reply {
+            status: 200,
+            body: body.into(),
+            ..Reply::default()
+        }))),
+    }
+}
+
+/// What a management service answers: in its response element for 2.x clients, bare for those of 3.x. `None`: it is no such service.
+async fn management_service(
+    management: &Management,
+    call: &Call<'_>,
+    name: &str,
+    payload: &[u8],
+    skips_element: bool,
+) -> Option<Result<Vec<u8>, Error>> {
+    let (service, run) = management.find(name)?;
+    if name == builtin::INVOKE {
+        return Some(Err(wrong("name", "a service cannot invoke itself")));
+    }
+    let format = match data_format(call) {
+        Ok(DataFormat::Xml) => Format::Xml,
+        Ok(_) => Format::Json,
+        Err(error) => return Some(Err(error)),
+    };
+    let input = match body::read(format, payload).and_then(|input| {
+        read_input(&service.input, input).map_err(|problem| Error::new(problem.code.kind(), problem.said_to_clients()))
+    }) {
+        Ok(input) => input,
+        Err(error) => return Some(Err(error)),
+    };
+    let inner = Call {
+        service,
+        door: Door::Internal,
+        cid: call.cid,
+        head: call.head,
+        body: call.body,
+        input,
+        caller: call.caller.clone(),
+    };
+    let answered = management.finish(run, &inner).await;
+    Some(answered.map(|answered| {
+        let object = match answered {
+            Answer::Raw(reply) => return reply.body.to_vec(),
+            answered => answer::object(service, answered, Door::Internal, call.cid),
+        };
+        let document = match object.values().next() {
+            // a page of a list keeps it, for what else there is beside the list
+            Some(only) if skips_element && object.len() == 1 => only.to_string(),
+            _ => Value::Object(object).to_string(),
+        };
+        document.into_bytes()
+    }))
+}
+
+/// Puts the call into the queue and gives its cid.
+async fn enqueue(management: &Management, call: &Call<'_>, name: &str, payload: Vec<u8>) -> Result<Vec<u8>, Error> {
+    if !management
+        .parts()
+        .services
+        .list()
+        .iter()
+        .any(|service| service.name == name)
+    {
+        return Err(Error::new(Kind::NotFound, format!("there is no service `{name}`")));
+    }
+    let cid = Cid::new();
+    let channel = HeadBuilder::channel(&ChannelFields {
+        channel_type: Some(ChannelType::InvokeAsync),
+        data_format: data_format(call)?,
+        channel: call.text("channel").unwrap_or("invoke"),
+        ..ChannelFields::default()
+    });
+    let head = HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter());
+    let expiration = call
+        .input
+        .get("expiration")
+        .and_then(Value::as_u64)
+        .unwrap_or(EXPIRATION);
+    let message = Message {
+        cid,
+        service: name.to_owned(),
+        head,
+        body: Bytes::from(payload),
+        expires: SystemTime::now().checked_add(Duration::from_secs(expiration)),
+    };
+    management.parts().queue.put(message).await?;
+    Ok(cid.to_string().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_pairs_and_embedded_objects_are_objects() {
+        for (payload, expected) in [
+            ("a=1\nb = x=y\n", r#"{"a":"1","b":"x=y"}"#),
+            (r#"{"zato_embedded": true, "data": {"a": 1}}"#, r#"{"a":1}"#),
+            (r#"{"zato_embedded": true, "data": "a"}"#, "a"),
+            // nothing of the kind
+            (r#"{"a": "zato_embedded"}"#, r#"{"a": "zato_embedded"}"#),
+            ("<a b='c=d'/>", "<a b='c=d'/>"),
+            ("\"\"", "\"\""),
+            ("", ""),
+            ("plain text", "plain text"),
+            ("two words=1", "two words=1"),
+        ] {
+            assert_eq!(unwrapped(payload.as_bytes().to_vec()), expected.as_bytes(), "{payload}");
+        }
+    }
+}

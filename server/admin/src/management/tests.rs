@@ -1,0 +1,328 @@
+//! Management services over a server whose parts only take notes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use busbar_dispatch::Definitions;
+use busbar_model::{Cid, DataFormat};
+use busbar_runtime::call::{ChannelFields, RequestFields};
+use busbar_runtime::native::{Door, NativeCall, Natives};
+use busbar_runtime::{HeadBuilder, Outcome};
+use serde_json::{Value, json};
+
+use super::catalogue::CATALOGUE;
+use super::{Management, served};
+use crate::control::Parts;
+use crate::control::tests::Server;
+use crate::samples::Bench;
+
+async fn management() -> (Management, Bench) {
+    let bench = Bench::new().await;
+    let server = Arc::new(Server);
+    let parts = Parts {
+        node: server.clone(),
+        services: server.clone(),
+        deployments: server.clone(),
+        queue: server,
+    };
+    (Management::new(bench.changes.clone(), parts, Definitions::new()), bench)
+}
+
+/// The status and the body of what a service answers over a JSON channel.
+async fn ask(management: &Management, service: &str, input: Value) -> (u16, Value) {
+    let channel = HeadBuilder::channel(&ChannelFields {
+        data_format: DataFormat::Json,
+        username: "admin.invoke",
+        ..ChannelFields::default()
+    });
+    let call = NativeCall {
+        door: Door::Channel,
+        cid: Cid::new(),
+        service: service.into(),
+        head: HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter()),
+        body: input.to_string().into(),
+    };
+    match management.call(call).await {
+        Outcome::Reply(reply) => (reply.status, serde_json::from_slice(&reply.body).unwrap()),
+        Outcome::Fault(fault) => (fault.status, fault.details.unwrap_or_default()),
+    }
+}
+
+/// The answer of a service that is to succeed, out of its response element.
+async fn ok(management: &Management, service: &str, input: Value) -> Value {
+    let (status, mut body) = ask(management, service, input).await;
+    assert_eq!(status, 200, "{service}: {body}");
+    assert_eq!(body["zato_env"]["result"], "ZATO_OK");
+    body[&CATALOGUE[service].response_element].take()
+}
+
+#[tokio::test]
+async fn definitions_and_channels_are_managed_by_their_numbers() {
+    let (management, bench) = management().await;
+    let shop = json!({"cluster_id": 1, "name": "shop", "is_active": "on", "username": "shop", "realm": "Shop"});
+    let created = ok(&management, "zato.security.basic-auth.create", shop.clone()).await;
+    let id = created["id"].as_u64().unwrap();
+    assert_eq!(created, json!({"id": id, "name": "shop"}));
+    // nobody knows the password until it is set
+    let password = bench.changes.snapshot().records[0].body["password"].clone();
+    assert!(password.as_str().unwrap().len() > 30);
+    let (status, details) = ask(&management, "zato.security.basic-auth.create", shop).await;
+    assert_eq!(status, 409);
+    assert!(details.as_str().unwrap().contains("exists already"), "{details}");
+
+    let change = |one: &str, two: &str| json!({"id": id, "password1": one, "password2": two});
+    for (one, two, field) in [("", "", "password1"), ("a", "", "password2"), ("a", "b", "password2")] {
+        let (status, details) = ask(
+            &management,
+            "zato.security.basic-auth.change-password",
+            change(one, two),
+        )
+        .await;
+        assert_eq!(status, 400);
+        assert!(details.as_str().unwrap().contains(field), "{details}");
+    }
+    ok(
+        &management,
+        "zato.security.basic-auth.change-password",
+        change("s3cret", "s3cret"),
+    )
+    .await;
+    assert_eq!(bench.changes.snapshot().records[0].body["password"], "s3cret");
+
+    let list = ok(
+        &management,
+        "zato.security.basic-auth.get-list",
+        json!({"cluster_id": 1}),
+    )
+    .await;
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&list[0]["username"], &list[0]["realm"]),
+        (&json!("shop"), &json!("Shop"))
+    );
+    assert!(!list.to_string().contains("s3cret"));
+
+    // references follow a new name; an old version is refused
+    let channel = json!({"name": "shop.in", "is_active": true, "connection": "channel", "transport": "plain_http", "url_path": "/shop",
+                         "service": "known.a", "security_id": id, "cluster_id": 1, "is_internal": false});
+    let channel = ok(&management, "zato.http-soap.create", channel).await;
+    let renamed = json!({"id": id, "cluster_id": 1, "name": "store", "is_active": true, "username": "shop", "realm": "", "version": 2});
+    ok(&management, "zato.security.basic-auth.edit", renamed.clone()).await;
+    let late = ask(&management, "zato.security.basic-auth.edit", renamed).await;
+    assert_eq!(late.0, 409, "{}", late.1);
+    let shown = ok(&management, "zato.http-soap.get", json!({"id": channel["id"]})).await;
+    assert_eq!(
+        (&shown["security_name"], &shown["security_id"]),
+        (&json!("store"), &json!(id))
+    );
+    assert_eq!(shown["sec_type"], "basic_auth");
+    let in_use = ask(&management, "zato.security.basic-auth.delete", json!({"id": id})).await;
+    assert_eq!(in_use.0, 409, "{}", in_use.1);
+    ok(&management, "zato.http-soap.delete", json!({"id": channel["id"]})).await;
+
+    let edited =
+        json!({"id": id, "cluster_id": 1, "name": "shop", "is_active": false, "username": "shop2", "realm": ""});
+    ok(&management, "zato.security.basic-auth.edit", edited).await;
+    let record = bench.changes.snapshot().records[0].clone();
+    assert_eq!(
+        (record.is_active, &record.body["username"], record.id),
+        (false, &json!("shop2"), id)
+    );
+    assert_eq!(record.body["password"], "s3cret");
+
+    for (service, input, status) in [
+        ("zato.security.basic-auth.delete", json!({"id": 4711}), 404),
+        ("zato.security.basic-auth.delete", json!({"id": "x"}), 400),
+        ("zato.security.basic-auth.delete", json!({}), 400),
+        ("zato.security.basic-auth.edit", json!({"id": id}), 400),
+        (
+            "zato.security.basic-auth.create",
+            json!({"name": "a\nb", "is_active": true, "username": "u", "realm": ""}),
+            400,
+        ),
+        (
+            "zato.security.basic-auth.create",
+            json!({"name": "a", "is_active": "perhaps", "username": "u", "realm": ""}),
+            400,
+        ),
+        ("zato.security.basic-auth.create", json!([1]), 400),
+    ] {
+        assert_eq!(
+            ask(&management, service, input.clone()).await.0,
+            status,
+            "{service} {input}"
+        );
+    }
+    ok(&management, "zato.security.basic-auth.delete", json!({"id": id})).await;
+    assert!(bench.changes.snapshot().records.is_empty());
+}
+
+#[tokio::test]
+async fn lists_are_paged_sorted_and_filtered() {
+    let (management, _bench) = management().await;
+    for number in 0..7 {
+        let input = json!({"name": format!("shop {number}"), "is_active": true, "username": format!("u{}", 6 - number),
+                           "realm": ""});
+        ok(&management, "zato.security.basic-auth.create", input).await;
+    }
+    let input = json!({"paginate": true, "cur_page": 2, "page_size": 3, "sort_by": "-username"});
+    let (_, body) = ask(&management, "zato.security.basic-auth.get-list", input).await;
+    let names: Vec<_> = body["zato_security_basic_auth_get_list_response"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .collect();
+    let names: Vec<_> = names.into_iter().map(|it| it["username"].as_str().unwrap()).collect();
+    assert_eq!(names, ["u3", "u2", "u1"]);
+    assert_eq!(
+        (&body["_meta"]["total"], &body["_meta"]["num_pages"]),
+        (&json!(7), &json!(3))
+    );
+    let found = ok(
+        &management,
+        "zato.security.basic-auth.get-list",
+        json!({"query": "SHOP 4"}),
+    )
+    .await;
+    assert_eq!(found.as_array().unwrap().len(), 1);
+    let beyond = json!({"paginate": true, "cur_page": 99});
+    let beyond = ok(&management, "zato.security.basic-auth.get-list", beyond).await;
+    assert_eq!(beyond, json!([]));
+    for wrong in [
+        json!({"paginate": true, "cur_page": 0}),
+        json!({"paginate": true, "page_size": 100_000}),
+        json!({"sort_by": "nothing"}),
+    ] {
+        assert_eq!(
+            ask(&management, "zato.security.basic-auth.get-list", wrong).await.0,
+            400
+        );
+    }
+}
+
+#[tokio::test]
+async fn both_generations_of_clients_are_answered_in_their_shape() {
+    let (management, _bench) = management().await;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    let decoded = |body: &Value| {
+        let text = STANDARD.decode(body.as_str().unwrap()).unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()
+    };
+    let two = json!({"name": "zato.ping", "data_format": "json", "channel": "invoke", "async": false, "payload": "eyJhIjogMX0=\n",
+                     "transport": null, "expiration": 15});
+    let (_, body) = ask(&management, "zato.service.invoke", two).await;
+    assert_eq!(body["zato_env"]["result"], "ZATO_OK");
+    let inner = decoded(&body["zato_service_invoke_response"]["response"]);
+    assert_eq!(inner, json!({"zato_ping_response": {"pong": "zato"}}));
+
+    let three = json!({"name": "zato.ping", "payload": "eyJhIjogMX0=", "channel": "invoke", "data_format": "json", "transport": null,
+                       "is_async": false, "expiration": 15, "pid": null, "all_pids": false, "timeout": null,
+                       "skip_response_elem": true});
+    let (_, body) = ask(&management, "zato.service.invoke", three).await;
+    assert_eq!(decoded(&body["response"]), json!({"pong": "zato"}));
+
+    // a deployed service's answer as it is
+    let (_, body) = ask(
+        &management,
+        "zato.service.invoke",
+        json!({"name": "shop.a", "payload": "e30=", "is_async": false}),
+    )
+    .await;
+    assert_eq!(decoded(&body["response"]), json!({}));
+    for (input, status) in [
+        (json!({"payload": "e30="}), 400),
+        (json!({"name": "shop.a", "id": 1}), 400),
+        (json!({"name": "shop.a", "payload": "???"}), 400),
+        (json!({"name": "nobody", "is_async": false}), 404),
+        (json!({"name": "nobody", "is_async": true}), 404),
+        (json!({"name": "zato.service.invoke"}), 400),
+        (json!({"name": "shop.a", "data_format": "x"}), 400),
+    ] {
+        assert_eq!(
+            ask(&management, "zato.service.invoke", input.clone()).await.0,
+            status,
+            "{input}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn services_are_listed_as_either_version_asks() {
+    let (management, _bench) = management().await;
+    for (input, count) in [
+        (json!({"cluster_id": 1, "name_filter": "*"}), 2),
+        (json!({"cluster_id": 1, "name_filter": "SHOP b"}), 1),
+        (json!({"cluster_id": 1, "name_filter": ""}), 0),
+        (json!({"cluster_id": 1, "query": "shop"}), 2),
+        (json!({}), 2),
+    ] {
+        let list = ok(&management, "zato.service.get-list", input.clone()).await;
+        assert_eq!(list.as_array().unwrap().len(), count, "{input}");
+    }
+    let one = ok(
+        &management,
+        "zato.service.get-by-name",
+        json!({"cluster_id": 1, "name": "shop.a"}),
+    )
+    .await;
+    assert_eq!(
+        (&one["impl_name"], &one["slow_threshold"]),
+        (&json!("shop.a"), &json!(99_999))
+    );
+    let same = ok(
+        &management,
+        "zato.service.get-by-id",
+        json!({"cluster_id": 1, "id": one["id"]}),
+    )
+    .await;
+    assert_eq!((&same["id"], &same["name"]), (&one["id"], &one["name"]));
+    let source = ok(
+        &management,
+        "zato.service.get-source-info",
+        json!({"cluster_id": 1, "name": "shop.a"}),
+    )
+    .await;
+    assert_eq!(source["source"], "Y2xhc3MgQTogcGFzcw==");
+    assert_eq!(
+        ask(&management, "zato.service.get-by-name", json!({"name": "nobody"}))
+            .await
+            .0,
+        404
+    );
+}
+
+/// Services of the catalogue that there are not: docs/compatibility says why of each.
+const MISSING: &[&str] = &[
+    "pub.zato.common.delete-many",
+    "zato.apispec.get-sphinx",
+    "zato.common.create-objects",
+    "zato.common.delete-objects",
+    "zato.common.import-objects",
+    "zato.hot-deploy.create",
+    "zato.http-soap.get-url-security",
+    "zato.http-soap.reload-wsdl",
+    "zato.http-soap.set-audit-response-data",
+    "zato.kv-data.auto-clean-up",
+    "zato.service.configure-request-response",
+    "zato.service.get-request-response",
+    "zato.service.get-wsdl",
+    "zato.service.has-wsdl",
+    "zato.service.ide.create-file",
+    "zato.service.ide.delete-file",
+    "zato.service.ide.get-file",
+    "zato.service.ide.get-file-list",
+    "zato.service.ide.get-service",
+    "zato.service.ide.rename-file",
+    "zato.service.rpc-service-invoker",
+    "zato.service.set-wsdl",
+];
+
+#[test]
+fn every_service_of_the_catalogue_is_there_or_is_known_to_be_missing() {
+    let served: HashSet<&str> = served().into_iter().map(|service| service.name.as_str()).collect();
+    let names = CATALOGUE.keys().map(String::as_str);
+    let mut missing: Vec<&str> = names.filter(|name| !served.contains(name)).collect();
+    missing.sort_unstable();
+    assert_eq!(missing, MISSING);
+}

@@ -1,0 +1,210 @@
+//! Finds the placeholders of a statement, in all five styles of PEP 249, and leaves alone what stands in strings, names and comments.
+
+mod scanner;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use super::error::{SqlFailure, SqlFailureClass};
+use super::options::Engine;
+use super::value::{Param, write_to};
+use scanner::Scanner;
+
+/// How placeholders are spelt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// `%(name)s` and `%s`; `%%` is a percent sign.
+    Pyformat,
+    /// `?`; `??` is a question mark.
+    Qmark,
+    /// `:1`
+    Numeric,
+    /// `:name`
+    Named,
+}
+
+impl Style {
+    /// The style of that name; `format` is part of `pyformat`.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "pyformat" | "format" => Some(Self::Pyformat),
+            "qmark" => Some(Self::Qmark),
+            "numeric" => Some(Self::Numeric),
+            "named" => Some(Self::Named),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pyformat => "pyformat",
+            Self::Qmark => "qmark",
+            Self::Numeric => "numeric",
+            Self::Named => "named",
+        }
+    }
+}
+
+/// Which value a placeholder stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Slot {
+    /// The value at that place of a sequence, from 0.
+    Place(usize),
+    /// The value of that name.
+    Name(String),
+}
+
+/// What kind of statement it is, as far as a driver has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads: SELECT, VALUES, TABLE, WITH...
+    Query,
+    /// Writes: INSERT, UPDATE, DELETE, MERGE, REPLACE.
+    Change,
+    /// Changes tables and the like: CREATE, ALTER, DROP...
+    Define,
+    /// Begins or ends transactions.
+    Transaction,
+    /// May not run within a transaction, or must not begin one: PRAGMA, ATTACH, VACUUM...
+    Outside,
+    /// Anything else.
+    Other,
+}
+
+/// A statement, cut at its placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scanned {
+    /// With the placeholders that the database knows.
+    pub(super) text: Arc<str>,
+    /// What stands between the placeholders; one more than those.
+    pub(super) pieces: Vec<String>,
+    /// The placeholders.
+    pub slots: Vec<Slot>,
+    engine: Engine,
+    /// What kind of statement it is.
+    pub(super) verb: Verb,
+    /// Whether more than one statement is in it.
+    pub(super) is_script: bool,
+    /// Whether rows may come of it even though it writes.
+    pub(super) returns: bool,
+}
+
+impl Scanned {
+    /// Cuts a statement. Without a style nothing is a placeholder and the text stays as it is.
+    pub fn new(sql: &str, style: Option<Style>, engine: Engine) -> Result<Self, SqlFailure> {
+        if sql.contains('\0') {
+            let message = "the statement has a NUL character in it, which SQL cannot have";
+            return Err(SqlFailure::new(SqlFailureClass::Programming, message));
+        }
+        let Scanner {
+            piece,
+            mut pieces,
+            slots,
+            words,
+            ..
+        } = Scanner::cut(sql, style, engine)?;
+        pieces.push(piece);
+        let text = text_of(&pieces, engine);
+        let names = slots.iter().filter(|slot| matches!(slot, Slot::Name(_))).count();
+        if names != 0 && names != slots.len() {
+            let message = "placeholders with names and without them cannot be mixed in one statement";
+            return Err(SqlFailure::new(SqlFailureClass::Programming, message));
+        }
+        Ok(Self {
+            text,
+            pieces,
+            slots,
+            engine,
+            verb: words.verb(),
+            is_script: words.is_script,
+            returns: words.returns,
+        })
+    }
+
+    /// A list in the place of `IN %s` is as many values in parentheses: the statement with that many placeholders, and the values. `None`:
+    /// there is no such place.
+    pub(super) fn spread(&self, values: &[Param]) -> Option<(Self, Vec<Param>)> {
+        let is_list =
+            |index: usize| matches!(values.get(index), Some(Param::List(_))) && follows_in(&self.pieces[index]);
+        if !(0..self.slots.len()).any(is_list) {
+            return None;
+        }
+        let mut pieces = vec![self.pieces[0].clone()];
+        let mut slots = Vec::new();
+        let mut spread = Vec::new();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let items = match &values[index] {
+                Param::List(items) if is_list(index) => items.as_slice(),
+                value => std::slice::from_ref(value),
+            };
+            let (open, close) = if is_list(index) { ("(", ")") } else { ("", "") };
+            pieces.last_mut()?.push_str(open);
+            for (place, item) in items.iter().enumerate() {
+                slots.push(slot.clone());
+                spread.push(item.clone());
+                pieces.push(if place + 1 < items.len() {
+                    ", ".to_owned()
+                } else {
+                    String::new()
+                });
+            }
+            if items.is_empty() {
+                // nothing is in an empty list
+                pieces.last_mut()?.push_str("NULL");
+            }
+            let last = pieces.last_mut()?;
+            last.push_str(close);
+            last.push_str(&self.pieces[index + 1]);
+        }
+        let text = text_of(&pieces, self.engine);
+        let scanned = Self {
+            text,
+            pieces,
+            slots,
+            ..self.clone()
+        };
+        Some((scanned, spread))
+    }
+
+    /// Whether it is one statement that has columns even if no row comes.
+    pub(super) fn gives_rows(&self) -> bool {
+        !self.is_script && (self.verb == Verb::Query || (self.verb == Verb::Change && self.returns))
+    }
+}
+
+/// The statement with the placeholders of its database.
+fn text_of(pieces: &[String], engine: Engine) -> Arc<str> {
+    let text = match engine {
+        Engine::Postgres => join(pieces, |out, index| write_to(out, format_args!("${}", index + 1))),
+        Engine::MySql | Engine::Sqlite => join(pieces, |out, _| out.push('?')),
+    };
+    text.into()
+}
+
+/// Whether the text ends in the word IN.
+fn follows_in(text: &str) -> bool {
+    let text = text.trim_end().as_bytes();
+    match text.split_last_chunk::<2>() {
+        Some((before, word)) => {
+            word.eq_ignore_ascii_case(b"in")
+                && before
+                    .last()
+                    .is_none_or(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'_' | b'.' | b'"' | b'`'))
+        }
+        None => false,
+    }
+}
+
+/// The pieces with something between them.
+pub(super) fn join(pieces: &[String], mut between: impl FnMut(&mut String, usize)) -> String {
+    let mut out = String::with_capacity(pieces.iter().map(|piece| piece.len() + 4).sum());
+    for (index, piece) in pieces.iter().enumerate() {
+        if index > 0 {
+            between(&mut out, index - 1);
+        }
+        out.push_str(piece);
+    }
+    out
+}

@@ -1,0 +1,303 @@
+//! Goes through a statement, byte by byte.
+
+use super::{Slot, Style, Verb};
+use crate::sql::error::{SqlFailure, SqlFailureClass};
+use crate::sql::options::Engine;
+
+/// What the words outside of strings say.
+#[derive(Default)]
+pub(super) struct Words {
+    first: String,
+    ended: bool,
+    pub(super) is_script: bool,
+    pub(super) returns: bool,
+}
+
+impl Words {
+    fn take(&mut self, word: &str) {
+        if self.ended {
+            self.is_script = true;
+        }
+        if self.first.is_empty() {
+            self.first = word.to_ascii_uppercase();
+        } else if word.eq_ignore_ascii_case("returning") {
+            self.returns = true;
+        }
+    }
+
+    pub(super) fn verb(&self) -> Verb {
+        match self.first.as_str() {
+            "SELECT" | "VALUES" | "TABLE" | "WITH" => Verb::Query,
+            "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "REPLACE" => Verb::Change,
+            "CREATE" | "ALTER" | "DROP" | "TRUNCATE" | "RENAME" | "COMMENT" | "GRANT" | "REVOKE" | "REINDEX" | "DO" => {
+                Verb::Define
+            }
+            "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "END" | "ABORT" | "SAVEPOINT" | "RELEASE" => Verb::Transaction,
+            "PRAGMA" | "ATTACH" | "DETACH" | "VACUUM" => Verb::Outside,
+            _ => Verb::Other,
+        }
+    }
+}
+
+/// A statement while it is cut.
+pub(super) struct Scanner<'a> {
+    sql: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    style: Option<Style>,
+    engine: Engine,
+    pub(super) piece: String,
+    /// Up to where the text has gone into the piece.
+    copied: usize,
+    pub(super) pieces: Vec<String>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) words: Words,
+}
+
+impl<'a> Scanner<'a> {
+    /// Cuts a statement to its end.
+    pub(super) fn cut(sql: &'a str, style: Option<Style>, engine: Engine) -> Result<Self, SqlFailure> {
+        let mut scanner = Self {
+            sql,
+            bytes: sql.as_bytes(),
+            at: 0,
+            style,
+            engine,
+            piece: String::with_capacity(sql.len()),
+            copied: 0,
+            pieces: Vec::new(),
+            slots: Vec::new(),
+            words: Words::default(),
+        };
+        scanner.run()?;
+        Ok(scanner)
+    }
+
+    fn run(&mut self) -> Result<(), SqlFailure> {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match byte {
+                b'\'' => {
+                    let has_escapes = self.engine == Engine::MySql || self.is_escape_string();
+                    self.quoted(b'\'', has_escapes);
+                }
+                b'"' => self.quoted(b'"', self.engine == Engine::MySql),
+                b'`' if self.engine != Engine::Postgres => self.quoted(b'`', false),
+                b'[' if self.engine == Engine::Sqlite => self.quoted(b']', false),
+                b'-' if self.next() == Some(b'-') => self.line(),
+                b'#' if self.engine == Engine::MySql => self.line(),
+                b'/' if self.next() == Some(b'*') => self.comment(),
+                b'$' if self.engine == Engine::Postgres => self.dollar(),
+                b';' => {
+                    self.words.ended = !self.words.first.is_empty();
+                    self.at += 1;
+                }
+                b'%' => self.percent()?,
+                b'?' if self.style == Some(Style::Qmark) => {
+                    if self.next() == Some(b'?') {
+                        self.skip_one();
+                    } else {
+                        self.slot(Slot::Place(self.slots.len()), 1);
+                    }
+                }
+                b':' => self.colon()?,
+                byte if byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80 => {
+                    let start = self.at;
+                    self.word();
+                    let word = &self.sql[start..self.at];
+                    self.words.take(word);
+                }
+                byte if byte.is_ascii_whitespace() || byte == b'(' => self.at += 1,
+                _ => {
+                    if self.words.ended {
+                        self.words.is_script = true;
+                    }
+                    self.at += 1;
+                }
+            }
+        }
+        self.copy();
+        Ok(())
+    }
+
+    fn next(&self) -> Option<u8> {
+        self.bytes.get(self.at + 1).copied()
+    }
+
+    /// Takes the text up to here over.
+    fn copy(&mut self) {
+        self.piece.push_str(&self.sql[self.copied..self.at]);
+        self.copied = self.at;
+    }
+
+    /// Of two characters that stand for one, takes the first.
+    fn skip_one(&mut self) {
+        self.at += 1;
+        self.copy();
+        self.at += 1;
+        self.copied = self.at;
+    }
+
+    /// A placeholder of that length.
+    fn slot(&mut self, slot: Slot, length: usize) {
+        self.copy();
+        self.pieces.push(std::mem::take(&mut self.piece));
+        self.slots.push(slot);
+        self.at += length;
+        self.copied = self.at;
+    }
+
+    fn word(&mut self) {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            // names may have dollar signs in them, which then open no string
+            if !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80) {
+                break;
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Whether the quote here opens a string of the kind `E'...'`.
+    fn is_escape_string(&self) -> bool {
+        let before = |back: usize| self.at.checked_sub(back).map(|at| self.bytes[at]);
+        matches!(before(1), Some(b'E' | b'e'))
+            && !matches!(before(2), Some(byte) if byte.is_ascii_alphanumeric() || byte == b'_')
+    }
+
+    /// In strings, names and comments two percent signs are one as well: that is how callers have to write them.
+    fn inside(&mut self) {
+        if self.style == Some(Style::Pyformat) && self.bytes[self.at] == b'%' && self.next() == Some(b'%') {
+            self.skip_one();
+        } else {
+            self.at += 1;
+        }
+    }
+
+    fn quoted(&mut self, end: u8, has_escapes: bool) {
+        if self.words.ended {
+            self.words.is_script = true;
+        }
+        self.at += 1;
+        while let Some(&byte) = self.bytes.get(self.at) {
+            if byte == b'\\' && has_escapes {
+                self.at = (self.at + 2).min(self.bytes.len());
+            } else if byte == end {
+                self.at += 1;
+                if self.bytes.get(self.at) != Some(&end) {
+                    return;
+                }
+                self.at += 1;
+            } else {
+                self.inside();
+            }
+        }
+    }
+
+    fn line(&mut self) {
+        while self.bytes.get(self.at).is_some_and(|byte| *byte != b'\n') {
+            self.inside();
+        }
+    }
+
+    fn comment(&mut self) {
+        let mut depth = 0;
+        while self.at < self.bytes.len() {
+            match (self.bytes[self.at], self.next()) {
+                (b'/', Some(b'*')) if depth == 0 || self.engine == Engine::Postgres => {
+                    depth += 1;
+                    self.at += 2;
+                }
+                (b'*', Some(b'/')) => {
+                    depth -= 1;
+                    self.at += 2;
+                    if depth == 0 {
+                        return;
+                    }
+                }
+                _ => self.inside(),
+            }
+        }
+    }
+
+    /// `$$text$$` and `$tag$text$tag$`; `$1` is left alone.
+    fn dollar(&mut self) {
+        let rest = &self.bytes[self.at + 1..];
+        let length = rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_' || **byte >= 0x80)
+            .count();
+        let is_tag = rest.get(length) == Some(&b'$') && !rest.first().is_some_and(u8::is_ascii_digit);
+        if !is_tag {
+            self.at += 1;
+            return;
+        }
+        let tag = &self.sql[self.at..self.at + length + 2];
+        let end = self.sql[self.at + tag.len()..]
+            .find(tag)
+            .map_or(self.bytes.len(), |found| self.at + found + 2 * tag.len());
+        self.at += tag.len();
+        while self.at < end {
+            self.inside();
+        }
+    }
+
+    fn percent(&mut self) -> Result<(), SqlFailure> {
+        if self.style != Some(Style::Pyformat) {
+            self.at += 1;
+            return Ok(());
+        }
+        match self.next() {
+            Some(b'%') => self.skip_one(),
+            Some(b's') => self.slot(Slot::Place(self.slots.len()), 2),
+            Some(b'(') => {
+                let rest = &self.sql[self.at + 2..];
+                let Some((name, after)) = rest.split_once(')') else {
+                    return Err(wrong("`%(` without `)s` after it"));
+                };
+                if !after.starts_with('s') {
+                    return Err(wrong(&format!("`%({name})` without `s` after it")));
+                }
+                self.slot(Slot::Name(name.to_owned()), name.len() + 4);
+            }
+            // an operator; callers who mean one should double it, but nothing else can be meant here
+            _ => self.at += 1,
+        }
+        Ok(())
+    }
+
+    fn colon(&mut self) -> Result<(), SqlFailure> {
+        let start = self.at;
+        if self.next() == Some(b':') {
+            // a cast
+            self.at += 2;
+            return Ok(());
+        }
+        self.at += 1;
+        let Some(style @ (Style::Numeric | Style::Named)) = self.style else {
+            return Ok(());
+        };
+        self.word();
+        let name = &self.sql[start + 1..self.at];
+        let length = self.at - start;
+        self.at = start;
+        match (style, name.as_bytes().first()) {
+            (Style::Numeric, Some(b'0'..=b'9')) => {
+                let number = name.parse::<usize>().ok().filter(|number| *number > 0);
+                let number =
+                    number.ok_or_else(|| wrong(&format!("`:{name}` is no place of a value, they begin at 1")))?;
+                self.slot(Slot::Place(number - 1), length);
+            }
+            (Style::Named, Some(first)) if !first.is_ascii_digit() => {
+                self.slot(Slot::Name(name.to_owned()), length);
+            }
+            _ => self.at = start + length,
+        }
+        Ok(())
+    }
+}
+
+fn wrong(message: &str) -> SqlFailure {
+    SqlFailure::new(
+        SqlFailureClass::Programming,
+        format!("a placeholder of the statement cannot be read: {message}"),
+    )
+}

@@ -1,0 +1,122 @@
+//! What statements are cut into.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn text(sql: &str, style: Style, engine: Engine) -> (String, usize) {
+    let scanned = Scanned::new(sql, Some(style), engine).unwrap();
+    (scanned.text.to_string(), scanned.slots.len())
+}
+
+#[test]
+fn all_styles_are_found() {
+    for (sql, style, expected) in [
+        ("a = %s AND b = %s", Style::Pyformat, "a = $1 AND b = $2"),
+        ("a = %(x)s AND b = %(x)s", Style::Pyformat, "a = $1 AND b = $2"),
+        ("a = ? AND b = ?", Style::Qmark, "a = $1 AND b = $2"),
+        ("a = :2 AND b = :1", Style::Numeric, "a = $1 AND b = $2"),
+        ("a = :x AND b = :y_1", Style::Named, "a = $1 AND b = $2"),
+    ] {
+        assert_eq!(text(sql, style, Engine::Postgres), (expected.to_owned(), 2), "{sql}");
+    }
+    assert_eq!(
+        text("a ?? 'b' = ?", Style::Qmark, Engine::MySql),
+        ("a ? 'b' = ?".to_owned(), 1)
+    );
+    let slots = Scanned::new(":2 :1", Some(Style::Numeric), Engine::Sqlite)
+        .unwrap()
+        .slots;
+    assert_eq!(slots, [Slot::Place(1), Slot::Place(0)]);
+}
+
+#[test]
+fn strings_names_and_comments_are_left_alone() {
+    for sql in [
+        "'it''s ?' \"a?b\" -- ?\n /* ? /* ? */ ? */ $$ ? $$ $a$ ? $$ ? $a$ E'\\' ?'",
+        "U&'?' $1",
+    ] {
+        assert_eq!(text(sql, Style::Qmark, Engine::Postgres), (sql.to_owned(), 0), "{sql}");
+    }
+    let sql = "'\\' ?' `a?` # ?\n \"\\\" ?\" /* ? */";
+    assert_eq!(text(sql, Style::Qmark, Engine::MySql), (sql.to_owned(), 0));
+    let sql = "[a?] `?` '\\' || ?";
+    assert_eq!(text(sql, Style::Qmark, Engine::Sqlite), (sql.to_owned(), 1));
+    assert_eq!(text("a::int = :x", Style::Named, Engine::Postgres).0, "a::int = $1");
+}
+
+#[test]
+fn doubled_percent_signs_are_one_everywhere() {
+    let sql = "a LIKE 'x%%' AND 7 %% 2 = %s -- 100%%\n";
+    let expected = "a LIKE 'x%' AND 7 % 2 = $1 -- 100%\n";
+    assert_eq!(text(sql, Style::Pyformat, Engine::Postgres), (expected.to_owned(), 1));
+    assert_eq!(&*Scanned::new(sql, None, Engine::Postgres).unwrap().text, sql);
+}
+
+#[test]
+fn wrong_placeholders_are_told() {
+    for sql in ["%(x", "%(x)d", "%s %(x)s", "a\0b"] {
+        assert!(
+            Scanned::new(sql, Some(Style::Pyformat), Engine::Postgres).is_err(),
+            "{sql}"
+        );
+    }
+    assert!(Scanned::new(":0", Some(Style::Numeric), Engine::Postgres).is_err());
+}
+
+#[test]
+fn the_first_word_and_further_statements_are_seen() {
+    for (sql, verb, is_script) in [
+        ("  /* x */ (select 1) ", Verb::Query, false),
+        ("-- x\nInsert into a values (1);", Verb::Change, false),
+        ("CREATE TABLE a (b int); DROP TABLE a", Verb::Define, true),
+        ("PRAGMA foreign_keys", Verb::Outside, false),
+        ("; ;", Verb::Other, false),
+        ("select ';' ; -- end", Verb::Query, false),
+    ] {
+        let scanned = Scanned::new(sql, None, Engine::Sqlite).unwrap();
+        assert_eq!((scanned.verb, scanned.is_script), (verb, is_script), "{sql}");
+    }
+    assert!(
+        Scanned::new("insert into a values (1) returning b", None, Engine::Sqlite)
+            .unwrap()
+            .returns
+    );
+}
+
+#[test]
+fn a_list_after_in_is_spread() {
+    let spread = |sql: &str, values: &[Param]| {
+        let scanned = Scanned::new(sql, Some(Style::Pyformat), Engine::Postgres).unwrap();
+        scanned
+            .spread(values)
+            .map(|(scanned, values)| (scanned.text.to_string(), values.len()))
+    };
+    let list = |count: i64| Param::List((0..count).map(Param::Int).collect());
+    assert_eq!(
+        spread(
+            "a = %s AND b IN %s AND c NOT in %s OR d IN%s",
+            &[Param::Null, list(2), list(1), list(0)]
+        ),
+        Some(("a = $1 AND b IN ($2, $3) AND c NOT in ($4) OR d IN(NULL)".to_owned(), 4))
+    );
+    assert_eq!(spread("a = ANY(%s)", &[list(2)]), None);
+    assert_eq!(spread("a = b.in %s", &[list(2)]), None);
+    assert_eq!(spread("a IN %s", &[Param::Int(1)]), None);
+}
+
+proptest! {
+    #[test]
+    fn anything_can_be_scanned(sql in "[a-z%s()?:;'\"`$/*# \\n\\[\\]\\\\-]{0,60}") {
+        for engine in [Engine::Postgres, Engine::MySql, Engine::Sqlite] {
+            for style in [None, Some(Style::Pyformat), Some(Style::Qmark), Some(Style::Numeric), Some(Style::Named)] {
+                if let Ok(scanned) = Scanned::new(&sql, style, engine) {
+                    prop_assert_eq!(scanned.pieces.len(), scanned.slots.len() + 1);
+                    if style.is_none() {
+                        prop_assert_eq!(&*scanned.text, sql.as_str());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! How often services are called through the hub and how long they take, since the server started. In memory; deployments go on counting.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// The calls of one service.
+#[derive(Debug)]
+pub struct ServiceStatistics {
+    count: AtomicU64,
+    /// Microseconds of all of them.
+    total: AtomicU64,
+    shortest: AtomicU64,
+    longest: AtomicU64,
+    last: AtomicU64,
+    /// When the last one ended: milliseconds since 1970.
+    last_at: AtomicU64,
+}
+
+impl Default for ServiceStatistics {
+    fn default() -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+            shortest: AtomicU64::new(u64::MAX),
+            longest: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            last_at: AtomicU64::new(0),
+        }
+    }
+}
+
+/// What is known of the calls of one service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// How many there were.
+    pub count: u64,
+    /// Microseconds that all of them took.
+    pub total_us: u64,
+    /// Microseconds of the quickest.
+    pub min_us: u64,
+    /// Microseconds of the slowest.
+    pub max_us: u64,
+    /// Microseconds of the average one.
+    pub mean_us: u64,
+    /// Microseconds of the last one.
+    pub last_us: u64,
+    /// When the last one ended: milliseconds since 1970; 0: there was none.
+    pub last_at_ms: u64,
+}
+
+impl ServiceStatistics {
+    /// Counts a call. Its parts are not of one moment for whoever reads meanwhile.
+    pub(crate) fn record(&self, taken: Duration) {
+        let micros = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.total.fetch_add(micros, Ordering::Relaxed);
+        // hardly ever changed, so they are only looked at
+        if micros < self.shortest.load(Ordering::Relaxed) {
+            self.shortest.fetch_min(micros, Ordering::Relaxed);
+        }
+        if micros > self.longest.load(Ordering::Relaxed) {
+            self.longest.fetch_max(micros, Ordering::Relaxed);
+        }
+        self.last.store(micros, Ordering::Relaxed);
+        self.last_at.store(at.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// What there is to know now.
+    pub fn usage(&self) -> Usage {
+        let count = self.count.load(Ordering::Relaxed);
+        if count == 0 {
+            return Usage::default();
+        }
+        let total_us = self.total.load(Ordering::Relaxed);
+        Usage {
+            count,
+            total_us,
+            min_us: self.shortest.load(Ordering::Relaxed),
+            max_us: self.longest.load(Ordering::Relaxed),
+            mean_us: total_us / count,
+            last_us: self.last.load(Ordering::Relaxed),
+            last_at_ms: self.last_at.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_and_timed() {
+        let statistics = ServiceStatistics::default();
+        assert_eq!(statistics.usage(), Usage::default());
+        for millis in [20, 10, 60] {
+            statistics.record(Duration::from_millis(millis));
+        }
+        let usage = statistics.usage();
+        assert_eq!((usage.count, usage.total_us, usage.mean_us), (3, 90_000, 30_000));
+        assert_eq!((usage.min_us, usage.max_us, usage.last_us), (10_000, 60_000, 60_000));
+        assert!(usage.last_at_ms > 0);
+    }
+}

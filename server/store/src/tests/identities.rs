@@ -1,0 +1,79 @@
+use std::collections::BTreeSet;
+
+use busbar_model::object::{Change, ChangeSet, Snapshot};
+use serde_json::json;
+
+use super::{Odb, delete, on_every_database, put, record};
+use crate::Store;
+
+on_every_database!(
+    objects_get_numbers_that_stay_and_never_come_again,
+    a_service_and_what_is_set_for_it_have_one_number,
+    objects_of_an_older_schema_get_numbers,
+);
+
+fn ids(snapshot: &Snapshot) -> Vec<(&str, u64)> {
+    snapshot.records.iter().map(|it| (it.name.as_str(), it.id)).collect()
+}
+
+async fn objects_get_numbers_that_stay_and_never_come_again(odb: &Odb) {
+    let store = odb.open().await;
+    let all = ["x", "y"].map(|name| Change::Put(record("b", name, json!({}))));
+    store.apply(&ChangeSet { changes: all.into() }, "test").await.unwrap();
+    let other = store.apply(&put(record("a", "x", json!({}))), "test").await.unwrap();
+    assert_eq!(ids(&other), [("x", 3), ("x", 1), ("y", 2)]);
+    let edited = store
+        .apply(&put(record("b", "x", json!({"n": 1}))), "test")
+        .await
+        .unwrap();
+    assert_eq!(ids(&edited), ids(&other));
+    // the newest one goes, so that a number which is only the next free one would be the same
+    store.apply(&delete("a", "x"), "test").await.unwrap();
+    store.close().await;
+    let store = odb.open().await;
+    let again = store.apply(&put(record("a", "x", json!({}))), "test").await.unwrap();
+    assert_eq!(ids(&again), [("x", 4), ("x", 1), ("y", 2)]);
+    let history = store.history("a", "x", 9).await.unwrap();
+    let numbers: Vec<_> = history.iter().map(|it| it.record.as_ref().map(|it| it.id)).collect();
+    assert_eq!(numbers, [Some(4), None, Some(3)]);
+}
+
+async fn a_service_and_what_is_set_for_it_have_one_number(odb: &Odb) {
+    let store = odb.open().await;
+    let names = ["one".to_owned(), "two".to_owned()];
+    let numbers = store.identify("service", &names).await.unwrap();
+    assert_eq!(numbers, [1, 2]);
+    let set = store
+        .apply(&put(record("service", "two", json!({}))), "test")
+        .await
+        .unwrap();
+    assert_eq!(ids(&set), [("two", 2)]);
+    store.apply(&delete("service", "two"), "test").await.unwrap();
+    let other = store.apply(&put(record("a", "one", json!({}))), "test").await.unwrap();
+    assert_eq!(ids(&other), [("one", 3)]);
+    let names = ["two".to_owned(), "three".to_owned(), "one".to_owned()];
+    assert_eq!(store.identify("service", &names).await.unwrap(), [2, 4, 1]);
+    assert!(store.identify("service", &[]).await.unwrap().is_empty());
+}
+
+async fn objects_of_an_older_schema_get_numbers(odb: &Odb) {
+    let store = odb.open().await;
+    for name in ["x", "y", "gone"] {
+        store.apply(&put(record("a", name, json!({}))), "test").await.unwrap();
+    }
+    store.apply(&delete("a", "gone"), "test").await.unwrap();
+    store.close().await;
+    Store::rollback(&odb.location, odb.secrets(), Some(2)).await.unwrap();
+    let store = odb.open().await;
+    let snapshot = store.snapshot().await.unwrap();
+    let mut numbers: BTreeSet<_> = snapshot.records.iter().map(|it| it.id).collect();
+    assert!(numbers.len() == 2 && !numbers.contains(&0), "{numbers:?}");
+    for (name, record) in ["x", "y"].iter().zip(&snapshot.records) {
+        let history = store.history("a", name, 9).await.unwrap();
+        assert_eq!(history[0].record.as_ref(), Some(record));
+    }
+    let history = store.history("a", "gone", 9).await.unwrap();
+    assert!(numbers.insert(history[1].record.as_ref().unwrap().id));
+    let again = store.apply(&put(record("a", "gone", json!({}))), "test").await.unwrap();
+    assert!(numbers.insert(again.records[0].id), "{again:?}");
+}

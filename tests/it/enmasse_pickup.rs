@@ -1,0 +1,80 @@
+//! Files of objects that are dropped into the pickup directory.
+
+use std::fs;
+
+use busbar_testkit::wait_until;
+
+use crate::{OK, server};
+
+fn channel(name: &str, path: &str) -> String {
+    format!("channel_rest: [{{name: {name}, url_path: {path}, service: ok.ok, data_format: json}}]")
+}
+
+#[test]
+fn a_dropped_file_is_imported_and_a_wrong_one_makes_nothing() {
+    let server = server().service("ok.py", OK).start();
+    let folder = server.pickup().join("enmasse");
+    let drop = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    let answers = |path: &str, status: u16| {
+        wait_until(path, || (server.get(path).status == status).then_some(()));
+    };
+    drop("orders.yaml", &channel("orders", "/orders"));
+    answers("/orders", 200);
+    server.wait_log(&["created channel.http `orders`", "orders.yaml"]);
+
+    // written again it changes what it made
+    drop("orders.yaml", &channel("orders", "/orders/v2"));
+    answers("/orders/v2", 200);
+    server.get("/orders").expect(404);
+    server.wait_log(&["changed channel.http `orders`"]);
+
+    drop(
+        "wrong.json",
+        r#"{"channel_rest": [{"name": "good", "url_path": "/good", "service": "ok.ok"}, {"name": "bad", "url_path": "x"}]}"#,
+    );
+    let log = server.wait_log(&["wrong.json", "channel_rest `bad`", "E11"]);
+    assert!(!log.contains("panicked"), "{log}");
+    server.get("/good").expect(404);
+    drop("notes.txt", "nothing");
+    // files that need each other may come in any order
+    let parts = server.scratch().join("parts");
+    fs::create_dir(&parts).unwrap();
+    fs::write(
+        parts.join("a.yaml"),
+        channel("guarded", "/guarded").replace("data_format: json", "security_name: shop"),
+    )
+    .unwrap();
+    fs::write(
+        parts.join("b.yaml"),
+        "security: [{name: shop, type: basic_auth, username: ann, password: s3cret}]",
+    )
+    .unwrap();
+    let copied = std::process::Command::new("cp")
+        .args([parts.join("a.yaml"), parts.join("b.yaml"), folder.clone()])
+        .status();
+    assert!(copied.unwrap().success());
+    answers("/guarded", 401);
+    // the file that is gone takes nothing with it
+    fs::remove_file(folder.join("orders.yaml")).unwrap();
+    server.wait_log(&["ignored", "notes.txt", "only .yaml"]);
+    server.get("/orders/v2").expect(200);
+    assert!(!server.log().contains("s3cret"));
+}
+
+#[test]
+fn a_file_that_was_imported_is_not_again_after_a_restart() {
+    let mut server = server().service("ok.py", OK).start();
+    let folder = server.pickup().join("enmasse");
+    fs::write(folder.join("orders.yaml"), channel("orders", "/orders")).unwrap();
+    wait_until("the channel", || (server.get("/orders").status == 200).then_some(()));
+    server
+        .enmasse(&["--import", "--replace"], &channel("orders", "/orders/v2"))
+        .expect_code(0);
+    server.stop();
+    fs::write(folder.join("prices.yml"), channel("prices", "/prices")).unwrap();
+    server.start();
+    // what was dropped while nobody looked is there with the first answer
+    server.get("/prices").expect(200);
+    server.get("/orders/v2").expect(200);
+    server.get("/orders").expect(404);
+}
