@@ -1,7 +1,7 @@
 //! Enmasse with every object type that there is: what is exported is imported without a difference, old files are read, and what is wrong
 //! with a field is said so.
 //!
-//! Random objects depend on a seed, which is printed: `SEED=...` runs them again.
+//! The random objects are the same ones on each run; `SEED=2`, and any other number, makes others.
 
 mod random;
 

@@ -40,7 +40,8 @@ pub struct EmailImap {
     /// How it is reached.
     #[serde(default)]
     pub server_type: ServerType,
-    /// Name or address of the server. Empty for Microsoft 365.
+    /// Name or address of the server; required but for Microsoft 365.
+    #[serde(default)]
     #[schemars(example = &"imap.example.com")]
     pub host: String,
     /// Port; 0: the usual one of the mode, 993 for `ssl` and 143 otherwise.
@@ -193,9 +194,6 @@ impl Object for EmailImap {
         // an empty filter is every message
         fields::ignore_empty(item, &["server_type", "mode", "get_criteria"]);
         fields::ignore_nulls(item);
-        if item.get("server_type").and_then(Value::as_str) == Some("microsoft-365") {
-            item.entry("host").or_insert_with(|| Value::from(""));
-        }
         fields::read_numbers(item, &["port", "timeout", "debug_level", "pool_size"]);
     }
 
@@ -203,7 +201,7 @@ impl Object for EmailImap {
         match self.server_type {
             ServerType::Microsoft365 => self.check_microsoft()?,
             ServerType::GenericImap if self.host.trim().is_empty() => {
-                return Err(FieldError::new("host", "must not be empty"));
+                return Err(FieldError::new("host", "is required"));
             }
             ServerType::GenericImap => {}
         }
@@ -270,6 +268,7 @@ mod tests {
     fn what_cannot_work_is_refused_by_its_field() {
         for (item, field) in [
             (json!({"host": " "}), "host"),
+            (json!({}), "host"),
             (json!({"host": "a", "get_criteria": " "}), "get_criteria"),
             (
                 json!({"host": "a", "get_criteria": "ALL\r\nA1 DELETE x"}),
