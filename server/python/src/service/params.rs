@@ -91,8 +91,46 @@ fn decode(text: &[u8]) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::testing::attach;
+
+    /// What a query string holds, as its standard has it: the values of each name, in their order.
+    fn by_the_standard(query: &[u8]) -> HashMap<String, Vec<String>> {
+        let mut all: HashMap<String, Vec<String>> = HashMap::new();
+        for (name, value) in url::form_urlencoded::parse(query) {
+            all.entry(name.into_owned()).or_default().push(value.into_owned());
+        }
+        all
+    }
+
+    fn parsed(query: &[u8]) -> HashMap<String, Vec<String>> {
+        attach(|py| {
+            let parsed = parse_query(py, query).unwrap();
+            let values = |value: Bound<'_, PyAny>| match value.cast::<PyList>() {
+                Ok(list) => list.extract().unwrap(),
+                Err(_) => vec![value.extract().unwrap()],
+            };
+            let all = parsed.iter();
+            all.map(|(name, value)| (name.extract().unwrap(), values(value)))
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_query_string(query in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert_eq!(parsed(&query), by_the_standard(&query));
+        }
+
+        #[test]
+        fn query_strings_are_read_as_their_standard_says(query in "([ab&=+;%]|%[0-9a-fA-F]{2}|%[cC]3%[aA]9|\\PC){0,40}") {
+            prop_assert_eq!(parsed(query.as_bytes()), by_the_standard(query.as_bytes()));
+        }
+    }
 
     #[test]
     fn query_strings_are_parsed() {
