@@ -38,6 +38,7 @@ impl Description {
             content_type: self.content_type(channel).to_owned(),
             merges_params: channel.merge_url_params_req,
             is_async: channel.is_async,
+            is_deprecated: channel.deprecation.is_some(),
             is_limited: channel.is_rate_limit_active,
             json_rpc: channel.is_json_rpc().then(|| channel.service_whitelist.clone()),
             security: schemes(

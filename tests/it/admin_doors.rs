@@ -515,3 +515,30 @@ fn roles_and_permissions_are_there_from_the_start() {
     assert_eq!(names("rbac_role"), ["Root"]);
     assert_eq!(names("rbac_permission"), ["Create", "Delete", "Read", "Update"]);
 }
+
+#[test]
+fn calls_are_counted_for_prometheus() {
+    let server = server().service("ok.py", OK).channel("/ok", "ok.ok").start();
+    for _ in 0..3 {
+        server.post("/ok", "{}").expect(200);
+    }
+    server.get("/metrics").expect(404);
+    let ask = Request::new("GET", "/metrics");
+    server.send_admin(&ask).expect(401);
+    let response = server
+        .send_admin(&ask.basic("admin.invoke", server.admin_password()))
+        .expect(200);
+    assert_eq!(
+        response.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let text = response.text();
+    assert!(
+        text.contains("# TYPE busbar_service_calls_total counter\nbusbar_service_calls_total{service=\"ok.ok\"} 3\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("busbar_service_seconds_total{service=\"ok.ok\"} 0."),
+        "{text}"
+    );
+}

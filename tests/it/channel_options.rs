@@ -575,3 +575,24 @@ channel_rest:
     );
     assert_eq!(response.text(), expected);
 }
+
+#[test]
+fn answers_say_when_their_channel_ends() {
+    let server = server()
+        .service("ok.py", OK)
+        .enmasse("channel_rest: [{name: old, url_path: /old, service: ok.ok, deprecation: '2026-03-01', sunset: '2026-09-01T02:00:00+02:00'}]")
+        .channel("/ok", "ok.ok")
+        .start();
+    let response = server.post("/old", "{}").expect(200);
+    assert_eq!(response.header("deprecation"), Some("@1772323200"));
+    assert_eq!(response.header("sunset"), Some("Tue, 01 Sep 2026 00:00:00 GMT"));
+    assert_eq!(server.post("/ok", "{}").expect(200).header("deprecation"), None);
+    let refused = server
+        .import("channel_rest: [{name: bad, url_path: /bad, service: ok.ok, sunset: soon}]")
+        .expect_code(15);
+    assert!(
+        refused.stderr.contains("field `sunset`: must be a date"),
+        "{}",
+        refused.stderr
+    );
+}

@@ -220,3 +220,80 @@ fn an_action_that_no_channel_has_is_404() {
         server.import("channel_soap: [{name: twin, url_path: /soap, soap_action: 'urn:pay', service: soap.pay}]");
     assert_ne!(refused.code, 0, "{refused:?}");
 }
+
+#[test]
+fn an_answer_relates_to_the_request_that_is_addressed() {
+    let server = start();
+    let namespace = "http://www.w3.org/2005/08/addressing";
+    let ask = |action: &str, headers: &str| {
+        let body = format!(
+            "<s:Header xmlns:a='{namespace}'><a:MessageID s:mustUnderstand='1'>urn:1</a:MessageID><a:Action>{action}</a:Action>{headers}\
+             </s:Header><s:Body><q><name>Ann</name></q></s:Body>"
+        );
+        call(&server, "/soap", action, &envelope(NS11, &body))
+    };
+    let header = |name: &str, value: &str| format!("<wsa:{name} xmlns:wsa=\"{namespace}\">{value}</wsa:{name}>");
+    for (action, status, answers) in [
+        ("urn:show", 200, "urn:showResponse"),
+        ("urn:fail", 500, "http://www.w3.org/2005/08/addressing/soap/fault"),
+    ] {
+        let response = ask(action, "").expect(status);
+        let headers = format!(
+            "Header>{}{}{}</",
+            header("Action", answers),
+            header("MessageID", &format!("urn:cid:{}", response.cid())),
+            header("RelatesTo", "urn:1")
+        );
+        assert!(response.text().contains(&headers), "{}", response.text());
+    }
+    let elsewhere = "<a:ReplyTo><a:Address>http://elsewhere</a:Address></a:ReplyTo>";
+    let refused = ask("urn:show", elsewhere).expect(500);
+    assert!(refused.text().contains("leave `ReplyTo` out"), "{}", refused.text());
+}
+
+#[test]
+fn what_is_attached_is_where_it_is_included() {
+    let server = server()
+        .service(
+            "photo.py",
+            "
+from base64 import b64decode
+from zato.server.service import Service
+
+class Photo(Service):
+    def handle(self):
+        self.response.payload = '<size>%d</size>' % len(b64decode(str(self.request.payload.photo)))
+",
+        )
+        .enmasse("channel_soap: [{name: photo, url_path: /photo, service: photo.photo}]")
+        .start();
+    let send = |part: &str| {
+        let root = envelope(
+            NS11,
+            "<s:Body><q><photo><Include xmlns='http://www.w3.org/2004/08/xop/include' href='cid:p@b'/></photo></q></s:Body>",
+        );
+        let mut body = format!(
+            "--XX\r\nContent-Type: application/xop+xml; charset=UTF-8; type=\"text/xml\"\r\nContent-ID: <root@b>\r\n\r\n{root}\r\n\
+             --XX\r\nContent-Type: image/png\r\nContent-ID: <{part}>\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend(vec![0xff; 100_000]);
+        body.extend(b"\r\n--XX--\r\n");
+        let content_type =
+            "multipart/related; boundary=XX; type=\"application/xop+xml\"; start=\"<root@b>\"; start-info=\"text/xml\"";
+        server.send(
+            &Request::new("POST", "/photo")
+                .header("Content-Type", content_type)
+                .body(body),
+        )
+    };
+    let text = send("p@b").expect(200).text().to_owned();
+    assert!(text.contains("<size>100000</size>"), "{text}");
+    let refused = send("other").expect(500);
+    assert!(refused.text().contains("SOAP-ENV:Client"), "{}", refused.text());
+    assert!(
+        refused.text().contains("the part `p@b`, which is not there"),
+        "{}",
+        refused.text()
+    );
+}

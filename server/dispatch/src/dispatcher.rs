@@ -22,7 +22,7 @@ use crate::openapi::OpenApi;
 use crate::query;
 use crate::security::{Definitions, Permission, forbidden, remote_ip};
 use crate::table::{Entry, ServiceTable};
-use crate::{invoker, ping};
+use crate::{invoker, metrics, ping};
 
 /// Runs requests: finds the service, refuses what it could not use, calls it, keeps the deadline.
 pub struct Dispatcher {
@@ -92,6 +92,7 @@ impl Dispatcher {
             }
             builtin::OPENAPI => Err(self.openapi.answer()),
             builtin::OPENAPI_PAGE => Err(OpenApi::page()),
+            builtin::METRICS => Err(metrics::answer(&self.table.load())),
             builtin::LOG_IN => Err(self.definitions.log_in(&head, &request.body, request.cid)),
             builtin::LOG_OUT => Err(self.definitions.log_out(&head)),
             builtin::MANAGE => {

@@ -17,6 +17,7 @@ pub mod deploy;
 pub mod dispatcher;
 pub mod filter;
 mod invoker;
+mod metrics;
 pub mod openapi;
 mod ping;
 mod query;

@@ -179,6 +179,8 @@ pub mod builtin {
     pub const OPENAPI: &str = "busbar.openapi";
     /// A page on which calls can be tried: `/openapi`.
     pub const OPENAPI_PAGE: &str = "busbar.openapi.page";
+    /// How often services are called and how long they take, for Prometheus: `/metrics`, for administrators.
+    pub const METRICS: &str = "busbar.metrics";
     /// Makes a token worthless: `/zato/jwt/log-out`.
     pub const LOG_OUT: &str = "zato.security.jwt.log-out";
     /// Runs the management service that the path names: `/zato/json/{service_name}`.

@@ -185,7 +185,7 @@ impl Client {
 impl Admitted {
     /// Whether there is nothing to do but to call the service.
     pub(super) fn is_plain(&self) -> bool {
-        self.coding.is_none() && self.route.extra.is_none() && self.pending.is_none()
+        self.coding.is_none() && self.route.extra.is_none() && self.pending.is_none() && self.route.style.soap.is_none()
     }
 
     /// Finds out what was still to be found out about the caller, and notes who came in.

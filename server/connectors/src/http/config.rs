@@ -13,6 +13,7 @@ use busbar_runtime::inbound::builtin;
 use crate::http::cors::Cors;
 use crate::http::items;
 use crate::http::pattern::Pattern;
+use crate::http::retirement;
 
 /// Every method that a channel can be bound to and that the server takes at all (http.md 2, step 0).
 pub const METHODS: [&str; 7] = ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"];
@@ -106,6 +107,14 @@ pub struct ChannelHttp {
     /// Seconds that an answer is kept; 0: until room is needed for others.
     #[serde(default)]
     pub cache_expiry: u32,
+    /// Since when it should not be used any more, or from when on: a date, or a time with its zone. Answers say so in `Deprecation`.
+    #[serde(default)]
+    #[schemars(example = &"2026-03-01")]
+    pub deprecation: Option<String>,
+    /// When it will be gone. Answers say so in `Sunset`.
+    #[serde(default)]
+    #[schemars(example = &"2026-09-01T00:00:00Z")]
+    pub sunset: Option<String>,
     /// Web pages of other sites that may call; none: only pages of this one.
     #[serde(default)]
     pub cors: Option<Cors>,
@@ -161,6 +170,8 @@ impl Default for ChannelHttp {
             content_encoding: ContentEncoding::default(),
             cache_type: CacheType::default(),
             cache_expiry: 0,
+            deprecation: None,
+            sunset: None,
             cors: None,
             is_audit_log_received_active: false,
             is_audit_log_sent_active: false,
@@ -335,6 +346,7 @@ impl Object for ChannelHttp {
                 return Err(FieldError::new(field, "must be from 1 to 1000"));
             }
         }
+        retirement::check(self)?;
         if let Some(cors) = &self.cors {
             cors.check()?;
         }

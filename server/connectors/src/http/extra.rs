@@ -1,10 +1,10 @@
-//! What few channels have: a cache, an audit log, compression, JSON-RPC, callers in web pages. A channel without any of it pays one comparison.
+//! What few channels have: a cache, an audit log, compression, JSON-RPC, callers in web pages, an end. A channel without any of it pays one comparison.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::Response;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 
 use busbar_model::Cid;
 use busbar_model::object::Record;
@@ -17,6 +17,7 @@ use crate::http::coding;
 use crate::http::config::{CacheType, ChannelHttp, ContentEncoding};
 use crate::http::cors::CorsRules;
 use crate::http::respond::Content;
+use crate::http::retirement;
 
 /// What channels share.
 pub(crate) struct Shared {
@@ -36,6 +37,8 @@ pub(crate) struct Extra {
     /// Where requests are kept that are answered before their service runs.
     pub(crate) queue: Option<Arc<OnceLock<Arc<dyn Queue>>>>,
     gzip: bool,
+    /// What answers say of the end of the channel.
+    retirement: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Extra {
@@ -65,13 +68,15 @@ impl Extra {
             queue: channel.is_async.then(|| Arc::clone(&shared.queue)),
             audit: is_audited.then(|| shared.audit.auditor(&record.name, rules)),
             gzip: channel.content_encoding == ContentEncoding::Gzip,
+            retirement: retirement::headers(channel),
         };
         let has_any = extra.cors.is_some()
             || extra.cache.is_some()
             || extra.audit.is_some()
             || extra.json_rpc.is_some()
             || extra.queue.is_some()
-            || extra.gzip;
+            || extra.gzip
+            || !extra.retirement.is_empty();
         has_any.then(|| Box::new(extra))
     }
 
@@ -92,6 +97,9 @@ impl Extra {
             if header("accept-encoding").is_some_and(coding::accepts_gzip) {
                 *body = coding::gzipped(std::mem::take(body), &mut parts.headers).await;
             }
+        }
+        for (name, value) in &self.retirement {
+            parts.headers.entry(name).or_insert_with(|| value.clone());
         }
         if let Some(cors) = &self.cors {
             cors.allow(header("origin"), &mut parts.headers);

@@ -166,15 +166,26 @@ impl Client {
                 Err(fault) => return admitted.refuse(&fault, cid).await,
             }
         }
+        let mut addressing = None;
+        if admitted.route.style.soap.is_some() {
+            match soap::opened(&admitted.head, body) {
+                Ok(opened) => (body, addressing) = opened,
+                Err(fault) => return admitted.refuse(&fault, cid).await,
+            }
+        }
         if let Some(pending) = admitted.pending.take()
             && let Err(fault) = admitted.settle(pending, &body).await
         {
             return admitted.refuse(&fault, cid).await;
         }
         let Admitted { route, head, .. } = admitted;
+        let answered = |response| match &addressing {
+            Some(addressing) => soap::answered(response, addressing, cid),
+            None => response,
+        };
         let packed = head.clone();
         let (Some(extra), Some(facts)) = (&route.extra, Head::unpack(&packed)) else {
-            return self.call(&route, cid, head, body).await;
+            return answered(self.call(&route, cid, head, body).await);
         };
         if let Some(audit) = &extra.audit {
             audit.received(cid, &facts, &body);
@@ -183,7 +194,7 @@ impl Client {
             None => self.perform(&route, extra, cid, head, body).await,
             Some(cache) => self.cached(&route, extra, cache, cid, &facts, head, body).await,
         };
-        extra.finish(cid, &facts, response).await
+        extra.finish(cid, &facts, answered(response)).await
     }
 
     /// Answers as a request like this one was answered before, or else has it answered.

@@ -35,6 +35,8 @@ pub(super) fn read(key: &str, item: &mut Map<String, Value>) {
         "cache_type",
         "cache_expiry",
         "cors",
+        "deprecation",
+        "sunset",
         "is_audit_log_received_active",
         "is_audit_log_sent_active",
         "max_len_messages_received",

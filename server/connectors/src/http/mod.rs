@@ -31,6 +31,7 @@ pub mod outgoing;
 pub mod outgoing_config;
 mod pattern;
 mod respond;
+mod retirement;
 mod routes;
 mod server;
 mod settings;

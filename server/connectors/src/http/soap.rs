@@ -1,12 +1,14 @@
 //! SOAP channels: which operation a request names, and what is made of answers and faults (http.md 2 and 7.3).
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
 
 use busbar_model::{Cid, SoapVersion};
-use busbar_runtime::Fault;
-use busbar_sio::soap::{self, FaultCode};
+use busbar_runtime::{Fault, Head};
+use busbar_sio::soap::{self, Addressing, FaultCode};
+
+use crate::http::respond::Content;
 
 const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
 
@@ -31,6 +33,35 @@ fn unquoted(text: &[u8]) -> &[u8] {
         [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
         other => other,
     }
+}
+
+/// A request's envelope with what came beside it in its place, and how the request is addressed.
+pub(crate) fn opened(head: &[u8], mut body: Bytes) -> Result<(Bytes, Option<Addressing>), Fault> {
+    let facts = Head::unpack(head);
+    let mut headers = facts.iter().flat_map(Head::headers);
+    if let Some((_, content_type)) = headers.find(|(name, _)| *name == CONTENT_TYPE.as_str())
+        && soap::has_attachments(content_type)
+    {
+        body = soap::assembled(content_type, &body).map_err(|error| Fault::new(400, error.message))?;
+    }
+    let addressing = Addressing::of(&body);
+    match addressing.as_ref().and_then(Addressing::refusal) {
+        Some(why) => Err(Fault::new(400, why)),
+        None => Ok((body, addressing)),
+    }
+}
+
+/// An answer with the headers by which whoever asked finds the request to it.
+pub(crate) fn answered(response: Response<Content>, addressing: &Addressing, cid: Cid) -> Response<Content> {
+    let is_fault = response.status().is_client_error() || response.status().is_server_error();
+    response.map(|content| match content {
+        Content::Whole(body) => Content::Whole(
+            addressing
+                .answered(&body, is_fault, cid.as_str())
+                .map_or(body, Bytes::from),
+        ),
+        stream @ Content::Stream(_) => stream,
+    })
 }
 
 /// Puts what a service answered into an envelope. What is not text is left as it is.

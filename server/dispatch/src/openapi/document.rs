@@ -106,6 +106,9 @@ impl Document {
         if let Some(body) = input.body(channel, service, &mut self.schemas) {
             operation["requestBody"] = body;
         }
+        if channel.is_deprecated {
+            operation["deprecated"] = true.into();
+        }
         operation["responses"] = responses(channel, service, &mut self.schemas);
         self.secure(channel, &mut operation, &mut description);
         operation["description"] = description.into();

@@ -43,6 +43,8 @@ pub struct Channel {
     pub merges_params: bool,
     /// Whether it answers before the service runs.
     pub is_async: bool,
+    /// Whether it should not be used any more, or will not.
+    pub is_deprecated: bool,
     /// Whether callers are counted.
     pub is_limited: bool,
     /// The services that it calls, if it speaks JSON-RPC.

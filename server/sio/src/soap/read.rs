@@ -8,7 +8,7 @@ use quick_xml::name::ResolveResult;
 
 use crate::required::Required;
 use crate::soap::write::namespace;
-use crate::soap::{FaultCode, SoapError};
+use crate::soap::{FaultCode, SoapError, addressing};
 use crate::xml::walk::{Step, Walk, refused};
 use crate::xml::{Node, check_xml};
 use crate::{SioError, is_blank, without_bom};
@@ -32,7 +32,8 @@ enum Part {
     Body,
 }
 
-/// Checks that a request is an envelope of this version with one body, and that none of its headers must be understood: nobody here does.
+/// Checks that a request is an envelope of this version with one body, and that none of its headers must be understood that nobody here
+/// understands.
 ///
 /// # Errors
 /// With the code that the fault is to have.
@@ -126,7 +127,8 @@ fn check_header(reader: &NsReader<&[u8]>, start: &BytesStart<'_>, version: SoapV
             _ => {}
         }
     }
-    if must && is_ours && bound(reader, start) != Some(SECURITY) {
+    let is_known = matches!(bound(reader, start), Some(SECURITY | addressing::NAMESPACE));
+    if must && is_ours && !is_known {
         return Err(SoapError::new(
             FaultCode::MustUnderstand,
             format!("The header `{}` is not understood", start.local_name().as_ref()),
@@ -136,7 +138,7 @@ fn check_header(reader: &NsReader<&[u8]>, start: &BytesStart<'_>, version: SoapV
 }
 
 /// The namespace of an element.
-fn bound<'r>(reader: &'r NsReader<&[u8]>, start: &BytesStart<'_>) -> Option<&'r str> {
+pub(super) fn bound<'r>(reader: &'r NsReader<&[u8]>, start: &BytesStart<'_>) -> Option<&'r str> {
     match reader.resolver().resolve_element(start.name()).0 {
         ResolveResult::Bound(namespace) => Some(namespace.0),
         _ => None,

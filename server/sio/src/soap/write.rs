@@ -104,7 +104,7 @@ fn cdata(text: &str) -> String {
     known.replace("]]>", "]]]]><![CDATA[>")
 }
 
-fn push_escaped(escaped: &mut String, text: &str) {
+pub(super) fn push_escaped(escaped: &mut String, text: &str) {
     for letter in text.chars().map(known) {
         match letter {
             '<' => escaped.push_str("&lt;"),

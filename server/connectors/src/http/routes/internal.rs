@@ -79,7 +79,7 @@ impl<'b> Builtin<'b> {
             security,
             method: match service {
                 builtin::LOG_IN | builtin::LOG_OUT => Some(Method::POST),
-                builtin::OPENAPI | builtin::OPENAPI_PAGE => Some(Method::GET),
+                builtin::METRICS | builtin::OPENAPI | builtin::OPENAPI_PAGE => Some(Method::GET),
                 _ => None,
             },
             kind: BuiltinKind::Ordinary,

@@ -56,6 +56,13 @@ pub(super) fn doors() -> Vec<Builtin<'static>> {
             builtin::INTERNAL_INVOKE,
         ),
         json("ide-deploy", "/ide-deploy", builtin::IDE_DEPLOY, builtin::IDE_PUBLISHER),
+        // for whoever has these credentials: there is no service behind it that roles could allow
+        Builtin::new(
+            "admin.metrics",
+            "/metrics",
+            builtin::METRICS,
+            Some(builtin::ADMIN_INVOKE),
+        ),
         deploy(Method::PUT),
         deploy(Method::POST),
     ]

@@ -35,6 +35,7 @@ fn channel(path: &str) -> Channel {
         content_type: "application/json".to_owned(),
         merges_params: true,
         is_async: false,
+        is_deprecated: false,
         is_limited: false,
         json_rpc: None,
         security: None,
@@ -68,6 +69,7 @@ fn an_operation_in_full() {
     };
     let channel = Channel {
         method: "POST".to_owned(),
+        is_deprecated: true,
         is_limited: true,
         security: Some(vec![Scheme::Basic, Scheme::ApiKey("X-Key".to_owned())]),
         ..channel("/pay/{user_id}")
@@ -92,6 +94,7 @@ fn an_operation_in_full() {
             "requestBody": {"required": true, "content": {"application/json": {"schema": {
                 "$ref": "#/components/schemas/shop.pay.pay_it.input",
             }}}},
+            "deprecated": true,
             "responses": {
                 "200": {"description": "What the service answered.", "headers": headers, "content": {"application/json": {"schema": {
                     "type": "object",
