@@ -16,7 +16,9 @@ use super::super::error::SqlFailure;
 use super::super::outcome::{Columns, Outlet, RowKind};
 use super::super::scan::{Scanned, Verb};
 use super::super::value::{Param, float_text, hex, uuid_text, write_to};
-use super::{PgKind, PgLink, Plan, Prepared, Way, way, write_quoted};
+use super::way::{Way, way};
+use super::write::write_quoted;
+use super::{PgKind, PgLink, Plan, Prepared};
 
 /// Rows beyond which the binary form is worth a round trip.
 const MAX_ROWS: u64 = 100;

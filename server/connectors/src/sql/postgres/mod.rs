@@ -6,7 +6,11 @@
 //! what psycopg2 does always; so are statements whose results have types of which only the text form is known here.
 
 mod flight;
+mod numeric;
+mod text;
 mod types;
+mod way;
+mod write;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,23 +18,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::TryStreamExt;
-use sqlx::encode::IsNull;
-use sqlx::postgres::{
-    PgArgumentBuffer, PgArguments, PgColumn, PgConnection, PgRow, PgTypeInfo, PgValueFormat, Postgres,
-};
-use sqlx::{
-    AssertSqlSafe, Column as _, Connection, Either, Encode, Executor, Row as _, SqlSafeStr, Statement, Type, TypeInfo,
-    ValueRef,
-};
+use sqlx::postgres::{PgArguments, PgColumn, PgConnection, PgRow, PgTypeInfo, PgValueFormat, Postgres};
+use sqlx::{AssertSqlSafe, Column as _, Connection, Either, Executor, Row as _, SqlSafeStr, Statement, ValueRef};
 
 use super::error::{SqlFailure, SqlFailureClass};
-use super::moment::{DAY, TO_2000, Time};
 use super::outcome::{Column, ColumnKind, Columns, Outlet, RowKind};
 use super::scan::{Scanned, Verb, join};
-use super::value::{Cell, Param, float_text, hex, span_text, uuid_text, write_to};
+use super::value::{Cell, Param, write_to};
 use flight::Named;
+use text::read_text;
 pub(super) use types::{PgKind, widen};
-use types::{read_binary, read_common, read_text, write_numeric};
+use types::{read_binary, read_common};
+use way::{Way, is_uncertain, way};
+use write::{Argument, write_literal};
 
 /// Counts changes of tables that went through this process. Prepared statements from before one may give other columns by now, which the
 /// server then refuses to do within a transaction.
@@ -73,17 +73,6 @@ struct Prepared {
     parameters: Vec<(PgTypeInfo, PgKind)>,
     columns: Option<Arc<Columns>>,
     named: Named,
-}
-
-/// How a value is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Way {
-    /// As the type that was inferred.
-    Inferred,
-    /// With a type of its own.
-    As(&'static str),
-    /// As text that the server casts.
-    Text(String),
 }
 
 impl PgLink {
@@ -460,273 +449,6 @@ fn is_stale(failure: &SqlFailure) -> bool {
     }
 }
 
-/// The server cannot tell which types parameters have, or has no function for parameters without a type.
-fn is_uncertain(failure: &SqlFailure) -> bool {
-    matches!(
-        failure.sqlstate(),
-        Some("42P18" | "42P08" | "42725" | "42883" | "42804" | "42846")
-    )
-}
-
-/// How a value is given to a parameter of that type.
-fn way(value: &Param, info: &PgTypeInfo, kind: &PgKind) -> Way {
-    use PgKind as K;
-    let cast = || Way::Text(type_name(info).to_owned());
-    match (value, kind) {
-        (Param::Null, _)
-        | (Param::Text(_), K::Text | K::Json | K::Jsonb)
-        | (Param::Bool(_), K::Bool | K::Int2 | K::Int4 | K::Int8)
-        | (Param::Float(_), K::Float4 | K::Float8 | K::Numeric)
-        | (Param::Decimal(_), K::Numeric)
-        | (Param::Bytes(_), K::Bytea)
-        | (Param::Date(_), K::Date | K::Timestamp)
-        | (Param::Time(Time { offset: None, .. }), K::Time)
-        | (Param::Time(Time { offset: Some(_), .. }), K::TimeTz)
-        | (Param::Span(_), K::Interval)
-        | (Param::Uuid(_), K::Uuid)
-        | (Param::Json(_) | Param::List(_), K::Json | K::Jsonb)
-        | (Param::Int(_), K::Int8 | K::Numeric | K::Float4 | K::Float8) => Way::Inferred,
-        (Param::Int(value), K::Int4) if i32::try_from(*value).is_ok() => Way::Inferred,
-        (Param::Int(value), K::Int2) if i16::try_from(*value).is_ok() => Way::Inferred,
-        (Param::Int(value), K::Oid) if u32::try_from(*value).is_ok() => Way::Inferred,
-        (Param::DateTime(point), K::Timestamp) if point.time.offset.is_none() => Way::Inferred,
-        (Param::DateTime(point), K::TimestampTz) if point.time.offset.is_some() => Way::Inferred,
-        // text is what a literal in quotes is: whatever the place needs
-        (Param::Text(_), _) | (Param::List(_), K::Array(_)) => cast(),
-        (Param::List(values), _) => Way::Text(array_type(values).to_owned()),
-        (Param::Bool(_), _) => Way::As("bool"),
-        (Param::Int(value), _) if i32::try_from(*value).is_ok() => Way::As("int4"),
-        (Param::Int(_), _) => Way::As("int8"),
-        (Param::Float(_), _) => Way::As("float8"),
-        (Param::Decimal(_), _) => Way::As("numeric"),
-        (Param::Bytes(_), _) => Way::As("bytea"),
-        (Param::Date(_), _) => Way::As("date"),
-        (Param::Time(time), _) => Way::As(if time.offset.is_some() { "timetz" } else { "time" }),
-        (Param::DateTime(point), _) => Way::As(if point.time.offset.is_some() {
-            "timestamptz"
-        } else {
-            "timestamp"
-        }),
-        (Param::Span(_), _) => Way::As("interval"),
-        (Param::Uuid(_), _) => Way::As("uuid"),
-        (Param::Json(_), _) => Way::As("jsonb"),
-    }
-}
-
-/// The name of a type in a cast. Some of those that SQL itself has mean a length of one.
-fn type_name(info: &PgTypeInfo) -> &str {
-    match info.oid().map(|oid| oid.0) {
-        Some(1002) => "\"char\"[]",
-        Some(1014) => "bpchar[]",
-        Some(1560) => "\"bit\"",
-        Some(1561) => "\"bit\"[]",
-        _ => info.name(),
-    }
-}
-
-/// The type that an array of such values has by itself.
-fn array_type(values: &[Param]) -> &'static str {
-    match values.iter().find(|value| **value != Param::Null) {
-        Some(Param::List(values)) => array_type(values),
-        Some(Param::Bool(_)) => "bool[]",
-        Some(Param::Int(_))
-            if values
-                .iter()
-                .all(|value| !matches!(value, Param::Int(value) if i32::try_from(*value).is_err())) =>
-        {
-            if values
-                .iter()
-                .any(|value| matches!(value, Param::Float(_) | Param::Decimal(_)))
-            {
-                "numeric[]"
-            } else {
-                "int4[]"
-            }
-        }
-        Some(Param::Int(_)) => "int8[]",
-        Some(Param::Float(_)) => "float8[]",
-        Some(Param::Decimal(_)) => "numeric[]",
-        Some(Param::Bytes(_)) => "bytea[]",
-        Some(Param::Date(_)) => "date[]",
-        Some(Param::Time(_)) => "time[]",
-        Some(Param::DateTime(point)) if point.time.offset.is_some() => "timestamptz[]",
-        Some(Param::DateTime(_)) => "timestamp[]",
-        Some(Param::Span(_)) => "interval[]",
-        Some(Param::Uuid(_)) => "uuid[]",
-        Some(Param::Json(_)) => "jsonb[]",
-        _ => "text[]",
-    }
-}
-
-/// A value on its way into the message.
-struct Argument<'a> {
-    value: &'a Param,
-    info: &'a PgTypeInfo,
-    kind: &'a PgKind,
-    way: &'a Way,
-}
-
-impl Type<Postgres> for Argument<'_> {
-    fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("text")
-    }
-}
-
-impl Encode<'_, Postgres> for Argument<'_> {
-    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, sqlx::error::BoxDynError> {
-        if *self.value == Param::Null {
-            return Ok(IsNull::Yes);
-        }
-        let out: &mut Vec<u8> = buffer;
-        if matches!(self.way, Way::Text(_)) {
-            let text = self.value.to_text();
-            no_nul(&text)?;
-            out.extend(text.as_bytes());
-        } else {
-            write_binary(self.value, self.kind, out)?;
-        }
-        Ok(IsNull::No)
-    }
-
-    fn produces(&self) -> Option<PgTypeInfo> {
-        Some(self.info.clone())
-    }
-}
-
-fn no_nul(text: &str) -> Result<(), String> {
-    if text.contains('\0') {
-        return Err("PostgreSQL cannot store text with a NUL character in it".to_owned());
-    }
-    Ok(())
-}
-
-fn write_binary(value: &Param, kind: &PgKind, out: &mut Vec<u8>) -> Result<(), sqlx::error::BoxDynError> {
-    use PgKind as K;
-    let integer = |value: i64, out: &mut Vec<u8>| -> Result<(), sqlx::error::BoxDynError> {
-        match kind {
-            K::Int2 => out.extend(i16::try_from(value)?.to_be_bytes()),
-            K::Int4 => out.extend(i32::try_from(value)?.to_be_bytes()),
-            K::Oid => out.extend(u32::try_from(value)?.to_be_bytes()),
-            K::Int8 => out.extend(value.to_be_bytes()),
-            K::Float4 => out.extend((value as f32).to_be_bytes()),
-            K::Float8 => out.extend((value as f64).to_be_bytes()),
-            K::Numeric => write_numeric(&value.to_string(), out)?,
-            K::Bool => out.push(u8::from(value != 0)),
-            _ => return Err(unfit(kind)),
-        }
-        Ok(())
-    };
-    match (value, kind) {
-        (Param::Bool(value), _) => integer((*value).into(), out)?,
-        (Param::Int(value), _) => integer(*value, out)?,
-        (Param::Float(value), K::Float4) => out.extend((*value as f32).to_be_bytes()),
-        (Param::Float(value), K::Float8) => out.extend(value.to_be_bytes()),
-        (Param::Float(value), K::Numeric) => write_numeric(&float_text(*value), out)?,
-        (Param::Decimal(text), K::Numeric) => write_numeric(text, out)?,
-        (Param::Text(text), K::Text) => {
-            no_nul(text)?;
-            out.extend(text.as_bytes());
-        }
-        (Param::Text(text) | Param::Json(text), K::Json) => out.extend(text.as_bytes()),
-        (Param::Text(text) | Param::Json(text), K::Jsonb) => {
-            out.push(1);
-            out.extend(text.as_bytes());
-        }
-        (Param::List(_), K::Json | K::Jsonb) => {
-            let mut text = String::new();
-            value.write_json(&mut text);
-            if *kind == K::Jsonb {
-                out.push(1);
-            }
-            out.extend(text.as_bytes());
-        }
-        (Param::Bytes(bytes), K::Bytea) => out.extend(bytes),
-        (Param::Date(date), K::Date) => out.extend(i32::try_from(date.days() - TO_2000)?.to_be_bytes()),
-        (Param::Date(date), K::Timestamp) => out.extend(((date.days() - TO_2000) * DAY).to_be_bytes()),
-        (Param::Time(time), K::Time) => out.extend(time.micros().to_be_bytes()),
-        (Param::Time(time), K::TimeTz) => {
-            out.extend(time.micros().to_be_bytes());
-            out.extend((-time.offset.unwrap_or(0)).to_be_bytes());
-        }
-        (Param::DateTime(point), K::Timestamp) => out.extend((point.wall_micros() - TO_2000 * DAY).to_be_bytes()),
-        (Param::DateTime(point), K::TimestampTz) => out.extend((point.utc_micros() - TO_2000 * DAY).to_be_bytes()),
-        (Param::Span(span), K::Interval) => {
-            out.extend(span.micros.to_be_bytes());
-            out.extend(i32::try_from(span.days)?.to_be_bytes());
-            out.extend(0_i32.to_be_bytes());
-        }
-        (Param::Uuid(uuid), K::Uuid) => out.extend(uuid),
-        _ => return Err(format!("{} cannot be given where PostgreSQL expects {kind:?}", value.kind()).into()),
-    }
-    Ok(())
-}
-
-fn unfit(kind: &PgKind) -> sqlx::error::BoxDynError {
-    format!("a number cannot be given where PostgreSQL expects {kind:?}").into()
-}
-
-/// Writes a value as SQL would have it.
-fn write_literal(value: &Param, out: &mut String) {
-    match value {
-        Param::Null => out.push_str("NULL"),
-        Param::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        // a minus next to another one would begin a comment
-        Param::Int(value) => write_to(out, format_args!(" {value}")),
-        Param::Decimal(text)
-            if text
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E')) =>
-        {
-            write_to(out, format_args!(" {text}"));
-        }
-        Param::Decimal(text) => write_quoted(text, "::numeric", out),
-        Param::Float(value) if value.is_finite() => write_to(out, format_args!(" {value:?}")),
-        Param::Float(value) => write_quoted(&float_text(*value), "::float8", out),
-        Param::Text(text) | Param::Json(text) => write_quoted(text, "", out),
-        Param::Bytes(bytes) => write_quoted(&format!("\\x{}", hex(bytes)), "::bytea", out),
-        Param::Date(date) => write_quoted(&date.to_string(), "::date", out),
-        Param::Time(time) => {
-            let cast = if time.offset.is_some() { "::timetz" } else { "::time" };
-            write_quoted(&time.to_string(), cast, out);
-        }
-        Param::DateTime(point) => {
-            let cast = if point.time.offset.is_some() {
-                "::timestamptz"
-            } else {
-                "::timestamp"
-            };
-            write_quoted(&point.to_string(), cast, out);
-        }
-        Param::Span(span) => write_quoted(&span_text(*span), "::interval", out),
-        Param::Uuid(uuid) => write_quoted(&uuid_text(uuid), "::uuid", out),
-        // an empty one has no type of its own
-        Param::List(values) if values.is_empty() => out.push_str("'{}'"),
-        Param::List(values) => {
-            let text = value.to_text();
-            let cast = format!("::{}", array_type(values));
-            write_quoted(&text, if cast == "::text[]" { "" } else { &cast }, out);
-        }
-    }
-}
-
-/// A string in SQL, whatever `standard_conforming_strings` says.
-fn write_quoted(text: &str, cast: &str, out: &mut String) {
-    out.push(' ');
-    if text.contains('\\') {
-        out.push('E');
-    }
-    out.push('\'');
-    for character in text.chars() {
-        if matches!(character, '\'' | '\\') {
-            out.push(character);
-        }
-        out.push(character);
-    }
-    out.push('\'');
-    out.push_str(cast);
-}
-
-/// About how many bytes the values of a row have.
 pub(super) fn size(row: &PgRow) -> usize {
     let length = |index| {
         let value = row.try_get_raw(index).ok().filter(|value| !value.is_null());
@@ -755,24 +477,4 @@ pub(super) fn cell<'r>(row: &'r PgRow, index: usize, column: &Column, kind: &PgK
         PgValueFormat::Text => read_text(kind, bytes),
     };
     read.map_err(|what| super::outcome::unreadable(column, &what))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn literals_cannot_break_out() {
-        let write = |value: &Param| {
-            let mut out = String::new();
-            write_literal(value, &mut out);
-            out
-        };
-        assert_eq!(write(&Param::Text("a'b".to_owned())), " 'a''b'");
-        assert_eq!(write(&Param::Text("a\\'b".to_owned())), " E'a\\\\''b'");
-        assert_eq!(write(&Param::Int(-5)), " -5");
-        assert_eq!(write(&Param::Decimal("1;drop".to_owned())), " '1;drop'::numeric");
-        assert_eq!(write(&Param::Bytes(vec![0, 255])), " E'\\\\x00ff'::bytea");
-        assert_eq!(write(&Param::List(vec![Param::Int(1)])), " '{\"1\"}'::int4[]");
-    }
 }

@@ -1,12 +1,13 @@
-//! Types of PostgreSQL, and their values on the wire: binary from prepared statements, text from plain ones.
+//! Types of PostgreSQL, and their values in the binary form, in which prepared statements give them.
 
 use std::borrow::Cow;
 
 use sqlx::TypeInfo;
 use sqlx::postgres::{PgTypeInfo, PgTypeKind};
 
-use super::super::moment::{DAY, Date, DateTime, Span, TO_2000, Time, seconds};
+use super::super::moment::{DAY, Date, DateTime, Span, TO_2000, Time};
 use super::super::value::Cell;
+use super::numeric::read_numeric;
 
 /// What sqlx calls types of which it knows nothing but the number.
 const UNRESOLVED: &str = "?";
@@ -122,13 +123,13 @@ impl PgKind {
 /// What is wrong with a value.
 pub(super) type Wrong = Cow<'static, str>;
 
-fn cut<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Wrong> {
+pub(super) fn cut<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Wrong> {
     bytes
         .try_into()
         .map_err(|_| Wrong::Borrowed("its length on the wire is wrong"))
 }
 
-fn out_of_range(what: &str) -> Wrong {
+pub(super) fn out_of_range(what: &str) -> Wrong {
     format!("{what} is outside of what Python has, the years 1 to 9999").into()
 }
 
@@ -193,7 +194,7 @@ pub(super) fn read_binary<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>
     })
 }
 
-fn text(bytes: &[u8]) -> Result<&str, Wrong> {
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Wrong> {
     std::str::from_utf8(bytes).map_err(|_| Wrong::Borrowed("it is not UTF-8"))
 }
 
@@ -223,141 +224,11 @@ fn point(micros: i64, offset: Option<i32>) -> Result<DateTime, Wrong> {
 }
 
 /// Python has no months and years: they are 30 and 365 days, as with psycopg2.
-fn span(months: i64, days: i64, micros: i64) -> Span {
+pub(super) fn span(months: i64, days: i64, micros: i64) -> Span {
     Span {
         days: months / 12 * 365 + months % 12 * 30 + days,
         micros,
     }
-}
-
-/// Reads an exact number: groups of four digits, where the point stands among them, and how many digits are behind it.
-fn read_numeric(bytes: &[u8]) -> Result<String, Wrong> {
-    let short = || Wrong::Borrowed("its length on the wire is wrong");
-    let word = |index: usize| -> Result<[u8; 2], Wrong> { cut(bytes.get(index * 2..index * 2 + 2).ok_or_else(short)?) };
-    let count = i16::from_be_bytes(word(0)?);
-    let weight = i64::from(i16::from_be_bytes(word(1)?));
-    let sign = u16::from_be_bytes(word(2)?);
-    let scale = usize::from(u16::from_be_bytes(word(3)?));
-    match sign {
-        0x0000 | 0x4000 => {}
-        0xC000 => return Ok("NaN".to_owned()),
-        0xD000 => return Ok("Infinity".to_owned()),
-        0xF000 => return Ok("-Infinity".to_owned()),
-        _ => return Err("its sign is not known".into()),
-    }
-    let group = |place: i64| -> Result<u16, Wrong> {
-        if (0..i64::from(count)).contains(&place) {
-            word(4 + place as usize).map(u16::from_be_bytes)
-        } else {
-            Ok(0)
-        }
-    };
-    let mut out = String::with_capacity(count.max(0) as usize * 4 + scale + 3);
-    if sign == 0x4000 {
-        out.push('-');
-    }
-    let start = out.len();
-    for place in 0..=weight {
-        let group = group(place)?;
-        if out.len() > start {
-            push_digits(group, 4, &mut out);
-        } else if group != 0 {
-            push_digits(
-                group,
-                1 + usize::from(group > 9) + usize::from(group > 99) + usize::from(group > 999),
-                &mut out,
-            );
-        }
-    }
-    if out.len() == start {
-        out.push('0');
-    }
-    if scale > 0 {
-        out.push('.');
-        let end = out.len() + scale;
-        let mut place = weight + 1;
-        while out.len() < end {
-            // before the first group that is stored there are only zeros
-            push_digits(group(place)?, 4, &mut out);
-            place += 1;
-        }
-        out.truncate(end);
-    }
-    Ok(out)
-}
-
-/// The last digits of a group of up to four.
-fn push_digits(group: u16, count: usize, out: &mut String) {
-    for divisor in &[1000, 100, 10, 1][4 - count..] {
-        out.push(char::from(b'0' + (group / divisor % 10) as u8));
-    }
-}
-
-/// Writes an exact number as `Decimal` spells it, with an exponent or without.
-pub(super) fn write_numeric(text: &str, out: &mut Vec<u8>) -> Result<(), Wrong> {
-    let wrong = || Wrong::Owned(format!("`{text}` is no number"));
-    let (is_negative, digits) = match text.as_bytes().first() {
-        Some(b'-') => (true, &text[1..]),
-        Some(b'+') => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let head = |out: &mut Vec<u8>, words: [u16; 4]| words.iter().for_each(|word| out.extend(word.to_be_bytes()));
-    if digits.eq_ignore_ascii_case("infinity") || digits.eq_ignore_ascii_case("inf") {
-        head(out, [0, 0, if is_negative { 0xF000 } else { 0xD000 }, 0]);
-        return Ok(());
-    }
-    if digits.eq_ignore_ascii_case("nan") || digits.eq_ignore_ascii_case("snan") {
-        head(out, [0, 0, 0xC000, 0]);
-        return Ok(());
-    }
-    let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().map_err(|_| wrong())?),
-        None => (digits, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if whole.len() + fraction.len() == 0 || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
-        return Err(wrong());
-    }
-    // the point stands after so many of the digits
-    let point = whole.len() as i64 + exponent;
-    let scale = (fraction.len() as i64 - exponent).max(0);
-    if point > 131_072 || scale > 16_383 {
-        return Err(format!(
-            "the number has more digits than numeric can have: {} before, {scale} behind",
-            point.max(0)
-        )
-        .into());
-    }
-    let all: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0').collect();
-    let digit = |place: i64| {
-        usize::try_from(place)
-            .ok()
-            .and_then(|place| all.get(place))
-            .copied()
-            .unwrap_or(0)
-    };
-    // groups of four, counted from the point
-    let first = -point.div_euclid(4) - i64::from(point.rem_euclid(4) != 0);
-    let last = (scale + 3) / 4;
-    let mut groups: Vec<u16> = (first..last)
-        .map(|group| (0..4).fold(0, |sum, index| sum * 10 + u16::from(digit(point + group * 4 + index))))
-        .collect();
-    let mut weight = -first - 1;
-    let leading = groups.iter().take_while(|group| **group == 0).count();
-    groups.drain(..leading);
-    weight -= leading as i64;
-    while groups.last() == Some(&0) {
-        groups.pop();
-    }
-    if groups.is_empty() {
-        weight = 0;
-    }
-    let count = i16::try_from(groups.len()).map_err(|_| wrong())?;
-    let weight = i16::try_from(weight).map_err(|_| wrong())?;
-    let sign = if is_negative && !groups.is_empty() { 0x4000 } else { 0 };
-    head(out, [count as u16, weight as u16, sign, scale as u16]);
-    groups.iter().for_each(|group| out.extend(group.to_be_bytes()));
-    Ok(())
 }
 
 fn read_binary_array<'a>(element: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, Wrong> {
@@ -408,231 +279,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads the text form of a value.
-pub(super) fn read_text<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, Wrong> {
-    let text = text(bytes)?;
-    let wrong = || Wrong::Owned(format!("`{text}` cannot be read"));
-    Ok(match kind {
-        PgKind::Bool => Cell::Bool(text == "t"),
-        PgKind::Bytea => Cell::Bytes(Cow::Owned(read_bytea(text).ok_or_else(wrong)?)),
-        PgKind::Text | PgKind::Other | PgKind::Void => Cell::Text(Cow::Borrowed(text)),
-        PgKind::Int2 | PgKind::Int4 | PgKind::Int8 | PgKind::Oid => Cell::Int(text.parse().map_err(|_| wrong())?),
-        PgKind::Float4 | PgKind::Float8 => Cell::Float(text.parse().map_err(|_| wrong())?),
-        PgKind::Numeric => Cell::Decimal(Cow::Borrowed(text)),
-        PgKind::Date => match text {
-            "infinity" => Cell::Date(Date::MAX),
-            "-infinity" => Cell::Date(Date::MIN),
-            _ => Cell::Date(Date::parse(text).ok_or_else(|| out_of_range("the date"))?),
-        },
-        PgKind::Time | PgKind::TimeTz => Cell::Time(Time::parse(text).ok_or_else(wrong)?),
-        PgKind::Timestamp | PgKind::TimestampTz => {
-            let offset = (*kind == PgKind::TimestampTz).then_some(0);
-            let point = match text {
-                "infinity" => Some(DateTime::max(offset)),
-                "-infinity" => Some(DateTime::min(offset)),
-                _ => {
-                    DateTime::parse(text).and_then(|point| if offset.is_some() { point.in_utc() } else { Some(point) })
-                }
-            };
-            Cell::DateTime(point.ok_or_else(|| out_of_range("the point in time"))?)
-        }
-        PgKind::Interval => Cell::Span(read_interval(text).ok_or_else(wrong)?),
-        PgKind::Uuid => Cell::Uuid(read_uuid(text).ok_or_else(wrong)?),
-        PgKind::Json | PgKind::Jsonb => Cell::Json(Cow::Borrowed(bytes)),
-        PgKind::Array(element) => {
-            // bounds that do not begin at 1 stand before the array: [0:1]={1,2}
-            let text = text
-                .split_once('=')
-                .filter(|_| text.starts_with('['))
-                .map_or(text, |(_, array)| array);
-            let mut rest = text.strip_prefix('{').ok_or_else(wrong)?;
-            let cells = read_text_array(element, &mut rest)?;
-            Cell::List(cells)
-        }
-    })
-}
-
-/// Reads what follows an opening brace, up to and with the closing one.
-fn read_text_array<'a>(element: &PgKind, rest: &mut &'a str) -> Result<Vec<Cell<'a>>, Wrong> {
-    let short = || Wrong::Borrowed("the array ends too early");
-    let mut cells = Vec::new();
-    loop {
-        match rest.as_bytes().first().ok_or_else(short)? {
-            b'}' => {
-                *rest = &rest[1..];
-                return Ok(cells);
-            }
-            b',' => *rest = &rest[1..],
-            b'{' => {
-                *rest = &rest[1..];
-                cells.push(Cell::List(read_text_array(element, rest)?));
-            }
-            b'"' => {
-                let mut value = String::new();
-                let mut characters = rest[1..].char_indices();
-                let end = loop {
-                    match characters.next().ok_or_else(short)? {
-                        (at, '"') => break at,
-                        (_, '\\') => value.push(characters.next().ok_or_else(short)?.1),
-                        (_, character) => value.push(character),
-                    }
-                };
-                *rest = &rest[end + 2..];
-                cells.push(owned(read_text(element, value.as_bytes())?));
-            }
-            _ => {
-                let end = rest.find([',', '}']).ok_or_else(short)?;
-                let (value, after) = rest.split_at(end);
-                *rest = after;
-                cells.push(if value == "NULL" {
-                    Cell::Null
-                } else {
-                    read_text(element, value.as_bytes())?
-                });
-            }
-        }
-    }
-}
-
-/// The same, holding on to nothing.
-fn owned<'a>(cell: Cell<'_>) -> Cell<'a> {
-    match cell {
-        Cell::Null => Cell::Null,
-        Cell::Bool(value) => Cell::Bool(value),
-        Cell::Int(value) => Cell::Int(value),
-        Cell::UInt(value) => Cell::UInt(value),
-        Cell::Float(value) => Cell::Float(value),
-        Cell::Decimal(text) => Cell::Decimal(Cow::Owned(text.into_owned())),
-        Cell::Text(text) => Cell::Text(Cow::Owned(text.into_owned())),
-        Cell::Bytes(bytes) => Cell::Bytes(Cow::Owned(bytes.into_owned())),
-        Cell::Date(date) => Cell::Date(date),
-        Cell::Time(time) => Cell::Time(time),
-        Cell::DateTime(point) => Cell::DateTime(point),
-        Cell::Span(span) => Cell::Span(span),
-        Cell::Uuid(uuid) => Cell::Uuid(uuid),
-        Cell::Json(json) => Cell::Json(Cow::Owned(json.into_owned())),
-        Cell::List(cells) => Cell::List(cells.into_iter().map(owned).collect()),
-    }
-}
-
-fn read_bytea(text: &str) -> Option<Vec<u8>> {
-    if let Some(hex) = text.strip_prefix("\\x") {
-        return unhex(hex.as_bytes());
-    }
-    // the old form: octal escapes
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        match bytes.next()? {
-            b'\\' => out.push(b'\\'),
-            first => {
-                let digits = [first, bytes.next()?, bytes.next()?];
-                let value = digits
-                    .iter()
-                    .try_fold(0_u32, |sum, digit| Some(sum * 8 + char::from(*digit).to_digit(8)?))?;
-                out.push(u8::try_from(value).ok()?);
-            }
-        }
-    }
-    Some(out)
-}
-
-fn unhex(hex: &[u8]) -> Option<Vec<u8>> {
-    hex.chunks(2)
-        .map(|pair| {
-            let digit = |index: usize| char::from(*pair.get(index)?).to_digit(16);
-            u8::try_from(digit(0)? * 16 + digit(1)?).ok()
-        })
-        .collect()
-}
-
-fn read_uuid(text: &str) -> Option<[u8; 16]> {
-    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
-    unhex(&digits)?.try_into().ok()
-}
-
-/// `1 year 2 mons -3 days +04:05:06.789`
-fn read_interval(text: &str) -> Option<Span> {
-    let (mut months, mut days, mut micros) = (0, 0, 0);
-    let mut words = text.split_whitespace();
-    while let Some(word) = words.next() {
-        if word.contains(':') {
-            let (sign, clock) = match word.as_bytes().first() {
-                Some(b'-') => (-1, &word[1..]),
-                Some(b'+') => (1, &word[1..]),
-                _ => (1, word),
-            };
-            let mut parts = clock.splitn(3, ':');
-            let hours: i64 = parts.next()?.parse().ok()?;
-            let minutes: i64 = parts.next()?.parse().ok()?;
-            let (whole, fraction) = seconds(parts.next().unwrap_or("0"))?;
-            micros = sign * (((hours * 60 + minutes) * 60 + whole) * 1_000_000 + fraction);
-            continue;
-        }
-        let number: i64 = word.parse().ok()?;
-        match words.next()?.trim_end_matches('s') {
-            "year" => months += number * 12,
-            "mon" => months += number,
-            "day" => days += number,
-            _ => return None,
-        }
-    }
-    Some(span(months, days, micros))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::text::read_text;
     use super::*;
 
-    fn numeric(text: &str) -> String {
-        let mut wire = Vec::new();
-        write_numeric(text, &mut wire).unwrap();
-        read_numeric(&wire).unwrap()
-    }
-
-    #[test]
-    fn exact_numbers_keep_every_digit() {
-        for (text, expected) in [
-            ("0", "0"),
-            ("0.00", "0.00"),
-            ("-0.0001", "-0.0001"),
-            ("12345.6789", "12345.6789"),
-            ("10000", "10000"),
-            ("100000000.00000001", "100000000.00000001"),
-            ("1E+5", "100000"),
-            ("1.5E-7", "0.00000015"),
-            ("0E-3", "0.000"),
-            ("NaN", "NaN"),
-            ("-Infinity", "-Infinity"),
-            (
-                "99999999999999999999999999999999.99",
-                "99999999999999999999999999999999.99",
-            ),
-        ] {
-            assert_eq!(numeric(text), expected, "{text}");
-        }
-        for text in ["", "1,5", "1E", "0x1", "1E+200000", "1E-20000"] {
-            assert!(write_numeric(text, &mut Vec::new()).is_err(), "{text}");
-        }
-    }
-
     proptest! {
-        #[test]
-        fn exact_numbers_there_and_back(whole in "0|[1-9][0-9]{0,30}", fraction in "[0-9]{0,30}", minus in any::<bool>()) {
-            let mut text = if fraction.is_empty() { whole } else { format!("{whole}.{fraction}") };
-            let is_zero = !text.contains(|digit: char| ('1'..='9').contains(&digit));
-            if minus && !is_zero {
-                text.insert(0, '-');
-            }
-            prop_assert_eq!(numeric(&text), text);
-        }
-
         #[test]
         fn nothing_on_the_wire_panics(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             for kind in [PgKind::Numeric, PgKind::Interval, PgKind::TimestampTz, PgKind::TimeTz, PgKind::Jsonb, PgKind::Uuid,
@@ -641,34 +295,6 @@ mod tests {
                 let _ = read_text(&kind, &bytes);
             }
         }
-
-        #[test]
-        fn intervals_are_read(years in -5_i64..5, days in -40_i64..40, hours in 0_i64..100, minus in any::<bool>()) {
-            let sign = if minus { "-" } else { "" };
-            let read = read_interval(&format!("{years} years {days} days {sign}{hours:02}:03:04.5")).unwrap();
-            let micros = (hours * 3600 + 184) * 1_000_000 + 500_000;
-            prop_assert_eq!(read.days, years * 365 + days);
-            prop_assert_eq!(read.micros, if minus { -micros } else { micros });
-        }
-    }
-
-    #[test]
-    fn arrays_are_read_from_text() {
-        let kind = PgKind::Array(Box::new(PgKind::Text));
-        let read = read_text(&kind, br#"{a,"b \"c\\",NULL,{d}}"#).unwrap();
-        let word = |text: &'static str| Cell::Text(Cow::Borrowed(text));
-        assert_eq!(
-            read,
-            Cell::List(vec![
-                word("a"),
-                word("b \"c\\"),
-                Cell::Null,
-                Cell::List(vec![word("d")])
-            ])
-        );
-        assert_eq!(read_text(&kind, b"[0:0]={x}").unwrap(), Cell::List(vec![word("x")]));
-        assert_eq!(read_text(&kind, b"{}").unwrap(), Cell::List(Vec::new()));
-        assert!(read_text(&kind, b"{\"a").is_err());
     }
 
     #[test]
@@ -680,12 +306,5 @@ mod tests {
         let min = Cell::DateTime(DateTime::min(Some(0)));
         assert_eq!(read_binary(&PgKind::TimestampTz, &i64::MIN.to_be_bytes()).unwrap(), min);
         assert!(read_binary(&PgKind::Date, &2_932_900_i32.to_be_bytes()).is_err());
-    }
-
-    #[test]
-    fn bytes_are_read_from_text() {
-        assert_eq!(read_bytea("\\x00ff").unwrap(), [0, 255]);
-        assert_eq!(read_bytea("a\\\\\\001").unwrap(), [b'a', b'\\', 1]);
-        assert!(read_bytea("\\9").is_none());
     }
 }
