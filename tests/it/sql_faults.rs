@@ -200,13 +200,85 @@ fn who_loses_the_answer_to_a_commit_is_told_that_the_outcome_is_unknown() {
     }
 }
 
+const LATE: &str = "
+from sqlalchemy.exc import DBAPIError
+from busbar import sql
+from zato.server.service import Service
+
+class Late(Service):
+    timeout = 1
+
+    def handle(self):
+        asked = self.request.payload
+        try:
+            getattr(self, asked['how'])()
+        except DBAPIError as error:
+            told = error.orig
+        except sql.Error as error:
+            told = error
+        # the caller does not wait any more
+        with open(asked['path'], 'w') as f:
+            f.write(f'{type(told).__name__} {told.is_outcome_unknown} {told.is_disconnect} {told.is_retriable} {type(told.__cause__).__name__}')
+
+    def session(self):
+        with self.outgoing.sql['CRM'].session() as session:
+            session.execute('INSERT INTO call_log VALUES (1)')
+            session.commit()
+
+    def text(self):
+        with self.outgoing.sql['CRM'].session() as session:
+            session.execute(\"SELECT log_call(1)\")
+            session.commit()
+
+    def driver(self):
+        connection = sql.connect('CRM', service=self)
+        try:
+            connection.execute('INSERT INTO call_log VALUES (1)')
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.close()
+
+    def alone(self):
+        sql.connect('CRM', service=self, autocommit=True).execute('SELECT log_call(1)')
+";
+
+#[test]
+fn who_is_cut_off_while_the_database_commits_is_told_that_the_outcome_is_unknown() {
+    let database = OwnServer::postgresql(&[], &[]);
+    database.execute("CREATE TABLE call_log (id INTEGER)");
+    database.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END'",
+    );
+    database.execute(
+        "CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON call_log DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()",
+    );
+    database.execute(
+        "CREATE FUNCTION log_call(id int) RETURNS int LANGUAGE sql AS 'INSERT INTO call_log VALUES (id) RETURNING id'",
+    );
+    let server = with_crm(&json!({"port": database.port()}))
+        .service("late.py", LATE)
+        .start();
+    for how in ["session", "text", "driver", "alone"] {
+        let path = server.directory().join(format!("told-{how}"));
+        let asked = json!({"how": how, "path": path});
+        let answer = server.invoke("late.late", &asked.to_string());
+        assert_eq!(answer.status, 504, "{}", answer.text());
+        let told = wait_until("the service to be told", || {
+            std::fs::read_to_string(&path).ok().filter(|told| !told.is_empty())
+        });
+        assert_eq!(told, "OperationalError True True False DeadlineExceeded", "{how}");
+    }
+    nothing_leaks(&server);
+}
+
 #[test]
 fn transactions_end_as_sqlalchemys_users_expect() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("test_faults.py"), include_str!("sql/test_faults.py")).unwrap();
     let output = run(busbar("test", home.path()).current_dir(home.path()).arg("-q"));
     assert_eq!(output.code, 0, "{output:?}");
-    assert!(output.stdout.contains("9 passed"), "{output:?}");
+    assert!(output.stdout.contains("12 passed"), "{output:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 """What databases and administrators do to transactions, as SQLAlchemy's users catch it."""
 
+import contextlib
 import os
 import threading
 import uuid
@@ -161,3 +162,77 @@ def test_a_wrong_password_is_told_without_it():
         assert caught.value.orig.sqlstate == sqlstate
         assert not caught.value.orig.is_retriable
         assert 'hunter2' not in str(caught.value)
+
+
+def test_what_ends_a_connection_that_has_run_a_script(engine, table):
+    """A script may hold anything, so a roll-back is sent after it; but not to nobody."""
+    raw = engine.raw_connection()
+    connection = raw.dbapi_connection
+    connection.execute(f'UPDATE {table} SET total = 1 WHERE id = 1; UPDATE {table} SET total = 1 WHERE id = 2')
+    kill(engine, connection.backend_pid)
+    with pytest.raises(sql.OperationalError):
+        connection.execute('SELECT 1')
+    # nothing of it is there, and nobody may think otherwise
+    with pytest.raises(sql.OperationalError) as error:
+        connection.commit()
+    assert error.value.is_disconnect
+    assert not error.value.is_outcome_unknown
+    connection.rollback()
+    connection.rollback()
+    raw.invalidate()
+    with engine.connect() as other:
+        assert other.execute(text(f'SELECT sum(total) FROM {table}')).scalar() == 0
+
+
+def test_statements_that_may_have_written_before_they_were_cut_off(table_of_postgresql):
+    table = table_of_postgresql
+    suicide = 'pg_terminate_backend(pg_backend_pid())'
+    with sql_connection() as connection:
+        connection.execute(
+            f'CREATE FUNCTION {table}_change() RETURNS bool LANGUAGE sql AS '
+            f"'INSERT INTO {table} VALUES (3, 0); SELECT {suicide}'"
+        )
+    for statement, is_unknown in [
+        (f'INSERT INTO {table} SELECT 3, 0 WHERE {suicide}', True),
+        (f'WITH x AS (INSERT INTO {table} VALUES (3, 0) RETURNING id) SELECT {suicide} FROM x', True),
+        (f'WITH x AS (UPDATE {table} SET total = 5 RETURNING id) SELECT {suicide} FROM x', True),
+        (f'SELECT {table}_change()', True),
+        (f'SELECT public."{table}_change" ()', True),
+        (f'SELECT 3 AS id, 0 AS total, {suicide} INTO {table}_2', True),
+        (f'SELECT count(*), max(lower(id::varchar(10))) FROM {table} WHERE id IN (1) HAVING (SELECT {suicide})', True),
+        (f'SELECT count(*), max(lower(id::varchar(10))) FROM {table} WHERE id IN (1)', False),
+    ]:
+        with sql_connection() as connection:
+            cut = connection
+            if not is_unknown:
+                cut.execute('SELECT 1')
+                with sql_connection() as other:
+                    other.execute('SELECT pg_terminate_backend(%s)', [connection.backend_pid])
+            with pytest.raises(sql.OperationalError) as error:
+                cut.execute(statement)
+            assert error.value.is_disconnect
+            assert error.value.is_outcome_unknown == is_unknown, statement
+        # of a transaction that is still open it is known
+        with sql_connection(autocommit=False) as connection:
+            connection.execute('SAVEPOINT a')
+            with pytest.raises(sql.OperationalError) as error:
+                connection.execute(statement if is_unknown else f'SELECT {suicide}')
+            assert not error.value.is_outcome_unknown
+            connection.rollback()
+    with sql_connection() as connection:
+        connection.execute(f'DROP FUNCTION {table}_change()')
+
+
+def sql_connection(autocommit=True):
+    return contextlib.closing(sql.connect(POSTGRESQL, autocommit=autocommit))
+
+
+@pytest.fixture
+def table_of_postgresql():
+    name = f'busbar_{uuid.uuid4().hex[:12]}'
+    with sql_connection() as connection:
+        connection.execute(f'CREATE TABLE {name} (id INTEGER, total INTEGER)')
+        connection.execute(f'INSERT INTO {name} VALUES (1, 0)')
+    yield name
+    with sql_connection() as connection:
+        connection.execute(f'DROP TABLE {name}')

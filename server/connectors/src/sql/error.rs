@@ -130,7 +130,6 @@ impl SqlFailure {
         failure
     }
 
-    /// Says that trying again may help.
     /// A statement that was prepared gives other columns than it did then: somebody else has changed a table meanwhile.
     pub(super) fn stale_plan() -> Self {
         let mut failure = Self::new(
@@ -141,14 +140,23 @@ impl SqlFailure {
         failure
     }
 
+    /// Says what to do about it.
+    pub(super) fn hinted(mut self, hint: &str) -> Self {
+        self.0.message.push_str(&format!("\nHINT:  {hint}"));
+        self.0.hint = Some(hint.to_owned());
+        self
+    }
+
+    /// Says that trying again may help.
     pub(super) fn retriable(mut self) -> Self {
         self.0.is_retriable = true;
         self
     }
 
-    /// Says that the connection was lost while the database was to commit: nobody here knows whether it did. It must not be repeated
-    /// without asking the database first.
+    /// Says that the connection was lost, or given up, while the database was to commit: nobody here knows whether it did. It must not be
+    /// repeated without asking the database first.
     pub(super) fn outcome_unknown(mut self) -> Self {
+        self.0.is_disconnect = true;
         self.0
             .message
             .push_str("; it is not known whether the database has committed, look before you repeat it");

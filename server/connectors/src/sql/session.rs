@@ -75,6 +75,8 @@ struct State {
     in_transaction: bool,
     /// Something that a rollback is needed for even though the session began no transaction itself.
     is_dirty: bool,
+    /// What was sent last may have committed something, and nobody was told yet what came of it.
+    may_have_committed: bool,
     reading: Option<(Weak<Outcome>, AbortHandle)>,
     broken: Option<String>,
     is_closed: bool,
@@ -240,6 +242,7 @@ impl SqlSession {
             state.is_dirty |= request.scanned.verb == Verb::Transaction || request.scanned.is_script;
         }
         let commits = inner.may_commit(&request.scanned);
+        lock(&inner.state).may_have_committed = commits;
         let own = inner.clone();
         let mut pump = Box::pin(async move {
             let mut began = false;
@@ -319,23 +322,27 @@ impl SqlSession {
 
     async fn end(&self, sql: &'static str) -> Result<(), SqlFailure> {
         let inner = &self.inner;
+        let commits = sql == "COMMIT";
         let is_open = {
             let state = lock(&inner.state);
             if state.is_closed {
                 return Err(closed());
             }
-            state.in_transaction || state.is_dirty
+            if state.broken.is_some() && !commits {
+                // the transaction has ended with the connection
+                return Ok(());
+            }
+            // whoever commits what was lost must not take it for committed
+            state.in_transaction || state.is_dirty || state.broken.is_some()
         };
         if !is_open {
             return Ok(());
         }
         let mut flight = inner.take().await?;
+        lock(&inner.state).may_have_committed = commits;
         let is_lite_idle = inner.target.engine == Engine::Sqlite && !lock(&inner.state).in_transaction;
         let result = match flight.slot.link.as_mut() {
-            Some(link) => link
-                .command(sql)
-                .await
-                .map_err(|failure| told(failure, sql == "COMMIT")),
+            Some(link) => link.command(sql).await.map_err(|failure| told(failure, commits)),
             None => Err(SqlFailure::lost("the connection is closed")),
         };
         // SQLite says so when there is no transaction, the others do not mind
@@ -353,6 +360,27 @@ impl SqlSession {
         }
         flight.land(&result, false);
         result
+    }
+
+    /// What whoever waited for something of this session is told: where the wait was given up while something was to be committed, that the
+    /// outcome is unknown.
+    pub fn waited<T>(&self, result: Result<T, SqlFailure>) -> Result<T, SqlFailure> {
+        let mut state = lock(&self.inner.state);
+        match result {
+            Err(failure) if failure.class() == SqlFailureClass::Cancelled => {
+                let may_have_committed = std::mem::take(&mut state.may_have_committed);
+                Err(if may_have_committed {
+                    failure.outcome_unknown()
+                } else {
+                    failure
+                })
+            }
+            result => {
+                // rows that are still on their way may end in a failure too
+                state.may_have_committed &= state.reading.is_some();
+                result
+            }
+        }
     }
 
     /// Asks whether the database is there.
@@ -485,14 +513,21 @@ impl Inner {
             state.deferrable,
         ))
     }
-}
 
-impl Inner {
-    /// Whether something may have been committed once a statement has been sent: it writes outside of a transaction, or ends one.
+    /// Whether something may have been committed once a statement has been sent: it may write outside of a transaction, or ends one.
     fn may_commit(&self, scanned: &Scanned) -> bool {
         let state = lock(&self.state);
-        let is_alone = state.autocommit && !state.in_transaction && scanned.verb != Verb::Query;
-        is_alone || scanned.verb == Verb::Transaction || scanned.is_script
+        let is_alone = state.autocommit && !state.in_transaction;
+        scanned.commits || (is_alone && scanned.writes)
+    }
+}
+
+impl State {
+    /// The connection is of no use any more, and what was open on it has ended.
+    fn lose(&mut self, why: &str) {
+        self.broken = Some(why.to_owned());
+        self.in_transaction = false;
+        self.is_dirty = false;
     }
 }
 
@@ -506,8 +541,7 @@ impl Flight {
             && failure.is_disconnect()
         {
             self.slot.link = None;
-            state.broken = Some(failure.message().to_owned());
-            state.in_transaction = false;
+            state.lose(failure.message());
         }
     }
 }
@@ -521,11 +555,7 @@ impl Drop for Flight {
         let Some(link) = self.slot.link.take() else {
             return;
         };
-        {
-            let mut state = lock(&self.inner.state);
-            state.broken = Some("a statement on it was cut off".to_owned());
-            state.in_transaction = false;
-        }
+        lock(&self.inner.state).lose("a statement on it was cut off");
         let target = self.inner.target.clone();
         self.inner.runtime.spawn(async move {
             let label = target.label().to_owned();

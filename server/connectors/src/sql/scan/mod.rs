@@ -3,6 +3,7 @@
 mod scanner;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::sync::Arc;
 
@@ -73,6 +74,15 @@ pub enum Verb {
     Other,
 }
 
+/// What a statement may do to its session, as far as its words tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sets {
+    /// It may set how values are written as text.
+    pub(super) styles: bool,
+    /// It may have the server forget what was prepared.
+    pub(super) forgets: bool,
+}
+
 /// A statement, cut at its placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scanned {
@@ -89,6 +99,12 @@ pub struct Scanned {
     pub(super) is_script: bool,
     /// Whether rows may come of it even though it writes.
     pub(super) returns: bool,
+    /// Whether it may change something.
+    pub(super) writes: bool,
+    /// Whether it may end a transaction with a commit.
+    pub(super) commits: bool,
+    /// Whether the session may have other settings, or other prepared statements, after it.
+    pub(super) sets: Sets,
 }
 
 impl Scanned {
@@ -120,6 +136,9 @@ impl Scanned {
             verb: words.verb(),
             is_script: words.is_script,
             returns: words.returns,
+            writes: words.writes(),
+            commits: words.commits(engine),
+            sets: words.sets(),
         })
     }
 

@@ -1,43 +1,9 @@
 //! Goes through a statement, byte by byte.
 
-use super::{Slot, Style, Verb};
+use super::words::Words;
+use super::{Slot, Style};
 use crate::sql::error::{SqlFailure, SqlFailureClass};
 use crate::sql::options::Engine;
-
-/// What the words outside of strings say.
-#[derive(Default)]
-pub(super) struct Words {
-    first: String,
-    ended: bool,
-    pub(super) is_script: bool,
-    pub(super) returns: bool,
-}
-
-impl Words {
-    fn take(&mut self, word: &str) {
-        if self.ended {
-            self.is_script = true;
-        }
-        if self.first.is_empty() {
-            self.first = word.to_ascii_uppercase();
-        } else if word.eq_ignore_ascii_case("returning") {
-            self.returns = true;
-        }
-    }
-
-    pub(super) fn verb(&self) -> Verb {
-        match self.first.as_str() {
-            "SELECT" | "VALUES" | "TABLE" | "WITH" => Verb::Query,
-            "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "REPLACE" => Verb::Change,
-            "CREATE" | "ALTER" | "DROP" | "TRUNCATE" | "RENAME" | "COMMENT" | "GRANT" | "REVOKE" | "REINDEX" | "DO" => {
-                Verb::Define
-            }
-            "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "END" | "ABORT" | "SAVEPOINT" | "RELEASE" => Verb::Transaction,
-            "PRAGMA" | "ATTACH" | "DETACH" | "VACUUM" => Verb::Outside,
-            _ => Verb::Other,
-        }
-    }
-}
 
 /// A statement while it is cut.
 pub(super) struct Scanner<'a> {
@@ -88,7 +54,7 @@ impl<'a> Scanner<'a> {
                 b'/' if self.next() == Some(b'*') => self.comment(),
                 b'$' if self.engine == Engine::Postgres => self.dollar(),
                 b';' => {
-                    self.words.ended = !self.words.first.is_empty();
+                    self.words.end();
                     self.at += 1;
                 }
                 b'%' => self.percent()?,
@@ -106,11 +72,13 @@ impl<'a> Scanner<'a> {
                     let word = &self.sql[start..self.at];
                     self.words.take(word);
                 }
-                byte if byte.is_ascii_whitespace() || byte == b'(' => self.at += 1,
-                _ => {
-                    if self.words.ended {
-                        self.words.is_script = true;
-                    }
+                byte if byte.is_ascii_whitespace() => self.at += 1,
+                b'(' => {
+                    self.words.open();
+                    self.at += 1;
+                }
+                byte => {
+                    self.words.sign(byte);
                     self.at += 1;
                 }
             }
@@ -142,6 +110,7 @@ impl<'a> Scanner<'a> {
         self.copy();
         self.pieces.push(std::mem::take(&mut self.piece));
         self.slots.push(slot);
+        self.words.sign(b'?');
         self.at += length;
         self.copied = self.at;
     }
@@ -173,8 +142,10 @@ impl<'a> Scanner<'a> {
     }
 
     fn quoted(&mut self, end: u8, has_escapes: bool) {
-        if self.words.ended {
-            self.words.is_script = true;
+        if end == b'\'' {
+            self.words.string();
+        } else {
+            self.words.name();
         }
         self.at += 1;
         while let Some(&byte) = self.bytes.get(self.at) {

@@ -85,6 +85,60 @@ fn the_first_word_and_further_statements_are_seen() {
 }
 
 #[test]
+fn what_a_statement_may_do_is_seen() {
+    let scanned = |sql: &str, engine| Scanned::new(sql, None, engine).unwrap();
+    for (sql, writes) in [
+        (
+            "SELECT a, count(*), max(lower(b::varchar(5))) FROM t AS x (a, b) WHERE a IN (1) AND (b) = ANY (c)",
+            false,
+        ),
+        (
+            "WITH x (a) AS (SELECT 1), y AS MATERIALIZED (TABLE x) SELECT * FROM y FOR NO KEY UPDATE",
+            false,
+        ),
+        (
+            "SELECT rank() OVER (PARTITION BY a) FROM unnest(b) u(c) WHERE 'insert f(1)' <> d.e",
+            false,
+        ),
+        ("SELECT f(1)", true),
+        ("SELECT \"f\" (1)", true),
+        ("SELECT s.lower(a) FROM t", true),
+        ("SELECT nextval('s')", true),
+        ("SELECT 1 INTO t", true),
+        ("WITH x AS (INSERT INTO t VALUES (1) RETURNING a) SELECT a FROM x", true),
+        ("WITH x AS (UPDATE t SET a = 1) SELECT 1", true),
+        ("with x as (delete from t) select 1", true),
+        ("INSERT INTO t VALUES (1)", true),
+        ("CALL p()", true),
+        ("SAVEPOINT a", false),
+        ("SELECT 1; SELECT 2", true),
+    ] {
+        assert_eq!(scanned(sql, Engine::Postgres).writes, writes, "{sql}");
+    }
+    for (sql, there, elsewhere) in [
+        ("COMMIT", true, true),
+        ("SELECT 1; end", true, true),
+        ("SELECT CASE WHEN a THEN 1 END", false, false),
+        ("ROLLBACK TO SAVEPOINT a", false, false),
+        ("CREATE TABLE t (a int)", true, false),
+        ("START TRANSACTION", true, false),
+    ] {
+        assert_eq!(scanned(sql, Engine::MySql).commits, there, "{sql}");
+        assert_eq!(scanned(sql, Engine::Postgres).commits, elsewhere, "{sql}");
+    }
+    for (sql, styles, forgets) in [
+        ("SET LOCAL DateStyle = 'German'", true, false),
+        ("SELECT set_config('a.b', 'c', true)", true, false),
+        ("DISCARD ALL", true, true),
+        ("SELECT 1; DEALLOCATE PREPARE ALL", false, true),
+        ("DEALLOCATE a", false, false),
+        ("SELECT 'datestyle' FROM t", false, false),
+    ] {
+        assert_eq!(scanned(sql, Engine::Postgres).sets, Sets { styles, forgets }, "{sql}");
+    }
+}
+
+#[test]
 fn a_list_after_in_is_spread() {
     let spread = |sql: &str, values: &[Param]| {
         let scanned = Scanned::new(sql, Some(Style::Pyformat), Engine::Postgres).unwrap();

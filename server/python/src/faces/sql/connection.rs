@@ -116,7 +116,10 @@ impl SqlConnection {
         F: Future<Output = Result<T, SqlFailure>> + Send + 'static,
         T: Send + 'static,
     {
-        turn::block_on(py, &self.environment, future).map_err(|failure| to_exception(py, &failure))
+        let result = turn::block_on(py, &self.environment, future);
+        self.session
+            .waited(result)
+            .map_err(|failure| to_exception(py, &failure))
     }
 
     /// A statement, cut at its placeholders.

@@ -9,10 +9,18 @@ use crate::errors::to_python;
 
 /// The exception for a failure.
 pub(super) fn to_exception(py: Python<'_>, failure: &SqlFailure) -> PyErr {
-    if failure.class() == SqlFailureClass::Cancelled {
-        return to_python(py, &Error::new(Kind::Cancelled, failure.message()), "sql");
+    let error = || build(py, failure).unwrap_or_else(|error| error);
+    if failure.class() != SqlFailureClass::Cancelled {
+        return error();
     }
-    build(py, failure).unwrap_or_else(|error| error)
+    let cancelled = to_python(py, &Error::new(Kind::Cancelled, failure.message()), "sql");
+    if !failure.is_outcome_unknown() {
+        return cancelled;
+    }
+    // whoever catches what databases do must hear of it
+    let error = error();
+    error.set_cause(py, Some(cancelled));
+    error
 }
 
 fn build(py: Python<'_>, failure: &SqlFailure) -> PyResult<PyErr> {
