@@ -24,6 +24,15 @@ def pg():
 
 
 @pytest.fixture
+def lose(pg):
+    """Has the server forget what was prepared, in words that say nothing of it."""
+    body = "BEGIN EXECUTE 'DEALLOCATE ALL'; END"
+    pg.execute(f'CREATE FUNCTION pg_temp.lose() RETURNS void LANGUAGE plpgsql AS $${body}$$')
+    pg.commit()
+    return 'SELECT pg_temp.lose()'
+
+
+@pytest.fixture
 def table(pg):
     """A table that goes with the connection."""
     name = f'busbar_{uuid.uuid4().hex[:12]}'
@@ -223,4 +232,175 @@ def test_rows_of_mariadb_are_inserted_together():
     with pytest.raises(sql.IntegrityError):
         connection.cursor().executemany(f'INSERT INTO {table} (id) VALUES (%s)', [(2000,), (1,)])
     connection.rollback()
+    connection.close()
+
+
+STYLED = (
+    "SELECT date '2024-02-03' AS a, timestamp '2024-02-03 13:14:15.161718' AS b, "
+    "timestamptz '2024-02-03 13:14:15+01' AS c, interval '1 day -02:03:04.5' AS d, "
+    "0.1::float8 + 0.2 AS e, 0.1::float4 AS f, bytea '\\x00ff' AS g, "
+    "ARRAY[date '2024-02-03'] AS h WHERE 1 = %s"
+)
+STYLES = [
+    ('DateStyle', 'German'),
+    ('DateStyle', 'SQL, DMY'),
+    ('DateStyle', 'Postgres, MDY'),
+    ('IntervalStyle', 'sql_standard'),
+    ('IntervalStyle', 'iso_8601'),
+    ('IntervalStyle', 'postgres_verbose'),
+    ('extra_float_digits', '-5'),
+    ('bytea_output', 'escape'),
+]
+
+
+@pytest.mark.parametrize(
+    'how', ['SET {} = {}', "SELECT set_config('{}', {}, false)", 'DO $$ BEGIN SET {} = {}; END $$']
+)
+@pytest.mark.parametrize(('name', 'value'), STYLES)
+def test_values_are_the_same_whatever_style_a_session_has(pg, name, value, how):
+    rows = []
+    for number in range(4):
+        if number == 2:
+            pg.execute(how.format(name, f"'{value}'"))
+        pg.commit()
+        rows.append(pg.execute(STYLED, [1]).fetchone())
+    # what is written into the statement, as values whose type cannot be inferred are
+    literal = STYLED.replace('SELECT', 'SELECT %s IS NULL,')
+    rows += [pg.execute(literal, [1, 1]).fetchone()[1:] for _ in range(2)]
+    span = dt.timedelta(days=-3, seconds=5)
+    assert pg.execute('SELECT %s IS NULL, %s', [1, span]).fetchone() == (False, span)
+    assert all(repr(row) == repr(rows[0]) for row in rows)
+    assert rows[0][0] == dt.date(2024, 2, 3)
+    assert rows[0][4] == 0.1 + 0.2
+    # and it is the style that the user has asked for
+    assert pg.execute(f'SHOW {name}').fetchone()[0].startswith(value)
+    pg.rollback()
+    # as long as the transaction
+    pg.execute(f'RESET {name}')
+    pg.commit()
+    pg.execute(f"SET LOCAL {name} = '{value}'")
+    rows.append(pg.execute(STYLED, [1]).fetchone())
+    for _ in range(2):
+        pg.commit()
+        rows.append(pg.execute(STYLED, [1]).fetchone())
+    assert all(repr(row) == repr(rows[0]) for row in rows)
+
+
+def test_styles_that_a_role_begins_with(pg):
+    role = f'busbar_{uuid.uuid4().hex[:12]}'
+    pg.execute(f'CREATE ROLE {role} LOGIN')
+    styles = {'DateStyle': 'German', 'IntervalStyle': 'iso_8601', 'extra_float_digits': '0', 'bytea_output': 'escape'}
+    for name, value in styles.items():
+        pg.execute(f"ALTER ROLE {role} SET {name} = '{value}'")
+    pg.commit()
+    rows = [pg.execute(STYLED, [1]).fetchone()]
+    place = POSTGRESQL.split('@')[1]
+    connection = sql.connect(f'postgresql://{role}@{place}')
+    try:
+        for _ in range(3):
+            rows.append(connection.execute(STYLED, [1]).fetchone())
+            connection.commit()
+        connection.execute('RESET ALL')
+        for _ in range(3):
+            rows.append(connection.execute(STYLED, [1]).fetchone())
+            connection.commit()
+    finally:
+        connection.close()
+        pg.execute(f'DROP ROLE {role}')
+        pg.commit()
+    assert all(repr(row) == repr(rows[0]) for row in rows)
+
+
+@pytest.mark.parametrize(
+    'how',
+    [
+        'DEALLOCATE ALL',
+        'DEALLOCATE PREPARE ALL',
+        'DISCARD ALL',
+        # nobody can tell from the text
+        "DO $$ BEGIN EXECUTE 'DEAL' || 'LOCATE ALL'; END $$",
+        'SELECT pg_temp.lose()',
+    ],
+)
+def test_prepared_statements_that_are_gone(pg, table, lose, how):
+    statements = [f'SELECT id FROM {table} WHERE id = %s', 'SELECT 1 + %s::int', 'SELECT %s::text WHERE 1 = 2']
+
+    def ask():
+        found = [pg.execute(statement, [7]).fetchall() for statement in statements]
+        pg.commit()
+        return found
+
+    def forget():
+        if how == 'DISCARD ALL':
+            pg.autocommit = True
+        pg.execute(how)
+        pg.commit()
+        pg.autocommit = False
+
+    # which takes the table along
+    if how == 'DISCARD ALL':
+        statements = statements[1:]
+    for _ in range(3):
+        before = ask()
+    for _ in range(3):
+        forget()
+        assert ask() == before
+        assert ask() == before
+    # each statement alone, and those that are run many times
+    pg.autocommit = True
+    for _ in range(3):
+        before = ask()
+        pg.execute(how)
+        assert ask() == before
+    pg.execute(f'CREATE TEMPORARY TABLE {table}_many (id int)')
+    for _ in range(3):
+        pg.cursor().executemany(f'INSERT INTO {table}_many VALUES (%s)', [(1,), (2,)])
+        if how != 'DISCARD ALL':
+            pg.execute(lose)
+    assert pg.execute(f'SELECT count(*) FROM {table}_many').fetchone() == (6,)
+
+
+def test_prepared_statements_of_others(pg):
+    """Behind a proxy that shares its connections, statements of the same name are there already, or those of others."""
+    for number in range(1, 60):
+        pg.execute(f'PREPARE sqlx_s_{number} AS SELECT 42')
+        pg.commit()
+    for value in 1, 2:
+        assert pg.execute('SELECT 1 + %s::int', [value]).fetchall() == [(1 + value,)]
+        # in the middle of a transaction too
+        assert pg.execute('SELECT 2 + %s::int', [value]).fetchall() == [(2 + value,)]
+        cursor = pg.execute('SELECT %s::int AS a WHERE 1 = 2', [value])
+        assert cursor.description[0][:2] == ('a', 23)
+        assert cursor.fetchall() == []
+        pg.commit()
+
+
+def test_a_prepared_statement_that_goes_within_a_transaction(pg, lose):
+    statement = 'SELECT 1 + %s::int'
+    pg.execute(statement, [1])
+    pg.commit()
+    pg.execute(lose)
+    with pytest.raises(sql.OperationalError, match='statement_cache=0') as error:
+        pg.execute(statement, [1])
+    assert error.value.sqlstate == '26000'
+    assert error.value.is_retriable
+    pg.rollback()
+    assert pg.execute(statement, [1]).fetchone() == (2,)
+    assert pg.execute(statement, [2]).fetchone() == (3,)
+
+
+def test_nothing_is_prepared_if_that_is_asked_for():
+    connection = sql.connect(POSTGRESQL, statement_cache=0)
+    table = f'busbar_{uuid.uuid4().hex[:12]}'
+    connection.execute(f'CREATE TEMPORARY TABLE {table} (id int, at timestamptz)')
+    for number in range(3):
+        connection.execute(f'INSERT INTO {table} VALUES (%s, %s)', [number, POINT.replace(tzinfo=dt.UTC)])
+        connection.commit()
+    connection.cursor().executemany(f'INSERT INTO {table} (id) VALUES (%s)', [(3,), (4,)])
+    found = connection.execute(f'SELECT * FROM {table} WHERE id > %s ORDER BY id', [1]).fetchall()
+    assert found == [(2, POINT.replace(tzinfo=dt.UTC)), (3, None), (4, None)]
+    cursor = connection.execute(f'SELECT * FROM {table} WHERE id > %s', [10])
+    assert [column[0] for column in cursor.description] == ['id', 'at']
+    # but one, of which the columns had to be known
+    assert connection.execute('SELECT count(*) FROM pg_prepared_statements').fetchone() == (1,)
     connection.close()

@@ -12,7 +12,7 @@ use super::error::{SqlFailure, SqlFailureClass};
 use super::mysql::MyLink;
 use super::options::{Driver, Engine, SqlTarget};
 use super::outcome::Outlet;
-use super::postgres::PgLink;
+use super::postgres::{INTRODUCTION, PgLink};
 use super::scan::Scanned;
 use super::sqlite::LiteLink;
 use super::value::Param;
@@ -51,14 +51,15 @@ impl Link {
         let (mut link, info) = match &target.driver {
             Driver::Postgres(options) => {
                 let mut connection: PgConnection = options.connect().await?;
-                let sql = "SELECT pg_backend_pid()::text, current_setting('server_version')";
-                let row = (&mut connection).fetch_one(sqlx::raw_sql(sql)).await?;
+                let row = (&mut connection).fetch_one(sqlx::raw_sql(INTRODUCTION)).await?;
                 let backend = row.try_get::<&str, _>(0)?.parse().unwrap_or(0);
                 let info = ServerInfo {
                     version: row.try_get::<String, _>(1)?,
                     backend: u64::try_from(backend).ok(),
                 };
-                (Self::Postgres(Box::new(PgLink::new(connection, backend))), info)
+                let has_known_styles = row.try_get::<&str, _>(2)? == "true";
+                let link = PgLink::new(connection, backend, has_known_styles, target.prepares);
+                (Self::Postgres(Box::new(link)), info)
             }
             Driver::MySql(options) => {
                 let connection: MySqlConnection = options.connect().await?;

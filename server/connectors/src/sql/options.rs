@@ -66,6 +66,8 @@ pub struct SqlTarget {
     pub(super) driver: Driver,
     pub(super) connect_timeout: Duration,
     pub(super) statement_timeout: Option<Duration>,
+    /// Whether statements of PostgreSQL are prepared.
+    pub(super) prepares: bool,
     /// Statements that a new connection begins with.
     pub(super) setup: Vec<String>,
     /// What messages call it; without the password.
@@ -193,6 +195,7 @@ impl SqlTarget {
     fn build(parts: Parts) -> Result<Self, FieldError> {
         let mut settings = Settings {
             cache: STATEMENT_CACHE,
+            prepares: true,
             connect_timeout: Duration::from_secs(10),
             statement_timeout: None,
             setup: Vec::new(),
@@ -209,6 +212,7 @@ impl SqlTarget {
             driver,
             connect_timeout: settings.connect_timeout,
             statement_timeout: settings.statement_timeout,
+            prepares: settings.prepares,
             setup: settings.setup,
             label,
         })
@@ -252,6 +256,7 @@ impl Parts {
 /// What all engines have.
 struct Settings {
     cache: usize,
+    prepares: bool,
     connect_timeout: Duration,
     statement_timeout: Option<Duration>,
     setup: Vec<String>,
@@ -264,8 +269,10 @@ impl Settings {
             "connect_timeout" => self.connect_timeout = duration(key, value)?,
             "statement_timeout" => self.statement_timeout = Some(duration(key, value)?),
             "statement_cache" => {
-                let number = value.parse().ok().filter(|number| (1..=100_000).contains(number));
-                self.cache = number.ok_or_else(|| FieldError::new(key, "must be a number from 1 to 100000"))?;
+                let number = value.parse().ok().filter(|number| (0..=100_000).contains(number));
+                let number: usize = number.ok_or_else(|| FieldError::new(key, "must be a number from 0 to 100000"))?;
+                self.prepares = number > 0;
+                self.cache = number.max(1);
             }
             // settings of SQLAlchemy's pool and engine, which exports may have: the pool is busbar's own
             "echo" | "echo_pool" | "pool_pre_ping" | "pool_recycle" | "pool_timeout" | "pool_use_lifo" | "encoding" => {

@@ -162,7 +162,8 @@ pub(super) fn float_text(value: f64) -> String {
 
 /// `3 days -0.000001 seconds`
 pub(super) fn span_text(span: Span) -> String {
-    let sign = if span.micros < 0 { "-" } else { "" };
+    // in one of the styles that PostgreSQL has for them, a minus goes for all that follows without a sign
+    let sign = if span.micros < 0 { "-" } else { "+" };
     let micros = span.micros.unsigned_abs();
     format!(
         "{} days {sign}{}.{:06} seconds",

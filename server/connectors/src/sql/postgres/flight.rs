@@ -65,20 +65,26 @@ pub(super) struct Flight {
 
 impl PgLink {
     /// The message that begins a transaction and runs a statement in it; `None`: that has to be done one after the other.
-    pub(super) fn first_of_transaction(
+    pub(super) async fn first_of_transaction(
         &mut self,
         begin: &str,
         scanned: &Scanned,
         plan: &Plan,
         list: &[Param],
-    ) -> Option<Flight> {
+    ) -> Result<Option<Flight>, SqlFailure> {
         let Plan::Prepared(prepared, _) = plan else {
-            return None;
+            return Ok(None);
         };
-        let number = self.number(scanned, prepared).filter(|_| prepared.named.gives_few())?;
+        let number = self.number(scanned, prepared);
+        let Some(number) = number.filter(|_| prepared.named.gives_few()) else {
+            return Ok(None);
+        };
         let mut executions = String::new();
-        write_execute(self.tag, number, prepared, list, &mut executions)
-            .then(|| self.flight(Some(begin), prepared, &executions))
+        let is_written = write_execute(self.tag, number, prepared, list, &mut executions);
+        if !is_written || (prepared.has_styles() && !self.has_known_styles().await?) {
+            return Ok(None);
+        }
+        Ok(Some(self.flight(Some(begin), prepared, &executions)))
     }
 
     /// The number by which a statement is known in SQL, or will be; `None`: it cannot be.

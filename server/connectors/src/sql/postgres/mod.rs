@@ -7,6 +7,7 @@
 
 mod flight;
 mod numeric;
+mod styles;
 mod text;
 mod types;
 mod way;
@@ -26,6 +27,8 @@ use super::outcome::{Column, ColumnKind, Columns, Outlet, RowKind};
 use super::scan::{Scanned, Verb, join};
 use super::value::{Cell, Param, write_to};
 use flight::Named;
+pub(super) use styles::INTRODUCTION;
+use styles::has_binary_form;
 use text::read_text;
 pub(super) use types::{PgKind, widen};
 use types::{read_binary, read_common};
@@ -35,6 +38,14 @@ use write::{Argument, write_literal};
 /// Counts changes of tables that went through this process. Prepared statements from before one may give other columns by now, which the
 /// server then refuses to do within a transaction.
 static DEFINITIONS: AtomicU64 = AtomicU64::new(0);
+/// What stands around something that may fail and must not end the transaction.
+const GUARD: &str = "SAVEPOINT busbar_prepare";
+const BACK_TO_GUARD: &str = "ROLLBACK TO SAVEPOINT busbar_prepare; RELEASE SAVEPOINT busbar_prepare";
+/// Names of prepared statements that others may have taken.
+const MAX_TAKEN: usize = 100;
+/// What a user can do where prepared statements get lost.
+const HOW_TO_DO_WITHOUT: &str = "Something between here and the server shares its connections, as pgbouncer does in transaction mode, or has \
+    the server forget what was prepared. The option statement_cache=0 of the connection does without prepared statements.";
 /// Statements whose way is remembered.
 const MAX_PLANS: usize = 2000;
 /// Variants of one statement whose way is remembered.
@@ -59,6 +70,10 @@ pub(super) struct PgLink {
     nameless: Vec<u32>,
     /// Whether everything that was asked for has been answered.
     is_settled: bool,
+    /// Whether values as text are known to be written as they are read here.
+    has_known_styles: bool,
+    /// Whether statements are prepared. They are not where prepared ones get lost.
+    prepares: bool,
 }
 
 /// How a statement is run.
@@ -75,8 +90,18 @@ struct Prepared {
     named: Named,
 }
 
+impl Prepared {
+    /// Whether what it gives is written differently from session to session, as text.
+    fn has_styles(&self) -> bool {
+        let columns = self.columns.iter().flat_map(|columns| columns.iter());
+        columns
+            .into_iter()
+            .any(|column| matches!(&column.kind, ColumnKind::Postgres(kind) if kind.has_styles()))
+    }
+}
+
 impl PgLink {
-    pub(super) fn new(connection: PgConnection, backend: i32) -> Self {
+    pub(super) fn new(connection: PgConnection, backend: i32, has_known_styles: bool, prepares: bool) -> Self {
         Self {
             connection,
             backend,
@@ -86,8 +111,10 @@ impl PgLink {
             tag: random_tag(),
             names: 0,
             named: 0,
-            is_settled: true,
             nameless: Vec::new(),
+            is_settled: true,
+            has_known_styles,
+            prepares,
         }
     }
 
@@ -148,17 +175,18 @@ impl PgLink {
             self.has_defined = true;
         }
         self.forget_if_defined().await?;
+        // also if it fails: it may have come that far
+        self.has_known_styles &= !scanned.sets.styles;
         let mut begin = begin;
         let mut at = 0;
         while let Some(list) = lists.get(at) {
-            let plan = self
-                .plan(scanned, list, begin.is_none() && outlet.in_transaction)
-                .await?;
+            let plan = self.plan(scanned, list, begin.is_none() && outlet.in_transaction).await;
+            let plan = plan.map_err(|failure| self.told(failure))?;
             let may_repeat = begin.is_some() || !outlet.in_transaction;
             let mut flight = None;
             if let Some(begin) = begin.take() {
                 if lists.len() == 1 {
-                    flight = self.first_of_transaction(begin, scanned, &plan, list);
+                    flight = self.first_of_transaction(begin, scanned, &plan, list).await?;
                 }
                 if flight.is_none() {
                     self.command(begin).await?;
@@ -167,11 +195,17 @@ impl PgLink {
                 }
             }
             if lists.len() > 1 {
-                let together = self.run_together(scanned, &plan, &lists[at..], outlet).await;
-                let count = together.map_err(|failure| self.told(failure))?;
-                if count > 0 {
-                    at += count;
-                    continue;
+                match self.run_together(scanned, &plan, &lists[at..], outlet).await {
+                    Ok(0) => {}
+                    Ok(count) => {
+                        at += count;
+                        continue;
+                    }
+                    Err(failure) if is_gone(&failure) && (!outlet.in_transaction || (*began && at == 0)) => {
+                        self.start_over(&failure, *began, outlet).await?;
+                        continue;
+                    }
+                    Err(failure) => return Err(self.told(failure)),
                 }
             }
             at += 1;
@@ -181,27 +215,44 @@ impl PgLink {
             };
             match result {
                 Err(failure) if may_repeat && lists.len() == 1 && is_stale(&failure) && !outlet.has_sent() => {
-                    // somebody else has changed a table since the statement was prepared
-                    outlet.restart();
-                    self.forget().await?;
-                    if *began {
-                        self.command("ROLLBACK").await?;
-                    }
-                    let plan = self.plan(scanned, list, false).await?;
-                    if *began {
-                        self.command(outlet.begin.as_deref().unwrap_or("BEGIN")).await?;
-                    }
+                    self.start_over(&failure, *began, outlet).await?;
+                    let plan = self.plan(scanned, list, *began).await?;
                     self.run_plan(&plan, scanned, list, outlet).await?;
                 }
                 Err(failure) => return Err(self.told(failure)),
                 Ok(()) => {}
             }
         }
+        if scanned.sets.forgets {
+            self.lose_statements();
+            self.connection.clear_cached_statements().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes ready for a statement to be run again that failed because a prepared one was not what it had been. `began`: its transaction
+    /// began with it.
+    async fn start_over(&mut self, failure: &SqlFailure, began: bool, outlet: &mut Outlet) -> Result<(), SqlFailure> {
+        outlet.restart();
+        if is_gone(failure) {
+            self.stop_preparing();
+        } else {
+            // somebody else has changed a table since
+            self.forget().await?;
+        }
+        if began {
+            self.command("ROLLBACK").await?;
+            self.command(outlet.begin.as_deref().unwrap_or("BEGIN")).await?;
+        }
         Ok(())
     }
 
     /// A failure on its way to the caller.
     fn told(&mut self, failure: SqlFailure) -> SqlFailure {
+        if is_gone(&failure) {
+            self.stop_preparing();
+            return failure.retriable().hinted(HOW_TO_DO_WITHOUT);
+        }
         if is_stale(&failure) {
             self.forget_later();
             return failure.retriable();
@@ -217,8 +268,7 @@ impl PgLink {
         outlet: &mut Outlet,
     ) -> Result<(), SqlFailure> {
         let Plan::Prepared(prepared, variants) = &**plan else {
-            let text = join(&scanned.pieces, |out, index| write_literal(&list[index], out));
-            return self.run_plain(&text, scanned.gives_rows(), outlet).await;
+            return self.run_plain(scanned, list, outlet).await;
         };
         let mut ways = Vec::with_capacity(list.len());
         for (value, (info, kind)) in list.iter().zip(&prepared.parameters) {
@@ -252,10 +302,7 @@ impl PgLink {
         };
         match &*variant {
             Plan::Prepared(prepared, _) => self.run_prepared(prepared, list, &ways, outlet).await,
-            Plan::Literal => {
-                let text = join(&scanned.pieces, |out, index| write_literal(&list[index], out));
-                self.run_plain(&text, scanned.gives_rows(), outlet).await
-            }
+            Plan::Literal => self.run_plain(scanned, list, outlet).await,
         }
     }
 
@@ -265,14 +312,14 @@ impl PgLink {
             return Ok(plan.clone());
         }
         let is_plain = scanned.is_script || !matches!(scanned.verb, Verb::Query | Verb::Change);
-        if is_plain {
+        if is_plain || !self.prepares {
             // as literals: what is neither reads nor writes takes no parameters
             return Ok(Arc::new(Plan::Literal));
         }
         // what cannot be inferred would end the transaction
         let guarded = in_transaction && !scanned.slots.is_empty();
         if guarded {
-            self.command("SAVEPOINT busbar_prepare").await?;
+            self.command(GUARD).await?;
         }
         let plan = match self.prepare(scanned.text.clone(), list.len()).await {
             Ok(plan) => {
@@ -281,10 +328,16 @@ impl PgLink {
                 }
                 plan
             }
+            Err(failure) if is_gone(&failure) && (guarded || !in_transaction) => {
+                self.stop_preparing();
+                if guarded {
+                    self.command(BACK_TO_GUARD).await?;
+                }
+                return Ok(Arc::new(Plan::Literal));
+            }
             Err(failure) if !list.is_empty() && is_uncertain(&failure) => {
                 if guarded {
-                    self.command("ROLLBACK TO SAVEPOINT busbar_prepare").await?;
-                    self.command("RELEASE SAVEPOINT busbar_prepare").await?;
+                    self.command(BACK_TO_GUARD).await?;
                 }
                 Plan::Literal
             }
@@ -355,8 +408,17 @@ impl PgLink {
         Ok(())
     }
 
-    async fn run_plain(&mut self, text: &str, gives_rows: bool, outlet: &mut Outlet) -> Result<(), SqlFailure> {
-        let mut stream = (&mut self.connection).fetch_many(sqlx::raw_sql(AssertSqlSafe(text)));
+    /// Runs a statement with its values written into it.
+    async fn run_plain(&mut self, scanned: &Scanned, list: &[Param], outlet: &mut Outlet) -> Result<(), SqlFailure> {
+        let text = join(&scanned.pieces, |out, index| write_literal(&list[index], out));
+        if !self.has_known_styles
+            && self.prepares
+            && has_binary_form(scanned)
+            && let Plan::Prepared(prepared, _) = self.prepare(text.as_str().into(), 0).await?
+        {
+            return self.run_prepared(&prepared, &[], &[], outlet).await;
+        }
+        let mut stream = (&mut self.connection).fetch_many(sqlx::raw_sql(AssertSqlSafe(text.as_str())));
         let mut is_open = false;
         while let Some(item) = stream.try_next().await? {
             match item {
@@ -377,20 +439,47 @@ impl PgLink {
             }
         }
         drop(stream);
-        if gives_rows && !outlet.has_columns() {
+        if scanned.gives_rows() && !outlet.has_columns() {
             // no row came, so nobody has said which columns there are
-            let columns = self.describe(text).await;
+            let columns = self.describe(&text, outlet.in_transaction).await?;
             outlet.set_columns(columns);
         }
         Ok(())
     }
 
     /// The columns of a plain statement that gave no rows.
-    async fn describe(&mut self, text: &str) -> Option<Arc<Columns>> {
-        let sql = AssertSqlSafe(text.to_owned()).into_sql_str();
-        let statement = (&mut self.connection).prepare(sql).await.ok()?;
-        let columns = columns(statement.columns());
-        (!columns.is_empty()).then(|| Arc::new(columns))
+    async fn describe(&mut self, text: &str, in_transaction: bool) -> Result<Option<Arc<Columns>>, SqlFailure> {
+        let guarded = in_transaction && !self.prepares;
+        for _ in 0..MAX_TAKEN {
+            if guarded {
+                self.command(GUARD).await?;
+            }
+            let sql = AssertSqlSafe(text.to_owned()).into_sql_str();
+            let described = (&mut self.connection).prepare(sql).await;
+            let described = described.map(|statement| columns(statement.columns()));
+            if guarded {
+                self.command(BACK_TO_GUARD).await?;
+            }
+            match described.map_err(SqlFailure::from) {
+                Ok(columns) => return Ok((!columns.is_empty()).then(|| Arc::new(columns))),
+                // the next one has another name
+                Err(failure) if is_gone(&failure) && !self.prepares => {}
+                Err(_) => break,
+            }
+        }
+        Ok(None)
+    }
+
+    /// The server has lost what was prepared: from now on values are written into statements, which needs nothing of the kind.
+    fn stop_preparing(&mut self) {
+        self.prepares = false;
+        self.lose_statements();
+    }
+
+    fn lose_statements(&mut self) {
+        self.plans.clear();
+        self.nameless.clear();
+        self.named = 0;
     }
 
     fn forget_later(&mut self) {
@@ -442,11 +531,18 @@ fn random_tag() -> u64 {
 
 /// A prepared statement is no longer what it was.
 fn is_stale(failure: &SqlFailure) -> bool {
-    match failure.sqlstate() {
-        Some("0A000") => failure.message().contains("cached plan"),
-        Some("26000") => true,
-        _ => false,
-    }
+    is_gone(failure) || (failure.sqlstate() == Some("0A000") && failure.message().contains("cached plan"))
+}
+
+/// A statement that was prepared here is not there any more, or one of its name is there already.
+fn is_gone(failure: &SqlFailure) -> bool {
+    // users have prepared statements of their own
+    let is_own = || {
+        ["sqlx_s_", "busbar_"]
+            .iter()
+            .any(|name| failure.message().contains(name))
+    };
+    matches!(failure.sqlstate(), Some("26000" | "42P05")) && is_own()
 }
 
 pub(super) fn size(row: &PgRow) -> usize {

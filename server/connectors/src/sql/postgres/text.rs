@@ -20,7 +20,7 @@ pub(super) fn read_text<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, 
         PgKind::Date => match text {
             "infinity" => Cell::Date(Date::MAX),
             "-infinity" => Cell::Date(Date::MIN),
-            _ => Cell::Date(Date::parse(text).ok_or_else(|| out_of_range("the date"))?),
+            _ => Cell::Date(Date::parse(text).ok_or_else(|| not_read(text, "the date"))?),
         },
         PgKind::Time | PgKind::TimeTz => Cell::Time(Time::parse(text).ok_or_else(wrong)?),
         PgKind::Timestamp | PgKind::TimestampTz => {
@@ -32,7 +32,7 @@ pub(super) fn read_text<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, 
                     DateTime::parse(text).and_then(|point| if offset.is_some() { point.in_utc() } else { Some(point) })
                 }
             };
-            Cell::DateTime(point.ok_or_else(|| out_of_range("the point in time"))?)
+            Cell::DateTime(point.ok_or_else(|| not_read(text, "the point in time"))?)
         }
         PgKind::Interval => Cell::Span(read_interval(text).ok_or_else(wrong)?),
         PgKind::Uuid => Cell::Uuid(read_uuid(text).ok_or_else(wrong)?),
@@ -48,6 +48,14 @@ pub(super) fn read_text<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, 
             Cell::List(cells)
         }
     })
+}
+
+fn not_read(text: &str, what: &str) -> Wrong {
+    let year = text.split('-').next().unwrap_or_default();
+    if year.len() >= 4 && year.bytes().all(|byte| byte.is_ascii_digit()) {
+        return out_of_range(what);
+    }
+    format!("`{text}` is not written as ISO; set DateStyle to ISO before it is read").into()
 }
 
 /// Reads what follows an opening brace, up to and with the closing one.
