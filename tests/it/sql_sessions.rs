@@ -53,7 +53,7 @@ fn queries_as_text_go_straight_to_the_driver() {
     .unwrap();
     let output = pytest(home.path());
     assert_eq!(output.code, 0, "{output:?}");
-    assert!(output.stdout.contains("7 passed"), "{output:?}");
+    assert!(output.stdout.contains("9 passed"), "{output:?}");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn what_is_left_open_is_rolled_back_with_a_warning() {
     .unwrap();
     let output = pytest(home.path());
     assert_eq!(output.code, 0, "{output:?}");
-    assert!(output.stdout.contains("6 passed"), "{output:?}");
+    assert!(output.stdout.contains("9 passed"), "{output:?}");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn sessions_are_those_of_sqlalchemy_1_4_as_well() {
     }
     let output = pytest_with_1_4(home.path());
     assert_eq!(output.code, 0, "{output:?}");
-    assert!(output.stdout.contains("15 passed"), "{output:?}");
+    assert!(output.stdout.contains("18 passed"), "{output:?}");
 }
 
 #[test]

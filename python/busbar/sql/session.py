@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event, text
+from sqlalchemy import event, exc, text
 from sqlalchemy.orm import Session as Base
 
 from busbar import sql
@@ -57,6 +57,8 @@ class Session(Base):
         self._name = name
         self._made_for = bind
         self._place: dict[Session, object] | None = None
+        #: The thread whose call has left it open, once it was closed for that.
+        self._left_by: int | None = None
         self._texts = texts_of(name, bind)
         #: What queries went to without SQLAlchemy: a connection of the driver.
         self._direct: Any = None
@@ -118,8 +120,7 @@ class Session(Base):
             or not (params is None or type(params) is dict)
             # SQLAlchemy knows something of the session
             or 'identity_map' in self.__dict__
-            or 'dispatch' in self.__dict__
-            or any(_listeners)
+            or self._is_heard()
         ):
             return None
         given = plain_text(statement)
@@ -132,19 +133,45 @@ class Session(Base):
             # whose message it is
             return None
         if self._direct is None:
-            self._direct = self._texts.connect()
-            self._place = _here.open
-            self._place[self] = self._owner
+            self._begin_here()
+            try:
+                self._direct = self._texts.connect()
+            except BaseException:
+                self._end_here()
+                raise
         return self._texts.run(self._direct, query, values)
 
-    def _end(self, how: Callable[[Any], None]) -> bool:
-        """Ends the transaction of queries that went to the driver. ``False``: there were none."""
-        direct, self._direct = self._direct, None
-        if direct is None:
-            return False
+    def _is_heard(self) -> bool:
+        """Whether somebody listens to what the session does."""
+        return 'dispatch' in self.__dict__ or any(len(heard) > ours for heard, ours in _listeners)
+
+    def _begin_here(self) -> None:
+        """Notes that a transaction begins on this thread."""
+        if self._left_by is not None:
+            if self._left_by != threading.get_ident():
+                message = (
+                    f'the session of SQL connection `{self._name}` was closed when the call that had opened it ended, '
+                    'and what it did was rolled back; a thread that outlives its call needs a session of its own'
+                )
+                raise exc.InvalidRequestError(message)
+            self._left_by = None
+        self._place = _here.open
+        self._place[self] = self._owner
+
+    def _end_here(self) -> None:
         if self._place is not None:
             self._place.pop(self, None)
             self._place = None
+
+    def _end(self, how: Callable[[Any], None]) -> bool:
+        """Ends the transaction of queries that went to the driver. ``False``: there were none."""
+        if self._direct is not None and self._is_heard():
+            # somebody has begun to listen since: SQLAlchemy takes over, and ends it
+            _ = self.identity_map
+        direct, self._direct = self._direct, None
+        if direct is None:
+            return False
+        self._end_here()
         try:
             how(direct)
         except sql.Error as error:
@@ -187,22 +214,36 @@ def _bound(mapper: Any, bind: Any, more: dict[str, Any]) -> dict[str, Any]:
 @event.listens_for(Session, 'after_transaction_create')
 def _began(session: Session, transaction: Any) -> None:
     if transaction.parent is None:
-        session._place = _here.open
-        session._place[session] = session._owner
+        try:
+            session._begin_here()
+        except exc.InvalidRequestError:
+            transaction.close()
+            raise
 
 
 @event.listens_for(Session, 'after_transaction_end')
 def _ended(session: Session, transaction: Any) -> None:
-    if transaction.parent is None and session._place is not None:
-        session._place.pop(session, None)
-        session._place = None
+    if transaction.parent is None:
+        session._end_here()
 
 
-#: Whoever listens to what sessions do, as of this moment: each is true if somebody does.
-_listeners = [
-    getattr(Session.__new__(Session).dispatch, name)
-    for name in ('after_begin', 'after_commit', 'after_rollback', 'before_commit', 'do_orm_execute')
-]
+def _heard(*names: str) -> list[tuple[Any, int]]:
+    """Who listens to such events of sessions, as of any moment; and how many of them are listed here."""
+    dispatch: Any = Session.__new__(Session).dispatch
+    return [(getattr(dispatch, name), len(getattr(dispatch, name))) for name in names]
+
+
+#: Events of what queries do, and of transactions.
+_listeners = _heard(
+    'after_begin',
+    'after_commit',
+    'after_rollback',
+    'after_soft_rollback',
+    'after_transaction_create',
+    'after_transaction_end',
+    'before_commit',
+    'do_orm_execute',
+)
 
 
 def close_left_open(is_ours: Callable[[object], bool], who: str) -> None:
@@ -217,6 +258,7 @@ def close_left_open(is_ours: Callable[[object], bool], who: str) -> None:
             session._name,
             who,
         )
+        session._left_by = threading.get_ident()
         try:
             session.close()
         except BaseException:  # the call has ended, and there may be more of them

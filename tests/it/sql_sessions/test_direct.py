@@ -23,12 +23,16 @@ class Customer(Base):
     name = Column(String(50))
 
 
-@pytest.fixture
-def crm(bus):
-    crm = bus.sql('CRM')
+def make(bus, name):
+    crm = bus.sql(name)
     crm.run(lambda session: Base.metadata.create_all(session.connection()))
     crm.run(lambda session: session.add_all([Customer(id=1, name='Jane'), Customer(id=2, name='John')]))
     return crm
+
+
+@pytest.fixture
+def crm(bus):
+    return make(bus, 'CRM')
 
 
 def in_use(crm):
@@ -178,7 +182,9 @@ def test_a_session_that_has_ended_gives_its_connection_back(crm):
     crm.run(ended)
 
 
-def test_who_listens_sees_everything(crm):
+def test_who_listens_sees_everything(bus):
+    # somebody has listened to its engine from then on
+    crm = make(bus, 'Heard')
     seen = []
     engine = crm.run(lambda session: session.get_bind())
 
@@ -199,3 +205,65 @@ def test_who_listens_sees_everything(crm):
             event.remove(target, name, listener)
         assert seen == [ALL]
         seen.clear()
+
+
+def test_who_listens_to_transactions_hears_what_sqlalchemy_tells(crm):
+    names = [
+        'after_transaction_create',
+        'after_transaction_end',
+        'after_soft_rollback',
+        'after_begin',
+        'after_rollback',
+        'before_commit',
+    ]
+
+    def heard_of(name, on, **options):
+        heard = []
+
+        def listener(session, *arguments):
+            heard.append([type(session), session.in_transaction(), *(type(argument) for argument in arguments)])
+
+        def run(session):
+            for end in (session.rollback, session.commit, session.close):
+                session.execute(ALL, **options).all()
+                end()
+
+        event.listen(on, name, listener)
+        try:
+            crm.run(run)
+        finally:
+            event.remove(on, name, listener)
+        return heard
+
+    for name in names:
+        for on in (Session, Session.__mro__[1]):
+            plain = heard_of(name, on, execution_options=PLAIN)
+            assert plain
+            assert heard_of(name, on) == plain
+    # and nothing is left of it
+    assert crm.run(lambda session: type(session.execute(ALL))) is DirectResult
+
+
+def test_who_begins_to_listen_in_the_middle_hears_of_the_end(crm):
+    heard = []
+
+    def listener(session, *_):
+        heard.append(session)
+
+    def run(session):
+        for name, end in (
+            ('after_soft_rollback', session.rollback),
+            ('after_transaction_end', session.close),
+            ('after_commit', session.commit),
+        ):
+            session.execute(ALL).all()
+            event.listen(session if name == 'after_commit' else Session, name, listener)
+            try:
+                end()
+            finally:
+                event.remove(session if name == 'after_commit' else Session, name, listener)
+            assert heard == [session]
+            heard.clear()
+
+    crm.run(run)
+    assert in_use(crm) == 0

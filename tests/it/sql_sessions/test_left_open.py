@@ -2,8 +2,10 @@
 
 import threading
 import time
+from typing import ClassVar
 
 import pytest
+from sqlalchemy.exc import InvalidRequestError
 
 from busbar.background import spawn
 from zato.server.service import Service
@@ -120,4 +122,76 @@ def test_closed_sessions_are_no_warning(bus, crm, caplog):
 
     bus.run(close)
     assert LEFT not in caplog.text
+    assert in_use(bus) == 0
+
+
+class HandsOver(Service):
+    """Opens a session that another thread goes on with."""
+
+    ended = threading.Event()
+    seen: ClassVar = []
+
+    def handle(self):
+        session = self.outgoing.sql['CRM'].session()
+        session.execute('SELECT * FROM a').all()
+        outlives = self.request.raw_request == b'outlives'
+        thread = threading.Thread(target=self.go_on, args=(session, outlives))
+        thread.start()
+        if outlives:
+            HandsOver.thread = thread
+        else:
+            thread.join()
+            session.execute('SELECT * FROM a').all()
+            session.close()
+
+    def go_on(self, session, outlives):
+        if outlives:
+            self.ended.wait(20)
+        for _ in range(2 if outlives else 1):
+            try:
+                session.execute('INSERT INTO a VALUES (1)')
+                session.commit()
+            except InvalidRequestError as error:
+                self.seen.append(str(error))
+        with self.outgoing.sql['CRM'].session() as session:
+            self.seen.append(session.scalar('SELECT count(*) FROM a'))
+
+
+def test_another_thread_goes_on_with_a_session(bus, crm, caplog):
+    bus.deploy(HandsOver)
+    HandsOver.seen.clear()
+    bus.call(HandsOver, data_format='')
+    assert HandsOver.seen == [1]
+    assert crm.execute('SELECT * FROM a') == [{'id': 1}]
+    assert LEFT not in caplog.text
+    assert in_use(bus) == 0
+
+
+def test_another_thread_comes_too_late_to_a_session(bus, crm, caplog):
+    bus.deploy(HandsOver)
+    HandsOver.seen.clear()
+    bus.call(HandsOver, b'outlives', data_format='')
+    assert LEFT in caplog.text
+    HandsOver.ended.set()
+    HandsOver.thread.join(20)
+    error, again, count = HandsOver.seen
+    assert error == again
+    assert 'was closed when the call that had opened it ended' in error
+    assert count == 0
+    assert crm.execute('SELECT * FROM a') == []
+    assert in_use(bus) == 0
+
+
+def test_a_session_that_is_kept_from_call_to_call(bus, crm, caplog):
+    kept = []
+
+    def use(service):
+        if not kept:
+            kept.append(service.outgoing.sql['CRM'].session())
+            return kept[0].scalar('SELECT 1')
+        with kept[0] as session:
+            return session.scalar('SELECT 2')
+
+    assert [bus.run(use), bus.run(use)] == [1, 2]
+    assert caplog.text.count(LEFT) == 1
     assert in_use(bus) == 0
