@@ -32,6 +32,7 @@ mod imap;
 mod imports;
 mod json_rpc;
 mod kvdb;
+mod kvdb_faults;
 mod logs;
 mod management_client;
 mod management_kvdb;
