@@ -347,6 +347,21 @@ def test_two_threads_cannot_share_a_connection(pg):
     assert pg.execute('SELECT 1').fetchone() == (1,)
 
 
+def test_threads_may_have_a_connection_one_after_the_other(pg, table):
+    temporary(pg, table, 'id INTEGER')
+    thread = threading.Thread(target=lambda: pg.execute(f'INSERT INTO {table} VALUES (1)'))
+    thread.start()
+    thread.join()
+    # it is the transaction that the other thread has written in
+    cursor = pg.execute(f'SELECT id FROM {table}')
+    rows = []
+    thread = threading.Thread(target=lambda: rows.extend(cursor.fetchall()))
+    thread.start()
+    thread.join()
+    assert rows == [(1,)]
+    pg.rollback()
+
+
 def test_a_connection_that_the_administrator_ends(pg):
     pg.execute('SELECT 1')
     other = sql.connect(POSTGRESQL, autocommit=True)
