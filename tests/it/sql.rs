@@ -22,7 +22,7 @@ fn the_driver_speaks_to_every_database() {
 
 #[test]
 fn statements_go_to_the_server_together() {
-    pytest(include_str!("sql/test_together.py"), "76 passed");
+    pytest(include_str!("sql/test_together.py"), "77 passed");
 }
 
 const SERVICE: &str = "

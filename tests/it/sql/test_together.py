@@ -375,6 +375,16 @@ def test_prepared_statements_of_others(pg):
         pg.commit()
 
 
+def test_prepared_statements_that_are_those_of_others_by_now(pg, lose):
+    pg.autocommit = True
+    statement = 'SELECT 1 + %s::int'
+    pg.execute(statement, [1])
+    pg.execute(lose)
+    for number in range(1, 20):
+        pg.execute(f'PREPARE sqlx_s_{number} AS SELECT 42')
+    assert pg.execute(statement, [2]).fetchone() == (3,)
+
+
 def test_a_prepared_statement_that_goes_within_a_transaction(pg, lose):
     statement = 'SELECT 1 + %s::int'
     pg.execute(statement, [1])

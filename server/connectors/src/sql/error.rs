@@ -5,7 +5,7 @@ use std::fmt;
 use busbar_model::{Error, Kind};
 use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlDatabaseError;
-use sqlx::postgres::PgDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// A statement, or a connection, that failed.
 #[derive(Clone, PartialEq, Eq)]
@@ -227,6 +227,8 @@ impl SqlFailure {
             }
         }
         let owned = |text: Option<&str>| text.map(str::to_owned);
+        // a message that did not fit, after which the server reads on
+        let is_refused = code == "08P01" && matches!(error.severity(), PgSeverity::Error);
         Self(Box::new(Inner {
             class: SqlFailureClass::of_sqlstate(code),
             message,
@@ -238,7 +240,8 @@ impl SqlFailure {
             table: owned(error.table()),
             column: owned(error.column()),
             // the administrator, a crash, a shutdown; and lost connections
-            is_disconnect: code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03" | "57P04" | "57P05"),
+            is_disconnect: (code.starts_with("08") && !is_refused)
+                || matches!(code, "57P01" | "57P02" | "57P03" | "57P04" | "57P05"),
             is_retriable: matches!(code, "40001" | "40P01" | "57P03" | "53300"),
             is_outcome_unknown: false,
         }))

@@ -534,7 +534,7 @@ fn is_stale(failure: &SqlFailure) -> bool {
     is_gone(failure) || (failure.sqlstate() == Some("0A000") && failure.message().contains("cached plan"))
 }
 
-/// A statement that was prepared here is not there any more, or one of its name is there already.
+/// A statement that was prepared here is not there any more, or another one has its name: it is there already, or takes other parameters.
 fn is_gone(failure: &SqlFailure) -> bool {
     // users have prepared statements of their own
     let is_own = || {
@@ -542,7 +542,7 @@ fn is_gone(failure: &SqlFailure) -> bool {
             .iter()
             .any(|name| failure.message().contains(name))
     };
-    matches!(failure.sqlstate(), Some("26000" | "42P05")) && is_own()
+    matches!(failure.sqlstate(), Some("26000" | "42P05" | "08P01")) && is_own()
 }
 
 pub(super) fn size(row: &PgRow) -> usize {
