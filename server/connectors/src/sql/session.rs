@@ -328,17 +328,17 @@ impl SqlSession {
             if state.is_closed {
                 return Err(closed());
             }
-            if state.broken.is_some() && !commits {
-                // the transaction has ended with the connection
-                return Ok(());
-            }
             // whoever commits what was lost must not take it for committed
             state.in_transaction || state.is_dirty || state.broken.is_some()
         };
         if !is_open {
             return Ok(());
         }
-        let mut flight = inner.take().await?;
+        let mut flight = match inner.take().await {
+            // the transaction has ended with the connection
+            Err(failure) if failure.is_disconnect() && !commits => return Ok(()),
+            taken => taken?,
+        };
         lock(&inner.state).may_have_committed = commits;
         let is_lite_idle = inner.target.engine == Engine::Sqlite && !lock(&inner.state).in_transaction;
         let result = match flight.slot.link.as_mut() {
