@@ -2,6 +2,7 @@
 //!
 //! * [`check_json`] and [`check_xml`] - refuse what no service could use: not JSON or XML, nested too deeply, required input missing
 //! * [`check_names`] and [`form`] - the same for forms, whose names somebody else has read
+//! * [`mask`] - secrets taken out of what is kept of messages
 //! * [`multipart`] - forms in several parts, with files
 //! * [`names`] - the type that an element's name implies
 //! * [`soap`] - SOAP envelopes around such requests and responses
@@ -10,6 +11,7 @@
 mod error;
 pub mod form;
 mod json;
+pub mod mask;
 pub mod multipart;
 pub mod names;
 mod required;

@@ -10,8 +10,9 @@ use busbar_model::Cid;
 use busbar_model::object::Record;
 use busbar_runtime::Head;
 use busbar_runtime::queue::Queue;
+use busbar_sio::mask::Mask;
 
-use crate::http::audit::{AuditLog, AuditRules, Auditor, Mask};
+use crate::http::audit::{AuditLog, AuditRules, Auditor};
 use crate::http::cache::{ChannelCache, ResponseCache};
 use crate::http::coding;
 use crate::http::config::{CacheType, ChannelHttp, ContentEncoding};

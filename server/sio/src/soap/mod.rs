@@ -19,7 +19,7 @@ pub use addressing::Addressing;
 pub use attachments::{assembled, has_attachments};
 pub use header::add_header;
 pub use read::{check_envelope, check_input, payload};
-pub use write::{envelope, fault};
+pub use write::{envelope, fault, undeclared_envelope};
 
 /// Why a request failed, in the words of SOAP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -43,6 +43,15 @@ pub fn envelope(version: SoapVersion, payload: &str) -> String {
     text
 }
 
+/// Puts XML into an envelope without a declaration: clients of the management API parse decoded text, which cannot declare an encoding
+/// (management.md 3.3).
+pub fn undeclared_envelope(version: SoapVersion, content: &str) -> String {
+    format!(
+        "<soap:Envelope xmlns:soap=\"{}\" xmlns=\"{DEFAULT}\"><soap:Body>{content}</soap:Body></soap:Envelope>",
+        namespace(version)
+    )
+}
+
 /// Whether the first tag opens an envelope of this version.
 fn is_envelope(content: &str, version: SoapVersion) -> bool {
     let Some(tag) = content[1..].split('>').next() else {

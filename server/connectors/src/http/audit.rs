@@ -1,7 +1,5 @@
 //! The last messages of a channel, for whoever has to find out what went wrong (http.md 11). In bounded memory, secrets masked.
 
-mod mask;
-
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,13 +9,9 @@ use http::Response;
 use busbar_model::Cid;
 use busbar_model::audit::AuditEntry;
 use busbar_runtime::Head;
-
-pub(crate) use mask::Mask;
+use busbar_sio::mask::Mask;
 
 use crate::http::respond::Content;
-
-/// Larger bodies are not looked through for secrets, and so not kept.
-const MAX_MASKED: usize = 1 << 20;
 
 /// What a channel keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +79,7 @@ impl Auditor {
             direction: "received".to_owned(),
             headers: self.headers(headers),
             size_bytes: body.len(),
-            body: self.body(content_type, body, bytes),
+            body: self.rules.mask.kept(content_type.unwrap_or_default(), body, bytes),
             ..self.entry(cid, head)
         };
         self.keep(entry, count);
@@ -108,7 +102,7 @@ impl Auditor {
             headers: self.headers(headers),
             size_bytes: response.body().len(),
             body: match response.body() {
-                Content::Whole(body) => self.body(content_type, body, bytes),
+                Content::Whole(body) => self.rules.mask.kept(content_type.unwrap_or_default(), body, bytes),
                 Content::Stream(_) => "(sent piece by piece)".to_owned(),
             },
             ..self.entry(cid, head)
@@ -139,18 +133,6 @@ impl Auditor {
         headers
             .map(|(name, value)| (name.to_owned(), self.rules.mask.header(name, value)))
             .collect()
-    }
-
-    fn body(&self, content_type: Option<&[u8]>, body: &[u8], max: usize) -> String {
-        if body.len() > MAX_MASKED {
-            return format!("({} bytes, too many to be kept)", body.len());
-        }
-        let mut text = self.rules.mask.body(content_type.unwrap_or_default(), body);
-        if text.len() > max {
-            let end = (0..=max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-            text.truncate(end);
-        }
-        text
     }
 
     fn keep(&self, entry: AuditEntry, count: usize) {

@@ -21,13 +21,16 @@ const SECRETS: [&str; 8] = [
 /// Headers that carry credentials.
 const HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
 
+/// Larger bodies are not looked through for secrets, and so not kept.
+const MAX_MASKED: usize = 1 << 20;
+
 /// Which names stand for secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mask(Vec<String>);
+pub struct Mask(Vec<String>);
 
 impl Mask {
     /// The usual ones, and more: names in which `*` stands for any text. Case does not count.
-    pub(crate) fn new(more: &[String]) -> Self {
+    pub fn new(more: &[String]) -> Self {
         let usual = SECRETS.iter().map(|name| (*name).to_owned());
         Self(usual.chain(more.iter().map(|name| name.to_lowercase())).collect())
     }
@@ -38,7 +41,8 @@ impl Mask {
         self.0.iter().any(|pattern| wildcard::matches(pattern, &name, None))
     }
 
-    pub(crate) fn header(&self, name: &str, value: String) -> String {
+    /// The value of a header.
+    pub fn header(&self, name: &str, value: String) -> String {
         if HEADERS.contains(&name) || self.hides(name) {
             MASK.to_owned()
         } else {
@@ -47,7 +51,7 @@ impl Mask {
     }
 
     /// A query string or form.
-    pub(crate) fn form(&self, text: &str) -> String {
+    pub fn form(&self, text: &str) -> String {
         let pairs = text.split('&').map(|pair| match pair.split_once('=') {
             Some((name, _)) if self.hides(&percent_encoding::percent_decode_str(name).decode_utf8_lossy()) => {
                 format!("{name}={MASK}")
@@ -57,8 +61,21 @@ impl Mask {
         pairs.collect::<Vec<_>>().join("&")
     }
 
+    /// As much of a body as is to be kept, `max` bytes at most.
+    pub fn kept(&self, content_type: &[u8], body: &[u8], max: usize) -> String {
+        if body.len() > MAX_MASKED {
+            return format!("({} bytes, too many to be kept)", body.len());
+        }
+        let mut text = self.body(content_type, body);
+        if text.len() > max {
+            let end = (0..=max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+            text.truncate(end);
+        }
+        text
+    }
+
     /// A body: JSON, XML and forms are looked through; what looks like one of them and is not is left out, as secrets could be in it.
-    pub(crate) fn body(&self, content_type: &[u8], body: &[u8]) -> String {
+    pub fn body(&self, content_type: &[u8], body: &[u8]) -> String {
         let unknown = || format!("({} bytes that cannot be looked through for secrets)", body.len());
         let starts =
             |name: &[u8]| content_type.len() >= name.len() && content_type[..name.len()].eq_ignore_ascii_case(name);
@@ -77,7 +94,7 @@ impl Mask {
                 Err(_) => unknown(),
             },
             Some(b'<') => {
-                busbar_sio::xml::replace_secrets(text, &|name| self.hides(name), MASK).unwrap_or_else(|_| unknown())
+                crate::xml::replace_secrets(text, &|name| self.hides(name), MASK).unwrap_or_else(|_| unknown())
             }
             _ if starts(b"application/x-www-form-urlencoded") => self.form(text),
             _ => text.to_owned(),
