@@ -2,7 +2,7 @@
 
 use busbar_testkit::TestServer;
 use busbar_testkit::server::Builder;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::server;
 
@@ -39,6 +39,34 @@ fn requests_that_are_no_objects_are_refused() {
     assert_eq!(details, "field `clear_text`: must be text");
     let ping = server.post("/zato.kvdb.remote-command.execute", r#"{"command": "ECHO 'a b'"}"#);
     assert_eq!(ping.expect(200).json()["result"], json!("a b"));
+    for command in ["FLUSHALL", "config get *", "SUBSCRIBE a", "NO.SUCH", "BLPOP a 0"] {
+        let body = json!({"command": command}).to_string();
+        let details = refused(&server, "zato.kvdb.remote-command.execute", &body);
+        assert!(details.contains("is not allowed here"), "{command}: {details}");
+    }
+}
+
+#[test]
+fn of_two_that_make_the_same_entry_one_is_refused() {
+    let server = start(&[
+        "zato.kvdb.data-dict.dictionary.create",
+        "zato.kvdb.data-dict.dictionary.get-list",
+    ]);
+    let create = |value: usize| {
+        let body = json!({"system": "crm", "key": "country", "value": value.to_string()}).to_string();
+        server.post("/zato.kvdb.data-dict.dictionary.create", body).status
+    };
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..40).map(|number| scope.spawn(move || create(number / 4))).collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
+    assert_eq!((count(200), count(409)), (10, 30), "{statuses:?}");
+    let list = server
+        .post("/zato.kvdb.data-dict.dictionary.get-list", "{}")
+        .expect(200)
+        .json();
+    assert_eq!(list.as_array().unwrap().len(), 10);
 }
 
 #[test]
@@ -95,7 +123,10 @@ fn the_cache_refuses_what_it_cannot_hold() {
     let listed = server
         .post("/zato.cache.builtin.entry.get-list", body(r#""max_chars": 5"#))
         .expect(200);
-    assert_eq!(listed.json().as_array().unwrap().len(), 2);
+    let listed = listed.json();
+    assert_eq!(listed.as_array().unwrap().len(), 2);
+    // those who look are no readers
+    assert_eq!((&listed[0]["hits"], &listed[0]["last_read"]), (&json!(0), &Value::Null));
     let found = server.post("/zato.cache.builtin.entry.get", body(r#""key": "k""#));
     assert_eq!(found.expect(200).json()["value"], json!("v"));
 }

@@ -257,6 +257,18 @@ class Cache:
 
         return {'set': set_many, 'delete': delete_many, 'expire': expire_many}[action]
 
+    # === for administrators: looking is not reading ===
+
+    def entries(self) -> list[Entry]:
+        """All items with what is known of them, the oldest first."""
+        found = self._ask('get', {'how': 'all', 'peek': True, 'details': True})
+        return [Entry(key, value, known) for key, value, known in found]
+
+    def entry(self, key: str | int) -> Entry | None:
+        """One of them."""
+        entry: Entry | None = self._one(key, details=True, peek=True, default=None)
+        return entry
+
     # === how it is done ===
 
     def _get_many(self, how: str, key: Any, details: bool, limit: int) -> dict[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from zato.common.exception import BadRequest, Conflict, NotFound
@@ -24,6 +25,10 @@ ITEMS: Final = 'zato:kvdb:data-dict:item'
 ITEM_ID: Final = 'zato:kvdb:data-dict:item:id'
 TRANSLATION: Final = 'zato:kvdb:data-dict:translation'
 TRANSLATION_ID: Final = 'zato:kvdb:data-dict:translation:id'
+
+# The key that stands for the right to change them, and the seconds after which whoever died with it loses it.
+_LOCK: Final = 'zato:kvdb:data-dict:lock'
+_LOCKED: Final = 60.0
 
 # What a translation is found by.
 FIVE: Final = ('system1', 'key1', 'value1', 'system2', 'key2')
@@ -58,6 +63,11 @@ class DictionaryService(Service):
     def texts(self, *names: str) -> list[str]:
         """Several of them."""
         return [self.text(name) for name in names]
+
+    def alone(self) -> AbstractContextManager[Any]:
+        """In this block nobody else changes entries or translations: what is looked up stays as it is."""
+        lock: AbstractContextManager[Any] = self.kvdb.conn.lock(_LOCK, timeout=_LOCKED, sleep=0.01)
+        return lock
 
     def items(self) -> dict[str, list[str]]:
         """All dictionary entries by their ids: system, key and value."""

@@ -53,11 +53,8 @@ class EntryGetList(CacheAdminService):
         most = self.count('max_chars', 30)
         query = str(self.values.get('query') or '').lower().split()
         found = []
-        for key in cache.keys():  # noqa: SIM118 - iterating reads the values too
-            if not all(word in str(key).lower() for word in query):
-                continue
-            entry = cache.get(key, details=True)
-            if entry is not None:
+        for entry in cache.entries():
+            if all(word in str(entry.key).lower() for word in query):
                 found.append(self.item(entry, most))
         answer(self, found)
 
@@ -114,7 +111,7 @@ class EntryGet(CacheAdminService):
 
     def handle(self) -> None:
         """Shows it."""
-        entry = self.cache_of_request().get(self.key(), details=True)
+        entry = self.cache_of_request().entry(self.key())
         if entry is None:
             answer(self, {'key_found': False})
             return

@@ -33,64 +33,23 @@ from zato.server.service import Service
 # Bytes of an export, unpacked.
 _MAX_EXPORT: Final = 64 << 20
 
-# Commands that would take the server's own database, or the call, away from under everybody else.
-_REFUSED: Final = frozenset(
-    (
-        'ACL',
-        'AUTH',
-        'BGREWRITEAOF',
-        'BGSAVE',
-        'BLMOVE',
-        'BLMPOP',
-        'BLPOP',
-        'BRPOP',
-        'BRPOPLPUSH',
-        'BZMPOP',
-        'BZPOPMAX',
-        'BZPOPMIN',
-        'CLIENT',
-        'CLUSTER',
-        'CONFIG',
-        'DEBUG',
-        'DISCARD',
-        'EVAL',
-        'EVALSHA',
-        'EVALSHA_RO',
-        'EVAL_RO',
-        'EXEC',
-        'FAILOVER',
-        'FCALL',
-        'FCALL_RO',
-        'FUNCTION',
-        'HELLO',
-        'LATENCY',
-        'MIGRATE',
-        'MODULE',
-        'MONITOR',
-        'MULTI',
-        'PSUBSCRIBE',
-        'PSYNC',
-        'QUIT',
-        'REPLCONF',
-        'REPLICAOF',
-        'RESET',
-        'SAVE',
-        'SCRIPT',
-        'SELECT',
-        'SHUTDOWN',
-        'SLAVEOF',
-        'SSUBSCRIBE',
-        'SUBSCRIBE',
-        'SWAPDB',
-        'SYNC',
-        'UNSUBSCRIBE',
-        'UNWATCH',
-        'WAIT',
-        'WAITAOF',
-        'WATCH',
-        'XREAD',
-        'XREADGROUP',
-    )
+# What reads, and what writes under keys that it names. All else is refused: what waits, what keeps state in the
+# connection, what runs scripts or packages, and what is about the server, its other databases or its peers.
+_ALLOWED: Final = frozenset(
+    """
+    APPEND BITCOUNT BITFIELD BITFIELD_RO BITOP BITPOS COPY DBSIZE DECR DECRBY DEL ECHO EXISTS EXPIRE EXPIREAT
+    EXPIRETIME GEOADD GEODIST GEOHASH GEOPOS GEOSEARCH GEOSEARCHSTORE GET GETBIT GETDEL GETEX GETRANGE GETSET
+    HDEL HEXISTS HGET HGETALL HINCRBY HINCRBYFLOAT HKEYS HLEN HMGET HMSET HRANDFIELD HSCAN HSET HSETNX HSTRLEN
+    HVALS INCR INCRBY INCRBYFLOAT INFO KEYS LASTSAVE LINDEX LINSERT LLEN LMOVE LMPOP LPOP LPOS LPUSH LPUSHX
+    LRANGE LREM LSET LTRIM MGET MSET MSETNX OBJECT PERSIST PEXPIRE PEXPIREAT PEXPIRETIME PFADD PFCOUNT PFMERGE
+    PING PSETEX PTTL PUBLISH PUBSUB RANDOMKEY RENAME RENAMENX RPOP RPOPLPUSH RPUSH RPUSHX SADD SCAN SCARD SDIFF
+    SDIFFSTORE SET SETBIT SETEX SETNX SETRANGE SINTER SINTERCARD SINTERSTORE SISMEMBER SMEMBERS SMISMEMBER SMOVE
+    SORT SORT_RO SPOP SRANDMEMBER SREM SSCAN STRLEN SUBSTR SUNION SUNIONSTORE TIME TOUCH TTL TYPE UNLINK XACK
+    XADD XDEL XINFO XLEN XPENDING XRANGE XREVRANGE XTRIM ZADD ZCARD ZCOUNT ZDIFF ZDIFFSTORE ZINCRBY ZINTER
+    ZINTERCARD ZINTERSTORE ZLEXCOUNT ZMPOP ZMSCORE ZPOPMAX ZPOPMIN ZRANDMEMBER ZRANGE ZRANGEBYLEX ZRANGEBYSCORE
+    ZRANGESTORE ZRANK ZREM ZREMRANGEBYLEX ZREMRANGEBYRANK ZREMRANGEBYSCORE ZREVRANGE ZREVRANGEBYLEX
+    ZREVRANGEBYSCORE ZREVRANK ZSCAN ZSCORE ZUNION ZUNIONSTORE
+    """.split()  # noqa: SIM905 - as a list it would be a page
 )
 
 
@@ -107,8 +66,9 @@ class Execute(DictionaryService):
             raise BadRequest(self.cid, f'Command parsing error: {e}', True) from None
         if not words:
             raise BadRequest(self.cid, 'Command parsing error: there is no command', True)
-        if words[0].upper() in _REFUSED:
-            raise BadRequest(self.cid, f'Command parsing error: `{words[0]}` is not allowed here', True)
+        if words[0].upper() not in _ALLOWED:
+            message = f'Command parsing error: `{words[0]}` is not allowed here, only commands that read or write keys'
+            raise BadRequest(self.cid, message, True)
         try:
             result = self.kvdb.conn.execute_command(*words)
         except RedisError as e:
@@ -135,10 +95,11 @@ class DictionaryCreate(DictionaryService):
     def handle(self) -> None:
         """Makes it, unless it is there."""
         parts = self.texts('system', 'key', 'value')
-        if self.item_id(parts) is not None:
-            raise Conflict(self.cid, f'the entry {parts} exists already', True)
-        number = self.kvdb.conn.incr(ITEM_ID)
-        self.kvdb.conn.hset(ITEMS, number, SEPARATOR.join(parts))
+        with self.alone():
+            if self.item_id(parts) is not None:
+                raise Conflict(self.cid, f'the entry {parts} exists already', True)
+            number = self.kvdb.conn.incr(ITEM_ID)
+            self.kvdb.conn.hset(ITEMS, number, SEPARATOR.join(parts))
         answer(self, {'id': number})
 
 
@@ -149,6 +110,11 @@ class DictionaryEdit(DictionaryService):
 
     def handle(self) -> None:
         """Changes it."""
+        with self.alone():
+            self.change()
+
+    def change(self) -> None:
+        """Changes it while nobody else changes anything."""
         number = self.text('id')
         parts = self.texts('system', 'key', 'value')
         if number not in self.items():
@@ -178,6 +144,11 @@ class DictionaryDelete(DictionaryService):
 
     def handle(self) -> None:
         """Deletes it."""
+        with self.alone():
+            self.delete()
+
+    def delete(self) -> None:
+        """Deletes it while nobody else changes anything."""
         number = self.text('id')
         if number not in self.items():
             raise NotFound(self.cid, f'there is no entry with the id {number}', True)
@@ -259,7 +230,8 @@ class TranslationCreate(TranslationService):
 
     def handle(self) -> None:
         """Makes it, unless it is there."""
-        self.store(self.kvdb.conn.incr(TRANSLATION_ID), None)
+        with self.alone():
+            self.store(self.kvdb.conn.incr(TRANSLATION_ID), None)
 
 
 class TranslationEdit(TranslationService):
@@ -270,7 +242,8 @@ class TranslationEdit(TranslationService):
     def handle(self) -> None:
         """Changes it."""
         number = self.text('id')
-        self.store(number, self.translation_key(number))
+        with self.alone():
+            self.store(number, self.translation_key(number))
 
 
 class TranslationDelete(TranslationService):
@@ -280,7 +253,8 @@ class TranslationDelete(TranslationService):
 
     def handle(self) -> None:
         """Deletes it."""
-        self.kvdb.conn.delete(self.translation_key(self.text('id')))
+        with self.alone():
+            self.kvdb.conn.delete(self.translation_key(self.text('id')))
 
 
 class TranslationTranslate(DictionaryService):
@@ -358,6 +332,17 @@ class Import(DictionaryService):
             last_item, last_translation = int(document['last_dict_id']), int(document['last_translation_id'])
         except (KeyError, TypeError, ValueError, OverflowError, OSError, EOFError, binascii.Error) as e:
             raise BadRequest(self.cid, f'field `data`: is not an export of data dictionaries: {e!r}', True) from None
+        with self.alone():
+            self.replace(items, translations, last_item, last_translation)
+
+    def replace(
+        self,
+        items: dict[str, str],
+        translations: dict[str, dict[str, str]],
+        last_item: int,
+        last_translation: int,
+    ) -> None:
+        """Replaces everything while nobody else changes anything."""
         old = list(self.translations())
         with self.kvdb.conn.pipeline() as pipe:
             pipe.delete(ITEMS, *old)
