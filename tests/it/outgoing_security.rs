@@ -59,6 +59,13 @@ fn envelopes_carry_tokens() {
     let seen = server.invoke("calls.call", "").expect(200).json();
     assert_eq!(seen, json!(["clear,ann<", "clear,ann<", "digest,ann<", "digest,ann<"]));
     assert!(!server.log().contains("s&3"));
+
+    // what no worker could make a connection of is refused
+    let rest = json!({"outgoing_rest": [outgoing("Rest", "clear-in", "clear")]});
+    let refused = server.import(&rest.to_string());
+    assert_eq!(refused.code, 15, "{}", refused.stderr);
+    let said = format!("{}{}", refused.stdout, refused.stderr);
+    assert!(said.contains("field `security`") && said.contains("`Rest`"), "{said}");
 }
 
 /// What the n-th field of the last message of a log-in says.

@@ -1,5 +1,6 @@
 //! What speaks to the world outside: one folder per protocol, channels and outgoing connections side by side.
 //!
+//! * [`check`] - whether connections can be made of objects
 //! * [`command`] - commands of the operating system
 //! * [`http`] - channels and outgoing connections over HTTP
 //! * [`imap`] - mailboxes
@@ -10,6 +11,7 @@
 //! * [`sql`] - databases over SQL
 //! * [`zmq`] - outgoing connections over ZeroMQ
 
+pub mod check;
 pub mod command;
 pub mod http;
 pub mod imap;

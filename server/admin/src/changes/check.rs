@@ -57,6 +57,10 @@ pub(super) fn check(
         revision: applied.revision,
         records: draft.records().cloned().collect(),
     };
+    // whatever is wrong already may be why no connection can be made
+    if problems.0.is_empty() {
+        draft.check_connections(&snapshot, &mut problems);
+    }
     problems.or(Checked {
         set: ChangeSet {
             changes: draft.effective,
@@ -362,14 +366,31 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Workers must be able to make connections of what is different, and of what names a security definition that is.
+    fn check_connections(&self, snapshot: &Snapshot, problems: &mut Problems) {
+        let touched = |record: &Record| self.touched.contains_key(&ObjectName::of(record));
+        let definitions = self.touched.keys().filter(|it| it.kind.starts_with(SECURITY));
+        let definitions: HashSet<&str> = definitions.map(|it| it.name.as_str()).collect();
+        let names_one = |record: &Record| {
+            let object_type = self.registry.get(&record.kind).filter(|_| sends(record));
+            let references = object_type.map(|it| it.references(&record.body)).unwrap_or_default();
+            let mut references = references.into_iter();
+            references.any(|it| it.target == Target::Security && definitions.contains(&*it.name))
+        };
+        let affected = snapshot.records.iter();
+        let affected = affected.filter(|it| touched(it) || !definitions.is_empty() && names_one(it));
+        for (record, error) in busbar_connectors::check::check(affected, snapshot) {
+            problems.push(Problem::of_field(error).with_object(ObjectName::of(record)));
+        }
+    }
+
     /// Whoever sends the password of a definition must find it, not a hash of it.
     fn check_senders(&self, problems: &mut Problems) {
         let put = || self.put.iter().filter_map(|name| self.get(name));
-        let sends = |record: &&Record| record.kind.starts_with(OUTGOING);
         let senders: Vec<&Record> = if put().any(has_hash) {
-            self.records().filter(sends).collect()
+            self.records().filter(|it| sends(it)).collect()
         } else {
-            put().filter(sends).collect()
+            put().filter(|it| sends(it)).collect()
         };
         if senders.is_empty() {
             return;
@@ -391,6 +412,11 @@ impl<'a> Draft<'a> {
             }
         }
     }
+}
+
+/// Whether objects of its type send credentials.
+fn sends(record: &Record) -> bool {
+    record.kind.starts_with(OUTGOING)
 }
 
 fn named(record: &Record) -> (Target, &str) {

@@ -243,7 +243,7 @@ async fn a_name_that_cannot_be_given_is_refused() {
         (rename("channel.http", "nobody", "b"), Code::E27),
         (rename("channel.http", "a", " b"), Code::E22),
         (rename("channel.amqp", "a", "b"), Code::E26),
-        (rename("service", "a", "b"), Code::E26),
+        (rename("service", "a", "b"), Code::E22),
         (rename("security.basic_auth", "shop", "key"), Code::E25),
     ] {
         let error = bench.changes.apply(set([change.clone()]), "test").await.unwrap_err();

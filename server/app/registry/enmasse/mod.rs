@@ -109,7 +109,7 @@ async fn difference(changes: &Arc<Changes>, document: &Document) -> String {
 #[test]
 fn export_then_import_is_no_difference() {
     let mut random = Random::seeded();
-    let changes = random.records(40).into_iter().map(Change::Put).collect();
+    let changes = run(async { random.records(40) }).into_iter().map(Change::Put).collect();
     run(async {
         let here = server().await;
         let applied = here.apply(ChangeSet { changes }, "test").await;
@@ -219,7 +219,7 @@ fn check_problems(error: ChangeError, what: &str) {
 #[test]
 fn every_field_of_every_type_takes_what_it_should_and_refuses_the_rest() {
     let mut random = Random::seeded();
-    let base = random.records(1);
+    let base = run(async { random.records(1) });
     run(async {
         let changes = server().await;
         let set = ChangeSet {

@@ -1,7 +1,8 @@
 //! Random objects of every type, made out of what the schemas of the types say.
 
+use busbar_connectors::check::check;
 use busbar_dispatch::security::SecurityBasicAuth;
-use busbar_model::object::{Object, ObjectType, Record};
+use busbar_model::object::{Object, ObjectType, Record, Snapshot};
 use busbar_model::references::{Reference, Target};
 use serde_json::{Map, Value, json};
 
@@ -83,7 +84,8 @@ impl Random {
         }
     }
 
-    /// Objects of every type, `count` of each, and the definition that they name.
+    /// Objects of every type, `count` of each, and the definition that they name. Those of which no connection can be made, which would be
+    /// refused, are switched off. Must be called within a tokio runtime.
     pub fn records(&mut self, count: usize) -> Vec<Record> {
         let body = json!({"username": "u", "password": "p"});
         let mut records = vec![Record {
@@ -105,6 +107,17 @@ impl Random {
                     id: 0,
                 });
             }
+        }
+        let snapshot = Snapshot {
+            revision: 0,
+            records: records.clone(),
+        };
+        let unfit = check(&snapshot.records, &snapshot);
+        for (record, _) in unfit {
+            let mine = records
+                .iter_mut()
+                .find(|it| it.kind == record.kind && it.name == record.name);
+            mine.unwrap().is_active = false;
         }
         records
     }

@@ -90,7 +90,7 @@ enum Way {
 
 impl Mailbox {
     /// Connects to nothing yet.
-    pub(super) fn build(name: &str, config: EmailImap) -> Result<Self, Error> {
+    pub(crate) fn build(name: &str, config: EmailImap) -> Result<Self, Error> {
         let way = match config.server_type {
             ServerType::GenericImap => Way::Imap(Box::new(Sessions::build(name, config.clone())?)),
             ServerType::Microsoft365 => Way::Graph(Box::new(Graph::build(name, &config)?)),

@@ -70,7 +70,7 @@ pub struct SmtpConnection {
 
 impl SmtpConnection {
     /// Connects to nothing yet. Must be called within a tokio runtime.
-    pub(super) fn build(name: &str, config: EmailSmtp) -> Result<Self, Error> {
+    pub(crate) fn build(name: &str, config: EmailSmtp) -> Result<Self, Error> {
         let wrong = |message: &str| Error::new(Kind::Config, format!("cannot set email.smtp `{name}` up: {message}"));
         let tls = || -> Result<TlsParameters, Error> {
             let mut builder =

@@ -25,6 +25,7 @@ pub use self::link::ServerInfo;
 pub use self::moment::{Date, DateTime, Span, Time};
 pub use self::options::{Engine, SqlTarget};
 pub use self::outcome::{Column, Columns, Outcome, Row, Summary};
+pub(crate) use self::outgoing::check;
 pub use self::outgoing::{SqlConnections, SqlOutgoing};
 pub(crate) use self::ping::ping;
 pub use self::pool::{PoolLimits, PoolStats, SqlPool};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use busbar_model::object::{Object, Snapshot};
+use busbar_model::object::{FieldError, Object, Snapshot};
 use busbar_model::{Error, Kind};
 use busbar_runtime::handler::PoolNumbers;
 use busbar_runtime::{Configure, Switch};
@@ -77,6 +77,14 @@ impl SqlConnections {
     }
 }
 
+/// Whether there can be a pool as an object says. Databases without connections of busbar's own are left to their drivers.
+pub(crate) fn check(config: &OutgoingSql) -> Result<(), FieldError> {
+    match config.native() {
+        Some(_) => SqlTarget::of_config(config).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
 impl Configure for SqlConnections {
     /// Pools whose object is the same stay as they are. Of others a new one is made; the old one lets those finish who use it.
     fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
@@ -84,7 +92,7 @@ impl Configure for SqlConnections {
         let mut next = Connections::new();
         for (record, config) in snapshot.of::<OutgoingSql>() {
             let name = &record.name;
-            let wrong = |error: busbar_model::object::FieldError| {
+            let wrong = |error: FieldError| {
                 Error::new(Kind::Config, format!("cannot read outgoing.sql `{name}`")).with_source(error)
             };
             let config = config.map_err(wrong)?;

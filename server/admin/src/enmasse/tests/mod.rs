@@ -476,7 +476,7 @@ async fn every_text_survives_export_and_import_in_every_field() {
             records.push(crate::samples::put(
                 "outgoing.http",
                 &format!("floats {index}"),
-                json!({"host": "h", "timeout": timeout}),
+                json!({"host": "http://h", "timeout": timeout}),
             ));
         }
         bench.changes.apply(crate::samples::set(records), "test").await.unwrap();

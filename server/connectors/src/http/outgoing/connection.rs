@@ -20,6 +20,7 @@ use super::message::{cookies, headers, text};
 use super::pool::{Exchanged, Pool};
 use super::prepared::Prepared;
 use super::{HttpFailure, HttpRequest, HttpResponse};
+use crate::check::Unfit;
 use crate::http::ca_cert::SecurityTlsCaCert;
 use crate::http::client_cert::SecurityTlsKeyCert;
 use crate::http::outgoing_config::OutgoingHttp;
@@ -63,10 +64,11 @@ impl HttpConnection {
         credentials: Credentials,
         authority: Option<SecurityTlsCaCert>,
         component: &str,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Unfit> {
         let failed = || format!("cannot set outgoing.http `{name}` up");
         let address = Address::parse(&config.host, &config.url_path)
-            .map_err(|failure| Error::new(Kind::Config, failed()).with_source(failure))?;
+            .map_err(|failure| Error::new(Kind::Config, failed()).with_source(failure))
+            .map_err(Unfit::of("host"))?;
         let skips = std::env::var("Zato_Skip_TLS_Verify").is_ok_and(|value| is_true(&value));
         let own = match &credentials {
             Credentials::Certificate(certificate) => Some(certificate),
@@ -76,7 +78,14 @@ impl HttpConnection {
             Some(authority) if config.tls_verify && !skips => Trust::Definition(authority),
             _ => Trust::new(config.tls_verify && !skips, &config.tls_ca_path),
         };
-        let tls = tls(trust, own).map_err(|error| Error::new(error.kind(), failed()).with_source(error))?;
+        let trusted = match own {
+            Some(_) if config.tls_ca_path.is_empty() => "security",
+            _ if authority.is_some() => "tls_ca_cert",
+            _ => "tls_ca_path",
+        };
+        let tls = tls(trust, own)
+            .map_err(|error| Error::new(error.kind(), failed()).with_source(error))
+            .map_err(Unfit::of(trusted))?;
         let mut defaults = HeaderMap::new();
         defaults.insert(
             USER_AGENT,
@@ -91,7 +100,10 @@ impl HttpConnection {
         }
         let invalid =
             |message: String| Error::new(Kind::Config, failed()).with_source(HttpFailure::InvalidRequest(message));
-        credentials.add_to(&mut defaults).map_err(invalid)?;
+        credentials
+            .add_to(&mut defaults)
+            .map_err(invalid)
+            .map_err(Unfit::of("security"))?;
         let pool = Pool::new(config.pool_size, tls);
         Ok(Self {
             name: name.to_owned(),

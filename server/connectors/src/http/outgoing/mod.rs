@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use busbar_model::object::{Object, Snapshot};
+use busbar_model::object::{FieldError, Object, Record, Snapshot};
 use busbar_model::{Error, Kind};
 use busbar_runtime::{Configure, Switch};
 
@@ -41,6 +41,7 @@ pub(crate) use self::ping::ping;
 use super::ca_cert::SecurityTlsCaCert;
 use super::config::Transport;
 use super::outgoing_config::OutgoingHttp;
+use crate::check::Unfit;
 use busbar_model::bearer_token::SecurityBearerToken;
 
 /// All outgoing HTTP connections of a worker.
@@ -173,8 +174,7 @@ impl Configure for OutgoingConnections {
             // looked up without the blanks around a name, so kept without them
             let name = record.name.trim();
             let connection = if record.is_active {
-                let credentials = Credentials::find(snapshot, &sources, name, &config)?;
-                let authority = authority(snapshot, name, &config.tls_ca_cert)?;
+                let (credentials, authority) = definitions(snapshot, &sources, name, &config)?;
                 let same = running.get(name).and_then(Option::as_ref).filter(|connection| {
                     *connection.config() == config
                         && connection.credentials == credentials
@@ -199,6 +199,53 @@ impl Configure for OutgoingConnections {
             live.store(Arc::new(next));
         }))
     }
+}
+
+impl OutgoingConnections {
+    /// Whether tokens can be asked for as a definition says.
+    pub(crate) fn check_source(record: &Record) -> Result<(), FieldError> {
+        let config: SecurityBearerToken = record.parse()?;
+        if config.is_for_sending() {
+            let owner = format!("security.bearer_token `{}`", record.name);
+            TokenSource::build(&owner, config, "", None).map_err(Unfit::of("auth_server_url"))?;
+        }
+        Ok(())
+    }
+
+    /// Those of `records` of which no connection can be made, and why.
+    pub(crate) fn check<'r>(records: &[&'r Record], snapshot: &Snapshot) -> Vec<(&'r Record, FieldError)> {
+        // what is wrong with a source of tokens is said of whoever sends them
+        let (sources, wrong) = match Self::new("").token_sources(snapshot) {
+            Ok(sources) => (sources, None),
+            Err(error) => (TokenSources::new(), Some(error.chain())),
+        };
+        let check = |record: &Record| -> Result<(), FieldError> {
+            let config: OutgoingHttp = record.parse()?;
+            let name = record.name.trim();
+            if let Some(wrong) = wrong.as_ref().filter(|_| !config.security.is_empty()) {
+                return Err(FieldError::new("security", wrong.clone()));
+            }
+            let (credentials, authority) = definitions(snapshot, &sources, name, &config)?;
+            HttpConnection::build(name, config, credentials, authority, "")?;
+            Ok(())
+        };
+        let records = records.iter();
+        records
+            .filter_map(|record| Some((*record, check(record).err()?)))
+            .collect()
+    }
+}
+
+/// What the security definitions that a connection names say.
+fn definitions(
+    snapshot: &Snapshot,
+    sources: &TokenSources,
+    name: &str,
+    config: &OutgoingHttp,
+) -> Result<(Credentials, Option<SecurityTlsCaCert>), Unfit> {
+    let credentials = Credentials::find(snapshot, sources, name, config).map_err(Unfit::of("security"))?;
+    let authority = authority(snapshot, name, &config.tls_ca_cert).map_err(Unfit::of("tls_ca_cert"))?;
+    Ok((credentials, authority))
 }
 
 /// The authorities of the definition `definition`, which the connection `name` trusts; empty: it names none.

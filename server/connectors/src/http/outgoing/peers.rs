@@ -100,5 +100,6 @@ pub(super) fn plain_connection(
     }))
     .map_err(|error| Error::new(Kind::Config, failed()).with_source(error))?;
     HttpConnection::build(name, config, Credentials::None, None, component)
+        .map_err(Error::from)
         .map_err(|error| Error::new(error.kind(), failed()).with_source(error))
 }

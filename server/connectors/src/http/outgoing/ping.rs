@@ -6,8 +6,7 @@ use busbar_model::Error;
 use busbar_model::object::{Record, Snapshot};
 
 use super::connection::HttpConnection;
-use super::credentials::Credentials;
-use super::{HttpResponse, OutgoingConnections, authority};
+use super::{HttpResponse, OutgoingConnections, definitions};
 use crate::http::outgoing_config::OutgoingHttp;
 use crate::ping::{Ping, config};
 
@@ -22,8 +21,7 @@ pub(crate) async fn ping(record: &Record, snapshot: &Snapshot) -> Result<Ping, E
     let config: OutgoingHttp = config(record)?;
     let name = record.name.trim();
     let sources = OutgoingConnections::new(COMPONENT).token_sources(snapshot)?;
-    let credentials = Credentials::find(snapshot, &sources, name, &config)?;
-    let authority = authority(snapshot, name, &config.tls_ca_cert)?;
+    let (credentials, authority) = definitions(snapshot, &sources, name, &config)?;
     let path = fixed_part(&config.url_path).to_owned();
     let connection = HttpConnection::build(name, config, credentials, authority, COMPONENT)?;
     let response = connection.ping(&path, String::new()).await?;
