@@ -4,9 +4,12 @@ use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, UNIX_EPOCH};
 
 use busbar_testkit::TestServer;
 use busbar_testkit::wait::LIMIT;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::server;
@@ -103,6 +106,50 @@ fn many_entries_are_shown_from_the_last_ones_on() {
     let entry: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(entry["message"], "number 59\n    more of it");
     assert_eq!(entry["time"], "2026-01-31T12:00:59.000000Z");
+}
+
+#[test]
+fn files_that_were_put_aside_are_read_too() {
+    let entries = |seconds: std::ops::Range<u32>| -> String {
+        seconds
+            .map(|second| {
+                line(
+                    second,
+                    "INFO",
+                    "a.b",
+                    &format!("c{second}"),
+                    &format!("number {second}"),
+                )
+            })
+            .collect()
+    };
+    let server = with_log(&entries(40..60));
+    let folder = server.directory().join("logs");
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(entries(0..20).as_bytes()).unwrap();
+    let mut age = 0;
+    for (name, text) in [
+        ("server.log.1", entries(20..40).into_bytes()),
+        ("server.log.2.gz", packed.finish().unwrap()),
+        ("server.log.bak", entries(0..60).into_bytes()),
+    ] {
+        age += 3_600;
+        fs::write(folder.join(name), text).unwrap();
+        let file = OpenOptions::new().write(true).open(folder.join(name)).unwrap();
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(2_000_000_000 - age))
+            .unwrap();
+    }
+    let logs = |arguments: &[&str]| server.run("logs", arguments).expect_code(0).stdout;
+    assert_eq!(logs(&[]), entries(0..60));
+    assert_eq!(logs(&["-n", "15"]), entries(45..60));
+    assert_eq!(logs(&["-n", "25"]), entries(35..60));
+    assert_eq!(logs(&["-n", "50"]), entries(10..60));
+    assert_eq!(logs(&["--cid", "c7"]), entries(7..8));
+    assert_eq!(logs(&["--since", "2026-01-31T12:00:15"]), entries(15..60));
+    fs::write(folder.join("server.log.2.gz"), "not packed at all").unwrap();
+    assert_eq!(logs(&["-n", "40"]), entries(20..60));
+    let broken = server.run("logs", &["-n", "41"]).expect_code(2);
+    assert!(broken.stderr.contains("server.log.2.gz"), "{}", broken.stderr);
 }
 
 #[test]

@@ -6,14 +6,17 @@
 //! * [`filter`] - which entries are wanted
 //! * [`start`] - where to begin
 //! * [`follow`] - what is written later, also after the file was replaced or emptied
+//! * [`rotated`] - the files that were put aside before
 
 mod entry;
 mod filter;
 mod follow;
+mod rotated;
 mod start;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -25,6 +28,8 @@ use crate::directory::Directory;
 use entry::Head;
 use filter::{Filter, Level};
 use follow::Follower;
+use rotated::Text;
+use start::Start;
 
 /// How many entries are shown if nobody says how many or since when.
 const LAST: usize = 100;
@@ -73,26 +78,55 @@ impl Logs {
             (None, None) => Some(LAST),
         };
         let start = start::find(&mut file, &filter, count).map_err(cannot_read)?;
+        let older = earlier(&path, &filter, (count, self.since), &start)?;
         let mut printer = Printer {
             filter,
             json: self.json,
             entry: Vec::new(),
             left_out: 0,
         };
-        file.seek(SeekFrom::Start(start)).map_err(cannot_read)?;
+        for file in older {
+            printer.take_all(file).map_err(cannot_read)?;
+        }
+        file.seek(SeekFrom::Start(start.position)).map_err(cannot_read)?;
         if self.follow {
-            let mut follower = Follower::new(path.clone(), file, start).map_err(cannot_read)?;
+            let mut follower = Follower::new(path.clone(), file, start.position).map_err(cannot_read)?;
             return follower.run(&mut printer).map_err(|error| cannot_read(error).into());
         }
-        let mut lines = BufReader::new(file);
-        let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line).map_err(cannot_read)? > 0 {
-            printer.take(&line)?;
-            line.clear();
-        }
+        printer.take_all(file).map_err(cannot_read)?;
         printer.flush()?;
         Ok(0)
     }
+}
+
+/// The files that were put aside and hold something of what is wanted beside what follows `start` in the log itself, the earliest first,
+/// each where to begin in it.
+fn earlier(
+    log: &Path,
+    filter: &Filter,
+    (count, since): (Option<usize>, Option<SystemTime>),
+    start: &Start,
+) -> Result<Vec<Box<dyn Text>>, Exit> {
+    let cannot_read = |path: &Path, error| Exit::new(2, format!("cannot read `{}`: {error}", path.display()));
+    let mut files = Vec::new();
+    let (mut is_all, mut wanted) = (start.is_all, start.wanted);
+    if is_all {
+        return Ok(files);
+    }
+    for path in rotated::older(log, since).map_err(|error| cannot_read(log, error))? {
+        let mut file = rotated::open(&path).map_err(|error| cannot_read(&path, error))?;
+        let rest = count.map(|count| count - wanted);
+        let start = start::find(&mut *file, filter, rest).map_err(|error| cannot_read(&path, error))?;
+        file.seek(SeekFrom::Start(start.position))
+            .map_err(|error| cannot_read(&path, error))?;
+        files.push(file);
+        (is_all, wanted) = (start.is_all, wanted + start.wanted);
+        if is_all {
+            break;
+        }
+    }
+    files.reverse();
+    Ok(files)
 }
 
 /// Puts lines together to entries and prints those that are wanted.
@@ -106,6 +140,17 @@ struct Printer {
 }
 
 impl Printer {
+    /// Takes all lines that a file still has.
+    fn take_all(&mut self, file: impl Read) -> std::io::Result<()> {
+        let mut lines = BufReader::new(file);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            self.take(&line)?;
+            line.clear();
+        }
+        Ok(())
+    }
+
     /// Takes the next line, with its end.
     fn take(&mut self, line: &[u8]) -> std::io::Result<()> {
         if let Some(head) = Head::parse(line) {

@@ -1,10 +1,10 @@
 //! Where to begin reading, found from the end of the file.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, SeekFrom};
 
 use crate::cli::logs::entry::Head;
 use crate::cli::logs::filter::Filter;
+use crate::cli::logs::rotated::Text;
 
 /// How much is read at a time.
 const BLOCK: u64 = 256 * 1024;
@@ -14,11 +14,26 @@ const LONGEST_LINE: usize = 256 * 1024;
 /// later than it took the time.
 const TOO_OLD: usize = 1_000;
 
-/// Position of the earliest line to read, so that of the entries that are wanted the last `count` follow it, or all if there is none.
-pub fn find(file: &mut File, filter: &Filter, count: Option<usize>) -> io::Result<u64> {
+/// Where to begin in one file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Position of the earliest line to read.
+    pub position: u64,
+    /// How many entries that are wanted follow it.
+    pub wanted: usize,
+    /// Whether what was written before this file is not wanted.
+    pub is_all: bool,
+}
+
+/// Where to begin, so that of the entries that are wanted the last `count` follow, or all if there is none.
+pub fn find(file: &mut dyn Text, filter: &Filter, count: Option<usize>) -> io::Result<Start> {
     let end = file.seek(SeekFrom::End(0))?;
     if count == Some(0) {
-        return Ok(end);
+        return Ok(Start {
+            position: end,
+            wanted: 0,
+            is_all: true,
+        });
     }
     let (mut wanted, mut too_old, mut earliest) = (0, 0, end);
     for_each_line_backwards(file, end, |position, line| {
@@ -36,11 +51,15 @@ pub fn find(file: &mut File, filter: &Filter, count: Option<usize>) -> io::Resul
         }
         count.is_none_or(|count| wanted < count)
     })?;
-    Ok(earliest)
+    Ok(Start {
+        position: earliest,
+        wanted,
+        is_all: too_old >= TOO_OLD || count.is_some_and(|count| wanted >= count),
+    })
 }
 
 /// Gives lines and their positions to `see`, the last one first, as long as it says so.
-fn for_each_line_backwards(file: &mut File, end: u64, mut see: impl FnMut(u64, &[u8]) -> bool) -> io::Result<()> {
+fn for_each_line_backwards(file: &mut dyn Text, end: u64, mut see: impl FnMut(u64, &[u8]) -> bool) -> io::Result<()> {
     let mut position = end;
     // the beginning of a line whose end was in blocks that were read before
     let mut rest: Vec<u8> = Vec::new();
@@ -122,7 +141,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         let mut from = |filter: &Filter, count| {
-            let start = find(&mut file, filter, count).unwrap();
+            let start = find(&mut file, filter, count).unwrap().position;
             text[usize::try_from(start).unwrap()..].get(17..19).map(str::to_owned)
         };
         let errors = Filter::new(None, None, Some(crate::cli::logs::filter::Level::Error), None);
