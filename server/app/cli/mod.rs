@@ -24,6 +24,7 @@ mod run;
 mod secrets;
 mod server;
 mod service;
+mod terminal;
 mod test;
 mod wait;
 

@@ -1,7 +1,6 @@
 //! `busbar password`: passwords of security definitions.
 
-use std::io::{IsTerminal, Write};
-use std::os::fd::AsRawFd;
+use std::io::IsTerminal;
 
 use anyhow::Context;
 use busbar_admin::accounts::{self, Secret};
@@ -9,6 +8,7 @@ use busbar_admin::control::{Request, Response};
 use clap::{Args, Subcommand};
 
 use crate::cli::control::{ask, unexpected};
+use crate::cli::terminal::unseen_line;
 use crate::cli::{Exit, ServerArgument};
 use crate::config::Config;
 use crate::directory::Directory;
@@ -83,63 +83,14 @@ fn set(directory: &Directory, name: &str, password: &Secret) -> anyhow::Result<(
 
 /// The password that somebody types, twice and unseen, or that stands in a file.
 fn read() -> anyhow::Result<String> {
-    if !std::io::stdin().is_terminal() {
-        return line();
-    }
-    let first = unseen("New password: ")?;
-    if unseen("The same again: ")? == first {
+    let ask = |prompt: &str| -> anyhow::Result<String> {
+        let line = unseen_line(prompt).context("cannot read the password from standard input")?;
+        Ok(line.unwrap_or_default())
+    };
+    let first = ask("New password: ")?;
+    if !std::io::stdin().is_terminal() || ask("The same again: ")? == first {
         Ok(first)
     } else {
         Err(Exit::new(15, "the two passwords are not the same").into())
-    }
-}
-
-fn unseen(prompt: &str) -> anyhow::Result<String> {
-    let mut terminal = std::io::stderr();
-    write!(terminal, "{prompt}")?;
-    terminal.flush()?;
-    let echo = Echo::off().context("cannot keep the terminal from showing the password")?;
-    let line = line();
-    drop(echo);
-    writeln!(terminal)?;
-    line
-}
-
-fn line() -> anyhow::Result<String> {
-    let mut line = String::new();
-    std::io::stdin()
-        .read_line(&mut line)
-        .context("cannot read the password from standard input")?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// The terminal as it was, to which it goes back when this is dropped.
-struct Echo(libc::termios);
-
-impl Echo {
-    fn off() -> std::io::Result<Self> {
-        let descriptor = std::io::stdin().as_raw_fd();
-        // SAFETY: a structure of numbers, for which zero is a value; the pointers are to live values
-        unsafe {
-            let mut was: libc::termios = std::mem::zeroed();
-            if libc::tcgetattr(descriptor, &raw mut was) != 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            let mut unseen = was;
-            unseen.c_lflag &= !libc::ECHO;
-            if libc::tcsetattr(descriptor, libc::TCSAFLUSH, &raw const unseen) != 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            Ok(Self(was))
-        }
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        // SAFETY: the pointer is to a live value
-        unsafe {
-            libc::tcsetattr(std::io::stdin().as_raw_fd(), libc::TCSAFLUSH, &raw const self.0);
-        }
     }
 }

@@ -1,14 +1,14 @@
 //! Passwords and keys: read from standard input, a terminal or an environment variable, never from the command line, where every user of
 //! the machine and the shell's history would see them.
 
-use std::io::{BufRead, IsTerminal, Write};
-use std::os::fd::AsRawFd;
+use std::io::IsTerminal;
 
 use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::{Value, json};
 
 use crate::cli::Exit;
 use crate::cli::objects::Field;
+use crate::cli::terminal::unseen_line;
 
 /// The options of a secret field.
 pub fn arguments(field: &Field) -> Vec<Arg> {
@@ -61,56 +61,13 @@ pub fn value(field: &Field, matches: &ArgMatches, is_new: bool) -> Result<Option
     )
 }
 
-/// A line of standard input, without its end.
 fn read(field: &Field) -> Result<Value, Exit> {
-    let stdin = std::io::stdin();
-    let hidden = Hidden::new(&stdin);
-    if hidden.is_some() {
-        eprint!("{}: ", field.name);
-        std::io::stderr().flush().ok();
-    }
-    let mut line = String::new();
-    let read = stdin.lock().read_line(&mut line);
-    if hidden.is_some() {
-        eprintln!();
-    }
-    match read {
-        Ok(0) => Err(Exit::new(12, format!("standard input ended before `{}`", field.name))),
-        Ok(_) => Ok(json!(line.trim_end_matches(['\n', '\r']))),
+    match unseen_line(&format!("{}: ", field.name)) {
+        Ok(Some(line)) => Ok(json!(line)),
+        Ok(None) => Err(Exit::new(12, format!("standard input ended before `{}`", field.name))),
         Err(error) => Err(Exit::new(
             12,
             format!("cannot read `{}` from standard input: {error}", field.name),
         )),
-    }
-}
-
-/// A terminal that does not show what is typed, until this is dropped.
-struct Hidden {
-    descriptor: i32,
-    before: libc::termios,
-}
-
-impl Hidden {
-    /// `None` if it is not a terminal.
-    fn new(stdin: &std::io::Stdin) -> Option<Self> {
-        let descriptor = stdin.as_raw_fd();
-        // SAFETY: a structure of numbers, for which zero is a value
-        let mut before: libc::termios = unsafe { std::mem::zeroed() };
-        // SAFETY: the descriptor is open and the pointer is to a live value
-        if unsafe { libc::tcgetattr(descriptor, &raw mut before) } != 0 {
-            return None;
-        }
-        let mut silent = before;
-        silent.c_lflag &= !libc::ECHO;
-        // SAFETY: as above
-        unsafe { libc::tcsetattr(descriptor, libc::TCSANOW, &raw const silent) };
-        Some(Self { descriptor, before })
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        // SAFETY: as above
-        unsafe { libc::tcsetattr(self.descriptor, libc::TCSANOW, &raw const self.before) };
     }
 }
