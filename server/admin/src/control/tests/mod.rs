@@ -1,5 +1,8 @@
 //! Requests and their answers.
 
+mod objects;
+mod running;
+
 use std::sync::Mutex;
 
 use busbar_dispatch::{Deployer, ServiceTable};
@@ -84,6 +87,16 @@ impl Services for Server {
             },
         };
         vec![entry("b"), entry("a")]
+    }
+
+    fn sample(&self, service: &str) -> Option<Sample> {
+        (service == "shop.a").then(|| Sample {
+            cid: "c1".into(),
+            request_at_ms: 1_700_000_000_000,
+            response_at_ms: 1_700_000_000_250,
+            request: "{}".into(),
+            response: "[]".into(),
+        })
     }
 
     fn invoke(&self, invoke: Invoke) -> BoxFuture<'_, Result<Invoked, Error>> {
@@ -354,74 +367,6 @@ async fn files_are_deployed_under_their_own_names_only() {
     assert_eq!(failure(&control, deploy("shop.py", &large)).await.kind, Kind::TooLarge);
 }
 
-#[tokio::test]
-async fn objects_are_imported_planned_and_exported() {
-    let (control, bench) = control().await;
-    let read = |text: &str| Document::parse("a.yaml", text.as_bytes(), &ReadOptions::default()).unwrap();
-    let document = read("outconn_zmq: [{name: a, address: 'tcp://a'}]");
-    let Response::Planned(plan) = ask(
-        &control,
-        Request::EnmassePlan {
-            document: document.clone(),
-            options: ImportOptions::default(),
-        },
-    )
-    .await
-    else {
-        panic!()
-    };
-    assert_eq!(plan.create.len(), 1);
-    let import = |document: &Document, who: &str| Request::EnmasseImport {
-        document: document.clone(),
-        options: ImportOptions::default(),
-        who: who.into(),
-    };
-    let Response::Imported(applied) = ask(&control, import(&document, "")).await else {
-        panic!()
-    };
-    assert_eq!(
-        applied.to_string(),
-        "+ outgoing.zmq `a`\n1 created, 0 changed, 0 unchanged\n"
-    );
-    assert_eq!(
-        bench.store.history("outgoing.zmq", "a", 1).await.unwrap()[0].changed_by,
-        "cli"
-    );
-    let Response::Exported { text } = ask(
-        &control,
-        Request::EnmasseExport {
-            options: ExportOptions::default(),
-        },
-    )
-    .await
-    else {
-        panic!()
-    };
-    assert!(text.starts_with("outconn_zmq:\n  - name: a\n"), "{text}");
-
-    let failed = failure(
-        &control,
-        import(&read("outconn_zmq: [{name: a, address: 'tcp://b'}]"), "ann"),
-    )
-    .await;
-    assert_eq!(
-        (failed.kind, failed.problems[0].code, failed.exit_code),
-        (Kind::Conflict, Code::W01, exit_code::INVALID_INPUT)
-    );
-    assert!(
-        failed
-            .message
-            .contains("a.yaml: outgoing.zmq `a`: exists already and is different (W01)"),
-        "{failed}"
-    );
-    let failed = failure(
-        &control,
-        import(&read("outconn_zmq: [{name: b}, {name: c, address: 7}]"), "ann"),
-    )
-    .await;
-    assert_eq!((failed.kind, failed.problems.len()), (Kind::BadRequest, 2));
-}
-
 #[test]
 fn requests_are_what_a_script_would_write() {
     for (text, request) in [
@@ -448,154 +393,6 @@ fn requests_are_what_a_script_would_write() {
     assert!(serde_json::from_str::<Request>(r#"{"command": "format_disk"}"#).is_err());
 }
 
-/// Echoes payloads, and refuses some.
-#[derive(Default)]
-struct Echo(Mutex<Vec<Inbound>>);
-
-impl Dispatch for Echo {
-    fn dispatch(&self, request: Inbound) -> BoxFuture<'static, Outcome> {
-        let head = Head::unpack(&request.head).unwrap();
-        assert_eq!(head.channel, &*request.service);
-        assert_eq!(head.headers().collect::<Vec<_>>(), [("x-test", &b"1"[..])]);
-        let outcome = match &request.body[..] {
-            b"refuse" => Outcome::Fault(Fault::new(400, "Element missing: a")),
-            body => Outcome::Reply(Reply {
-                status: 201,
-                content_type: "text/plain".into(),
-                headers: vec![("X".into(), "y".into())],
-                body: body.to_vec().into(),
-                stream: None,
-            }),
-        };
-        self.0.lock().unwrap().push(request);
-        Box::pin(std::future::ready(outcome))
-    }
-}
-
-#[tokio::test]
-async fn what_runs_here_is_invoked_and_deployed() {
-    let bench = Bench::new().await;
-    let dir = tempfile::tempdir().unwrap();
-    let deployer = Deployer::new(bench.store.clone(), bench.host.clone(), ServiceTable::new());
-    let echo = Arc::new(Echo::default());
-    let running = Running::new(deployer, echo.clone(), dir.path().to_owned());
-
-    let deployed = running.deploy("shop.py".into(), b"# service".to_vec()).await.unwrap();
-    assert_eq!(
-        (deployed.generation, deployed.services),
-        (1, vec!["shop.run".to_owned()])
-    );
-    assert_eq!(std::fs::read(dir.path().join("shop.py")).unwrap(), b"# service");
-    let deployed = running.deploy("shop.py".into(), b"# service".to_vec()).await.unwrap();
-    assert_eq!(
-        (deployed.generation, deployed.services),
-        (1, vec!["shop.run".to_owned()]),
-        "nothing to do"
-    );
-
-    let module = || "shop".to_owned();
-    let newer = running.deploy("shop.py".into(), b"# newer".to_vec()).await.unwrap();
-    let generations = |history: Vec<StoredSource>| history.iter().map(|it| it.generation).collect::<Vec<_>>();
-    assert_eq!(
-        generations(running.history(module()).await.unwrap()),
-        [newer.generation, 1]
-    );
-    let back = running.roll_back(module(), None).await.unwrap();
-    assert!(back.generation > newer.generation);
-    assert_eq!(std::fs::read(dir.path().join("shop.py")).unwrap(), b"# service");
-    running.roll_back(module(), Some(newer.generation)).await.unwrap();
-    assert_eq!(std::fs::read(dir.path().join("shop.py")).unwrap(), b"# newer");
-    running.roll_back(module(), Some(1)).await.unwrap();
-    for (module, generation) in [("shop", Some(99)), ("nobody", None)] {
-        let failure = running.roll_back(module.into(), generation).await.unwrap_err();
-        assert_eq!(failure.kind, Kind::NotFound, "{failure}");
-    }
-
-    let failure = running.deploy("shop.py".into(), b"raise".to_vec()).await.unwrap_err();
-    assert_eq!(failure.kind, Kind::Service);
-    let files: Vec<_> = std::fs::read_dir(dir.path())
-        .unwrap()
-        .map(|it| it.unwrap().file_name())
-        .collect();
-    assert_eq!(files, ["shop.py"], "nothing is left behind");
-    assert_eq!(
-        std::fs::read(dir.path().join("shop.py")).unwrap(),
-        b"# service",
-        "what is broken never gets there"
-    );
-
-    let invoke = |name: &str, body: &str| Invoke {
-        name: name.into(),
-        payload: body.into(),
-        data_format: DataFormat::Json,
-        headers: vec![("X-Test".into(), "1".into())],
-        timeout_secs: Some(3),
-    };
-    let invoked = running.invoke(invoke("shop.run", "hello")).await.unwrap();
-    assert_eq!((invoked.status, invoked.body), (201, "hello".into()));
-    assert_eq!(
-        invoked.headers,
-        [
-            ("Content-Type".into(), "text/plain".into()),
-            ("X".to_owned(), "y".to_owned())
-        ]
-    );
-    let refused = running.invoke(invoke("shop.run", "refuse")).await.unwrap();
-    let body: serde_json::Value = serde_json::from_slice(&refused.body.0).unwrap();
-    assert_eq!(
-        (refused.status, body),
-        (
-            400,
-            json!({"result": "Error", "cid": refused.cid, "details": "Element missing: a"})
-        )
-    );
-    assert_eq!(
-        echo.0.lock().unwrap()[0].timeout,
-        Some(std::time::Duration::from_secs(3))
-    );
-    let error = running.invoke(invoke("shop.gone", "")).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::NotFound);
-
-    // together: one that is broken does not keep the others from being served, and never gets into the directory
-    let file = |file_name: &str, text: &str| SourceFile {
-        file_name: file_name.into(),
-        text: text.into(),
-    };
-    let together = vec![
-        file("bank.py", "# service"),
-        file("broken.py", "raise"),
-        file("shop.py", "# service"),
-    ];
-    let DeployedFiles {
-        generation,
-        deployed,
-        failed,
-    } = running.deploy_all(together).await.unwrap();
-    assert!(generation.is_some());
-    let names: Vec<_> = deployed
-        .iter()
-        .map(|it| (it.file_name.as_str(), it.is_unchanged))
-        .collect();
-    assert_eq!(names, [("bank.py", false), ("shop.py", true)]);
-    assert_eq!(deployed[0].services, ["bank.run"]);
-    assert_eq!((failed.len(), failed[0].file_name.as_str()), (1, "broken.py"));
-    assert!(dir.path().join("bank.py").exists() && !dir.path().join("broken.py").exists());
-    let twice = vec![file("bank.py", "# service"), file("bank.pyw", "# service")];
-    assert_eq!(running.deploy_all(twice).await.unwrap_err().kind, Kind::BadRequest);
-
-    // a directory that is missing is made again; one where a file stands cannot be
-    let place = dir.path().to_owned();
-    dir.close().unwrap();
-    std::fs::write(&place, "").unwrap();
-    let failure = running
-        .deploy("late.py".into(), b"# service".to_vec())
-        .await
-        .unwrap_err();
-    std::fs::remove_file(place).unwrap();
-    assert_eq!(failure.kind, Kind::Config);
-    assert_eq!(running.list().len(), 2, "what cannot be kept is not deployed");
-}
-
 #[tokio::test]
 async fn dead_letters_are_listed_and_put_back() {
     let (control, _bench) = control().await;
@@ -614,173 +411,6 @@ async fn dead_letters_are_listed_and_put_back() {
         panic!()
     };
     assert_eq!(failure.exit_code, exit_code::INVALID_INPUT);
-}
-
-#[tokio::test]
-async fn objects_are_made_changed_and_deleted_one_by_one() {
-    let (control, bench) = control().await;
-    let name = |name: &str| ObjectName {
-        kind: "security.basic_auth".into(),
-        name: name.into(),
-    };
-    let fields = |fields: serde_json::Value| fields.as_object().unwrap().clone();
-    let create = |name: &str, body: serde_json::Value| {
-        Request::ObjectCreate(NewObject {
-            kind: "security.basic_auth".into(),
-            name: name.into(),
-            is_active: true,
-            fields: fields(body),
-        })
-    };
-
-    let Response::Object(shop) = ask(
-        &control,
-        create("shop", json!({"username": "shop", "password": "s3cret"})),
-    )
-    .await
-    else {
-        panic!()
-    };
-    let expected = json!({"username": "shop", "password": "******", "realm": ""});
-    assert_eq!((shop.version, shop.fields), (1, fields(expected)));
-    let taken = failure(&control, create("shop", json!({"username": "x", "password": "y"}))).await;
-    assert_eq!(taken.kind, Kind::Conflict);
-    assert_eq!(taken.problems[0].field, "name");
-    let wrong = failure(&control, create("other", json!({"username": 1, "password": "y"}))).await;
-    assert_eq!(
-        (wrong.kind, wrong.problems[0].field.as_str()),
-        (Kind::BadRequest, "username")
-    );
-
-    let edit = |object: &str, edit: ObjectEdit| Request::ObjectEdit {
-        object: name(object),
-        edit,
-    };
-    let renamed = ObjectEdit {
-        version: Some(1),
-        is_active: Some(false),
-        fields: fields(json!({"realm": "Shop"})),
-        ..ObjectEdit::default()
-    };
-    let Response::Object(shop) = ask(&control, edit("shop", renamed)).await else {
-        panic!()
-    };
-    assert!(!shop.is_active);
-    assert_eq!(shop.version, 2);
-    // made from a version that is not the current one any more
-    let late = ObjectEdit {
-        version: Some(1),
-        ..ObjectEdit::default()
-    };
-    assert_eq!(failure(&control, edit("shop", late)).await.kind, Kind::Conflict);
-    // what the edit did not name is as it was
-    let stored = &bench.changes.snapshot().records[0];
-    assert_eq!(
-        (&stored.body["password"], &stored.body["realm"]),
-        (&json!("s3cret"), &json!("Shop"))
-    );
-
-    let Response::Objects(found) = ask(
-        &control,
-        Request::ObjectList {
-            kind: "security.basic_auth".into(),
-            query: "sh OP".into(),
-        },
-    )
-    .await
-    else {
-        panic!()
-    };
-    assert_eq!(found.len(), 1);
-    assert!(matches!(
-        ask(
-            &control,
-            Request::ObjectDelete {
-                object: name("shop"),
-                version: None
-            }
-        )
-        .await,
-        Response::ObjectDeleted(_)
-    ));
-    for request in [
-        Request::ObjectGet(name("shop")),
-        Request::ObjectDelete {
-            object: name("shop"),
-            version: None,
-        },
-        edit("shop", ObjectEdit::default()),
-        Request::ObjectList {
-            kind: "security.nothing".into(),
-            query: String::new(),
-        },
-    ] {
-        assert_eq!(failure(&control, request).await.kind, Kind::NotFound);
-    }
-}
-
-#[tokio::test]
-async fn what_was_is_shown_and_brought_back() {
-    let (control, bench) = control().await;
-    let address = |text: &str| crate::samples::put("outgoing.zmq", "a", json!({"address": text}));
-    for text in ["tcp://one", "tcp://two"] {
-        bench
-            .changes
-            .apply(crate::samples::set([address(text)]), "ann")
-            .await
-            .unwrap();
-    }
-    let object = ObjectName {
-        kind: "outgoing.zmq".into(),
-        name: "a".into(),
-    };
-    let history = Request::History {
-        object: object.clone(),
-        limit: 1,
-    };
-    let Response::History(history) = ask(&control, history).await else {
-        panic!()
-    };
-    assert_eq!(
-        serde_json::to_value(&history[0].changes).unwrap(),
-        json!([{"field": "address", "old": "tcp://one", "new": "tcp://two"}])
-    );
-    let at = Moment::Revision(1);
-    let options = ExportOptions::default();
-    let Response::Exported { text } = ask(&control, Request::ExportAt { at, options }).await else {
-        panic!()
-    };
-    assert!(text.contains("tcp://one"), "{text}");
-    let roll_back = Request::RollBack {
-        object: object.clone(),
-        version: 1,
-        who: String::new(),
-    };
-    assert!(matches!(ask(&control, roll_back).await, Response::Restored(it) if it.changed == [object.clone()]));
-    for (rehearse, revision) in [(true, 3), (false, 4)] {
-        let at = Moment::Revision(0);
-        let who = "bob".to_owned();
-        let restore = Request::Restore { at, rehearse, who };
-        assert!(matches!(ask(&control, restore).await, Response::Restored(it) if it.deleted == [object.clone()]));
-        assert_eq!(bench.changes.snapshot().revision, revision);
-    }
-    let before = None;
-    let Response::Revisions(revisions) = ask(&control, Request::Revisions { before, limit: 2 }).await else {
-        panic!()
-    };
-    let seen: Vec<_> = revisions
-        .iter()
-        .map(|it| (it.revision, it.changed_by.as_str()))
-        .collect();
-    assert_eq!(seen[0], (4, "bob"));
-    let nobody = Request::History {
-        object: ObjectName {
-            kind: "outgoing.zmq".into(),
-            name: "nobody".into(),
-        },
-        limit: 9,
-    };
-    assert_eq!(failure(&control, nobody).await.kind, Kind::NotFound);
 }
 
 #[tokio::test]
