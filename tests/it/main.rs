@@ -58,6 +58,7 @@ mod service_cli;
 mod service_errors;
 mod service_payloads;
 mod services_doc;
+mod services_kept;
 mod simple_io;
 mod smtp;
 mod soap;

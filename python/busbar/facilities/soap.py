@@ -121,16 +121,19 @@ def client_of(
     basic: tuple[str, str] | None,
     wss: tuple[str, str, bool] | None,
     ntlm: tuple[str, str] | None,
+    revision: int,
 ) -> SOAPClient:
     """A client of the WSDL to which the address of a connection leads.
 
     :param basic: user name and password that the connection sends.
     :param wss: user name, password and whether a digest is sent of it, for the header of envelopes.
     :param ntlm: user name and password with which it logs in.
+    :param revision: counts up when a WSDL that was read before is not to be used any more.
     :raises ImportError: if the package zeep is not installed, or requests-ntlm where the connection logs in with NTLM.
     """
     config = conn.config
-    key = (name, f'{conn.address} {config.tls_verify} {config.tls_ca_path} {config.timeout} {basic} {wss} {ntlm}')
+    tls = f'{config.tls_verify} {config.tls_ca_path}'
+    key = (name, f'{conn.address} {tls} {config.timeout} {basic} {wss} {ntlm} {revision}')
     with _lock:
         for stale in [other for other in _idle if other[0] == name and other != key]:
             del _idle[stale]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use busbar_model::object::{Change, ChangeSet, FieldError, Object, ObjectType, Placement, Record, Snapshot};
-use busbar_model::service::ServiceInfo;
+use busbar_model::service::{ServiceInfo, ServiceSettings};
 use busbar_model::{Cid, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment};
 use busbar_runtime::{Call, Configure, Fault, Handler, Outcome, ReplyTo, Switch};
@@ -22,6 +22,7 @@ pub const TYPES: &[ObjectType] = &[
     ObjectType::of::<Channel>(),
     ObjectType::of::<Outgoing>(),
     ObjectType::of::<Zmq>(),
+    ObjectType::of::<ServiceSettings>(),
 ];
 
 pub const REGISTRY: Registry = Registry::new(TYPES);

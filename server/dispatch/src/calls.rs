@@ -15,6 +15,7 @@ use busbar_runtime::handler::ReplySink;
 use busbar_runtime::task::{self, TaskKind};
 use busbar_runtime::{Fault, Handler, Outcome, ReplyTo};
 
+use crate::sample::Sampling;
 use crate::statistics::ServiceStatistics;
 
 /// How often deadlines are looked at.
@@ -205,15 +206,30 @@ pub(crate) struct Waiting {
     cid: Cid,
     /// `None` once the outcome has been taken.
     place: Option<Place>,
-    /// Who counts it, and when it began.
-    counted: Option<(Arc<ServiceStatistics>, Instant)>,
+    counted: Option<Counted>,
+}
+
+/// How a call is counted.
+struct Counted {
+    statistics: Arc<ServiceStatistics>,
+    start: Instant,
+    sampling: Option<Box<Sampling>>,
 }
 
 impl Waiting {
-    /// Counts the call, which began at `start`, when its outcome is there.
+    /// Counts the call, which began at `start`, when its outcome is there, and keeps it if `sampling` says so.
     #[must_use]
-    pub(crate) fn counted(mut self, statistics: &Arc<ServiceStatistics>, start: Instant) -> Self {
-        self.counted = Some((Arc::clone(statistics), start));
+    pub(crate) fn counted(
+        mut self,
+        statistics: &Arc<ServiceStatistics>,
+        start: Instant,
+        sampling: Option<Box<Sampling>>,
+    ) -> Self {
+        self.counted = Some(Counted {
+            statistics: Arc::clone(statistics),
+            start,
+            sampling,
+        });
         self
     }
 }
@@ -241,8 +257,11 @@ impl Future for Waiting {
         slab.free.push(place.index);
         drop(slab);
         self.place = None;
-        if let Some((statistics, start)) = self.counted.take() {
-            statistics.record(start.elapsed());
+        if let Some(counted) = self.counted.take() {
+            let count = counted.statistics.record(counted.start.elapsed());
+            if let Some(sample) = counted.sampling.and_then(|it| it.ended(count, &outcome)) {
+                counted.statistics.keep(sample);
+            }
         }
         if let Outcome::Reply(reply) = &mut outcome
             && let Some(stream) = &mut reply.stream

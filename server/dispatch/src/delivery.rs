@@ -43,7 +43,7 @@ impl Deliver for Delivery {
             body,
             ..
         } = message;
-        if self.table.get(&service).is_none() {
+        if self.table.get(&service).is_none() && !self.dispatcher.has_native(&service) {
             // it may be on its way: its file was being replaced, or this server is starting
             let reason = format!("there is no service `{service}`");
             return Box::pin(std::future::ready(Delivered::Again(reason)));

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use busbar_model::service::ServiceInfo;
 use busbar_model::sio::Declaration;
@@ -20,6 +21,7 @@ use busbar_sio::{SioError, check_names, form, is_blank, multipart};
 use crate::calls::{Calls, Waiting};
 use crate::openapi::OpenApi;
 use crate::query;
+use crate::sample::Sampling;
 use crate::security::{Definitions, Permission, forbidden, remote_ip};
 use crate::table::{Entry, ServiceTable};
 use crate::{invoker, metrics, ping};
@@ -107,6 +109,15 @@ impl Dispatcher {
                 self.native(service, Door::Channel, &request)
                     .ok_or_else(|| unknown_action(request.cid, head.path, service))
             }
+            builtin::WSDL => {
+                let asked = Value::Object(query::to_object(head.query));
+                let request = Inbound {
+                    body: asked.to_string().into(),
+                    ..request
+                };
+                self.native(builtin::WSDL, Door::Channel, &request)
+                    .ok_or_else(|| Outcome::Fault(Fault::new(404, "Service not found")))
+            }
             builtin::INVOKER | builtin::MANAGE_INVOKER => {
                 let is_management = &*request.service == builtin::MANAGE_INVOKER;
                 if is_management {
@@ -179,7 +190,8 @@ impl Dispatcher {
         }
     }
 
-    fn has_native(&self, service: &str) -> bool {
+    /// Whether it runs this service itself.
+    pub(crate) fn has_native(&self, service: &str) -> bool {
         self.natives.get().is_some_and(|natives| natives.has(service))
     }
 
@@ -213,8 +225,10 @@ impl Dispatcher {
     /// Calls the service, which counts.
     fn call(&self, entry: &Entry, cid: Cid, timeout: Option<Duration>, head: Bytes, body: Bytes) -> Waiting {
         let start = Instant::now();
+        let every = self.table.sample_frequency(&entry.info.name);
+        let sampling = every.map(|every| Box::new(Sampling::new(every, cid, &head, &body)));
         let waiting = self.submit(entry, cid, timeout, head, body);
-        waiting.counted(&entry.statistics, start)
+        waiting.counted(&entry.statistics, start, sampling)
     }
 
     fn submit(&self, entry: &Entry, cid: Cid, timeout: Option<Duration>, head: Bytes, body: Bytes) -> Waiting {

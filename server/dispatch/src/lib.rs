@@ -6,6 +6,7 @@
 //! * [`cache`] - the built-in cache
 //! * [`delivery`] - messages out of the durable queue become calls
 //! * [`deploy`] - deployments: source files become services
+//! * [`sample`] - calls of which everything is kept
 //! * [`slow`] - calls that took long
 //! * [`statistics`] - how often services are called and how long they take
 //! * [`openapi`] - what can be called, described for its callers
@@ -21,6 +22,7 @@ mod metrics;
 pub mod openapi;
 mod ping;
 mod query;
+pub mod sample;
 pub mod security;
 pub mod slow;
 pub mod statistics;

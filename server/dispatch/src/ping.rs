@@ -1,16 +1,19 @@
 //! `/zato/ping`: the server is there. Answered by the hub, so it says nothing about workers.
 
-use busbar_model::Cid;
+use busbar_model::{Cid, SoapVersion};
 use busbar_runtime::{Outcome, Reply};
+use busbar_sio::soap;
 
 /// The answer: 3.2's, and 2.0's key beside it, because clients of both look for theirs (http.md 9).
 ///
-/// Over SOAP it is what goes into an envelope, in the shape that 2.0 gives to XML (sio.md 6.2).
+/// Over SOAP it is an envelope, as other management services write theirs (management.md 3.3).
 pub(crate) fn answer(cid: Cid, is_soap: bool) -> Outcome {
     let body = if is_soap {
-        format!(
-            "<zato_ping_response><zato_env><cid>{cid}</cid><result>ZATO_OK</result></zato_env><item><pong>zato</pong></item></zato_ping_response>"
-        )
+        let content = format!(
+            "<zato_ping_response xmlns=\"https://zato.io/ns/20130518\"><zato_env><cid>{cid}</cid><result>ZATO_OK</result></zato_env>\
+             <item><pong>zato</pong></item></zato_ping_response>"
+        );
+        soap::undeclared_envelope(SoapVersion::V11, &content)
     } else {
         format!(
             r#"{{"pong":"zato","zato_env":{{"result":"ZATO_OK","cid":"{cid}","details":""}},"zato_ping_response":{{"pong":"zato"}}}}"#

@@ -1,9 +1,12 @@
 //! How often services are called through the hub and how long they take, since the server started. In memory; deployments go on counting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+
+use crate::sample::Sample;
 
 /// The calls of one service.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub struct ServiceStatistics {
     last: AtomicU64,
     /// When the last one ended: milliseconds since 1970.
     last_at: AtomicU64,
+    /// The last one that was kept.
+    sample: Mutex<Option<Sample>>,
 }
 
 impl Default for ServiceStatistics {
@@ -27,6 +32,7 @@ impl Default for ServiceStatistics {
             longest: AtomicU64::new(0),
             last: AtomicU64::new(0),
             last_at: AtomicU64::new(0),
+            sample: Mutex::default(),
         }
     }
 }
@@ -51,11 +57,11 @@ pub struct Usage {
 }
 
 impl ServiceStatistics {
-    /// Counts a call. Its parts are not of one moment for whoever reads meanwhile.
-    pub(crate) fn record(&self, taken: Duration) {
+    /// Counts a call, and says how many there were with it. Its parts are not of one moment for whoever reads meanwhile.
+    pub(crate) fn record(&self, taken: Duration) -> u64 {
         let micros = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.count.fetch_add(1, Ordering::Relaxed);
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         self.total.fetch_add(micros, Ordering::Relaxed);
         // hardly ever changed, so they are only looked at
         if micros < self.shortest.load(Ordering::Relaxed) {
@@ -66,6 +72,17 @@ impl ServiceStatistics {
         }
         self.last.store(micros, Ordering::Relaxed);
         self.last_at.store(at.as_millis() as u64, Ordering::Relaxed);
+        count
+    }
+
+    /// Keeps a call, in place of the one that was kept before.
+    pub(crate) fn keep(&self, sample: Sample) {
+        *self.sample.lock().unwrap_or_else(PoisonError::into_inner) = Some(sample);
+    }
+
+    /// The last call that was kept.
+    pub fn sample(&self) -> Option<Sample> {
+        self.sample.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What there is to know now.

@@ -37,6 +37,8 @@ pub(crate) type Inactive = HashSet<String>;
 pub struct ServiceTable {
     services: ArcSwap<Services>,
     inactive: Arc<ArcSwap<Inactive>>,
+    /// Every how many calls of which services one is kept.
+    sampled: Arc<ArcSwap<HashMap<String, u32>>>,
 }
 
 impl ServiceTable {
@@ -53,6 +55,11 @@ impl ServiceTable {
     /// Whether the service of this name may be called, if there is one.
     pub fn is_active(&self, name: &str) -> bool {
         !self.inactive.load().contains(name)
+    }
+
+    /// Every how many calls of the service of this name one is kept, if any is.
+    pub(crate) fn sample_frequency(&self, name: &str) -> Option<u32> {
+        self.sampled.load().get(name).copied()
     }
 
     /// The table as it is now. Not to be kept: it holds the slot that it was read through.
@@ -73,7 +80,11 @@ impl ServiceTable {
 
 impl Configure for ServiceTable {
     fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
-        let (current, inactive) = (self.inactive.clone(), Arc::new(service::inactive(snapshot)));
-        Ok(Switch::new(move || current.store(inactive)))
+        let inactive = (self.inactive.clone(), Arc::new(service::inactive(snapshot)));
+        let sampled = (self.sampled.clone(), Arc::new(service::sample_frequencies(snapshot)));
+        Ok(Switch::new(move || {
+            inactive.0.store(inactive.1);
+            sampled.0.store(sampled.1);
+        }))
     }
 }

@@ -40,7 +40,7 @@ pub struct ServiceInfo {
 }
 
 /// What is set for a service, under its name, whatever file it comes from: whether it is active, how often it may be called over channels,
-/// and which calls of it are slow. A service of which nothing is set is active, without limits.
+/// which calls of it are slow, which are kept, and its WSDL. A service of which nothing is set is active, without limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSettings {
@@ -54,7 +54,20 @@ pub struct ServiceSettings {
     /// Milliseconds from which on a call of the service is kept as slow; 0: as its class attribute `slow_threshold` says, if it has one.
     #[serde(default)]
     pub slow_threshold: u32,
+    /// Every how many calls one is kept, its request and its answer, secrets masked; 0: none is.
+    #[serde(default)]
+    pub sample_req_resp_freq: u32,
+    /// The WSDL that `/zato/wsdl` gives to callers; empty: there is none.
+    #[serde(default)]
+    pub wsdl: String,
+    /// The name under which callers store it.
+    #[serde(default)]
+    #[schemars(example = &"crm.wsdl")]
+    pub wsdl_name: String,
 }
+
+/// Longest WSDL, in bytes.
+const WSDL_MAX: usize = 4 << 20;
 
 /// Key of files from when limits of services were objects of their own, which were switched on and off.
 const LIMITS_KEY: &str = "service_limits";
@@ -75,6 +88,17 @@ impl Object for ServiceSettings {
     }
 
     fn check(&self) -> Result<(), FieldError> {
+        if self.wsdl.len() > WSDL_MAX {
+            let message = format!("must not be longer than {} MB", WSDL_MAX >> 20);
+            return Err(FieldError::new("wsdl", message));
+        }
+        let is_odd = |it: char| it.is_control() || matches!(it, '"' | '/' | '\\');
+        if self.wsdl_name.contains(is_odd) {
+            return Err(FieldError::new(
+                "wsdl_name",
+                "must be the name of a file, without folders",
+            ));
+        }
         self.rate_limit_def.check(self.is_rate_limit_active)
     }
 }
@@ -89,6 +113,17 @@ pub fn slow_thresholds(snapshot: &Snapshot) -> HashMap<String, Duration> {
                 .map(|settings| settings.slow_threshold)
                 .filter(|it| *it > 0)?;
             Some((record.name.clone(), Duration::from_millis(threshold.into())))
+        })
+        .collect()
+}
+
+/// Every how many calls one is kept, of the services of which any is.
+pub fn sample_frequencies(snapshot: &Snapshot) -> HashMap<String, u32> {
+    snapshot
+        .of::<ServiceSettings>()
+        .filter_map(|(record, settings)| {
+            let every = settings.ok().map(|settings| settings.sample_req_resp_freq);
+            Some((record.name.clone(), every.filter(|it| *it > 0)?))
         })
         .collect()
 }

@@ -195,6 +195,8 @@ pub mod builtin {
     pub const ADMIN_INVOKE: &str = "admin.invoke";
     /// Deploys the file in the body: `PUT /zato/deploy/{file_name}`.
     pub const DEPLOY: &str = "busbar.deploy";
+    /// Gives callers the WSDL that is kept for a service: `/zato/wsdl`.
+    pub const WSDL: &str = "busbar.wsdl";
     /// Path parameter of [`DEPLOY`].
     pub const DEPLOY_PARAM: &str = "file_name";
     /// Deploys a file whose text is in the body: what roles must allow for [`DEPLOY`] too.

@@ -13,6 +13,7 @@ mod text;
 
 use std::sync::Arc;
 
+use busbar_dispatch::sample::Sample;
 use busbar_dispatch::statistics::Usage;
 use busbar_model::audit::AuditEntry;
 use busbar_model::slow::SlowCall;
@@ -595,6 +596,9 @@ pub trait Node: Send + Sync + 'static {
 pub trait Services: Send + Sync + 'static {
     /// All of them, in any order.
     fn list(&self) -> Vec<ServiceEntry>;
+
+    /// The last call of one that was kept, if any was.
+    fn sample(&self, service: &str) -> Option<Sample>;
 
     /// Calls one and waits for its answer; a service that fails is an answer too.
     fn invoke(&self, invoke: Invoke) -> BoxFuture<'_, Result<Invoked, Error>>;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use busbar_dispatch::Deployer;
 use busbar_dispatch::deploy::{Report, module_of};
+use busbar_dispatch::sample::Sample;
 use busbar_model::{ChannelType, Cid, Error, Kind};
 use busbar_runtime::call::{ChannelFields, Outcome, RequestFields};
 use busbar_runtime::handler::{BoxFuture, Source};
@@ -298,6 +299,10 @@ impl Services for Running {
             usage: row.usage,
         };
         self.deployer.list().into_iter().map(entry).collect()
+    }
+
+    fn sample(&self, service: &str) -> Option<Sample> {
+        self.deployer.sample(service)
     }
 
     fn invoke(&self, invoke: Invoke) -> BoxFuture<'_, Result<Invoked, Error>> {

@@ -1,8 +1,9 @@
 //! Answers of management services, in the shape that each door's clients expect (management.md 3).
 
-use busbar_model::Cid;
+use busbar_model::{Cid, SoapVersion};
 use busbar_runtime::Reply;
 use busbar_runtime::native::Door;
+use busbar_sio::soap;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -84,11 +85,7 @@ pub fn write(answer: Answer, service: &Declared, door: Door, format: Format, cid
         answer if format != Format::Json && door == Door::Channel => {
             let document = document(service, &answer, cid);
             let body = if format == Format::Soap {
-                // without a declaration: clients that parse decoded text choke on one
-                format!(
-                    "<soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns=\"{NAMESPACE}\">\
-                     <soap:Body>{document}</soap:Body></soap:Envelope>"
-                )
+                soap::undeclared_envelope(SoapVersion::V11, &document)
             } else {
                 document
             };

@@ -8,10 +8,10 @@ use busbar_runtime::crypto;
 use busbar_runtime::inbound::builtin;
 use serde_json::{Map, Value};
 
-use crate::accounts::ACCOUNTS;
 use crate::changes::ObjectName;
 use crate::management::answer::{Answer, Page};
 use crate::management::catalogue::{Declared, Operation};
+use crate::management::change::{Step, change};
 use crate::management::element::NOTHING_CHOSEN;
 use crate::management::wire::{Numbers, to_elements, to_fields};
 use crate::management::{Call, Management};
@@ -320,7 +320,6 @@ async fn create(management: &Management, subject: &Subject, call: &Call<'_>) -> 
         // until somebody sets one
         fields.insert(PASSWORD.to_owned(), crypto::random_text(PASSWORD_BITS).into());
     }
-    check_limits(management, call, object_type.kind, None, &fields)?;
     let name = name_of(object_type, call, &fields)?;
     let object = NewObject {
         kind: object_type.kind.to_owned(),
@@ -328,11 +327,7 @@ async fn create(management: &Management, subject: &Subject, call: &Call<'_>) -> 
         is_active: is_active(call).unwrap_or(true),
         fields,
     };
-    management
-        .objects()
-        .create(object, &call.caller)
-        .await
-        .map_err(Error::from)?;
+    change(management, call, Step::Create(object)).await?;
     let created = ObjectName {
         kind: object_type.kind.to_owned(),
         name,
@@ -363,48 +358,6 @@ fn fields(
 ) -> Result<Map<String, Value>, Error> {
     let key = subject.key(object_type, call);
     to_fields(object_type, key, &call.service.input, call.input.clone(), numbers).map_err(refused)
-}
-
-/// Refuses those who manage by their roles whatever would give them more than these allow: a channel to a service that they may not
-/// call, or the accounts that manage everything. `before`: the object as it is, unless it is new.
-fn check_limits(
-    management: &Management,
-    call: &Call<'_>,
-    kind: &str,
-    before: Option<&Record>,
-    fields: &Map<String, Value>,
-) -> Result<(), Error> {
-    let caller = call.head.security_name;
-    if !management.definitions().is_limited(caller) {
-        return Ok(());
-    }
-    let mut names = [before.map(|it| it.name.as_str()), call.text("name")]
-        .into_iter()
-        .flatten();
-    if kind.starts_with(SECURITY)
-        && let Some(name) = names.find(|name| ACCOUNTS.contains(name))
-    {
-        let message = format!("your roles do not allow you to change the account `{name}`");
-        return Err(Error::new(Kind::Forbidden, message));
-    }
-    if kind != CHANNEL {
-        return Ok(());
-    }
-    let field = |name: &str| fields.get(name).or_else(|| before?.body.get(name));
-    let service = field("service").and_then(Value::as_str);
-    let listed = field("service_whitelist")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    for service in service.into_iter().chain(listed.filter_map(Value::as_str)) {
-        // a pattern may stand for any service
-        let is_management = management.find(service).is_some() || service.contains('*');
-        if !management.definitions().may_have_called(caller, service, is_management) {
-            let message = format!("your roles do not allow you to have the service `{service}` called");
-            return Err(Error::new(Kind::Forbidden, message));
-        }
-    }
-    Ok(())
 }
 
 /// What an edit changes: an empty value stands for the default where the field has one, and for the secret that there is.
@@ -461,22 +414,14 @@ async fn edit(management: &Management, subject: &Subject, call: &Call<'_>) -> Re
         .type_of(record)
         .ok_or_else(|| Error::new(Kind::Internal, "an object lost its type"))?;
     let fields = edited(object_type, call, fields(subject, object_type, call, &numbers)?);
-    check_limits(management, call, object_type.kind, Some(record), &fields)?;
     let edit = ObjectEdit {
         name: call.text("name").map(str::to_owned),
         version: version(call),
         is_active: is_active(call),
         fields,
     };
-    let mut object = ObjectName {
-        kind: record.kind.clone(),
-        name: record.name.clone(),
-    };
-    management
-        .objects()
-        .edit(&object, edit, &call.caller)
-        .await
-        .map_err(Error::from)?;
+    change(management, call, Step::Edit(record, edit)).await?;
+    let mut object = ObjectName::of(record);
     if let Some(name) = call.text("name") {
         object.name = name.to_owned();
     }
@@ -495,19 +440,10 @@ async fn delete(management: &Management, subject: &Subject, call: &Call<'_>) -> 
         }
         record => record?,
     };
-    check_limits(management, call, &record.kind, Some(record), &Map::new())?;
     if call.text("current_tech_account_name") == Some(&record.name) {
         return Err(Error::new(Kind::Conflict, "the account that asks cannot be deleted"));
     }
-    let object = ObjectName {
-        kind: record.kind.clone(),
-        name: record.name.clone(),
-    };
-    management
-        .objects()
-        .delete(&object, version(call), &call.caller)
-        .await
-        .map_err(Error::from)?;
+    change(management, call, Step::Delete(record, version(call))).await?;
     Ok(Answer::Done)
 }
 
@@ -529,20 +465,11 @@ async fn change_password(management: &Management, subject: &Subject, call: &Call
     let snapshot = management.changes().snapshot();
     let numbers = management.numbers(&snapshot).await?;
     let record = subject.record(call, &numbers, &snapshot)?;
-    check_limits(management, call, &record.kind, Some(record), &Map::new())?;
-    let object = ObjectName {
-        kind: record.kind.clone(),
-        name: record.name.clone(),
-    };
     let edit = ObjectEdit {
         fields: Map::from_iter([(PASSWORD.to_owned(), first.into())]),
         ..ObjectEdit::default()
     };
-    management
-        .objects()
-        .edit(&object, edit, &call.caller)
-        .await
-        .map_err(Error::from)?;
+    change(management, call, Step::Edit(record, edit)).await?;
     if call.service.output.is_empty() {
         Ok(Answer::Done)
     } else {

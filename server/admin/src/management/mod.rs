@@ -5,6 +5,7 @@
 //! * `element` - the notation of the catalogue, and values made to fit
 //! * `body` - requests of all formats
 //! * `answer` - answers in the shape of each door
+//! * `change` - changes of one object, as far as the caller may make them
 //! * `crud` - what is done with objects, for all types alike
 //! * `wire` - elements and fields
 //! * [`openapi`] - the same for programs that read OpenAPI
@@ -13,6 +14,7 @@
 pub mod answer;
 mod body;
 pub mod catalogue;
+mod change;
 mod crud;
 pub mod element;
 pub mod openapi;
@@ -204,13 +206,7 @@ impl Management {
         call: &NativeCall,
         head: &Head<'_>,
     ) -> Result<Answer, Error> {
-        let input = if own::is_raw(&service.name) {
-            Map::new()
-        } else {
-            body::read(Format::of(head), &call.body)?
-        };
-        let input = read_input(&service.input, input)
-            .map_err(|problem| Error::new(problem.code.kind(), problem.said_to_clients()))?;
+        let input = input(service, Format::of(head), &call.body)?;
         let caller = match (head.username, head.security_name) {
             ("", "") => call.service.to_string(),
             ("", name) | (name, _) => name.to_owned(),
@@ -243,6 +239,16 @@ impl Management {
             answer => answer,
         })
     }
+}
+
+/// The values of a request for a service, made to fit.
+fn input(service: &Declared, format: Format, body: &[u8]) -> Result<Map<String, Value>, Error> {
+    let values = if own::is_raw(&service.name) {
+        Map::new()
+    } else {
+        body::read(format, body)?
+    };
+    read_input(&service.input, values).map_err(|problem| Error::new(problem.code.kind(), problem.said_to_clients()))
 }
 
 impl Natives for Management {

@@ -237,6 +237,8 @@ async fn both_generations_of_clients_are_answered_in_their_shape() {
         (json!({"name": "nobody", "is_async": false}), 404),
         (json!({"name": "nobody", "is_async": true}), 404),
         (json!({"name": "zato.service.invoke"}), 400),
+        (json!({"name": "zato.service.invoke", "is_async": true}), 400),
+        (json!({"name": "zato.ping", "is_async": true}), 200),
         (json!({"name": "shop.a", "data_format": "x"}), 400),
     ] {
         assert_eq!(
@@ -292,30 +294,56 @@ async fn services_are_listed_as_either_version_asks() {
     );
 }
 
-/// Services of the catalogue that there are not: docs/compatibility says why of each.
-const MISSING: &[&str] = &[
-    "pub.zato.common.delete-many",
-    "zato.apispec.get-sphinx",
-    "zato.common.create-objects",
-    "zato.common.delete-objects",
-    "zato.common.import-objects",
-    "zato.hot-deploy.create",
-    "zato.http-soap.get-url-security",
-    "zato.http-soap.reload-wsdl",
-    "zato.http-soap.set-audit-response-data",
-    "zato.kv-data.auto-clean-up",
-    "zato.service.configure-request-response",
-    "zato.service.get-request-response",
-    "zato.service.get-wsdl",
-    "zato.service.has-wsdl",
-    "zato.service.ide.create-file",
-    "zato.service.ide.delete-file",
-    "zato.service.ide.get-file",
-    "zato.service.ide.get-file-list",
-    "zato.service.ide.get-service",
-    "zato.service.ide.rename-file",
-    "zato.service.rpc-service-invoker",
-    "zato.service.set-wsdl",
+/// Services of the catalogue that there are not, and why.
+const MISSING: &[(&str, &str)] = &[
+    (
+        "zato.apispec.get-sphinx",
+        "gives the pages of Sphinx as an archive: `/openapi` shows the same, and get-api-spec describes it",
+    ),
+    (
+        "zato.hot-deploy.create",
+        "deploys a package that another server has stored: whatever is uploaded is deployed at once",
+    ),
+    (
+        "zato.http-soap.get-url-security",
+        "shows a table inside of Zato's servers: get-list says of every channel what guards it",
+    ),
+    (
+        "zato.http-soap.set-audit-response-data",
+        "is how Zato's servers store the second half of what they keep: both halves are kept at once",
+    ),
+    (
+        "zato.kv-data.auto-clean-up",
+        "removes what has expired: keys in Redis and in the cache expire by themselves",
+    ),
+    (
+        "zato.service.ide.create-file",
+        "is for the editor inside of Zato's web-admin: upload-package deploys a file",
+    ),
+    (
+        "zato.service.ide.delete-file",
+        "is for the editor inside of Zato's web-admin: zato.service.delete takes a file out",
+    ),
+    (
+        "zato.service.ide.get-file",
+        "is for the editor inside of Zato's web-admin: get-source-info gives a file",
+    ),
+    (
+        "zato.service.ide.get-file-list",
+        "is for the editor inside of Zato's web-admin: get-deployment-info-list tells of the files",
+    ),
+    (
+        "zato.service.ide.get-service",
+        "is for the editor inside of Zato's web-admin: get-source-info gives a service's file",
+    ),
+    (
+        "zato.service.ide.rename-file",
+        "is for the editor inside of Zato's web-admin: deploy it under its new name, then take the old one out",
+    ),
+    (
+        "zato.service.rpc-service-invoker",
+        "stands behind RPC channels of Zato: those of JSON-RPC need none",
+    ),
 ];
 
 #[test]
@@ -324,5 +352,111 @@ fn every_service_of_the_catalogue_is_there_or_is_known_to_be_missing() {
     let names = CATALOGUE.keys().map(String::as_str);
     let mut missing: Vec<&str> = names.filter(|name| !served.contains(name)).collect();
     missing.sort_unstable();
-    assert_eq!(missing, MISSING);
+    assert_eq!(missing, MISSING.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn wsdl_and_samples_are_kept_of_services() {
+    let (management, _bench) = management().await;
+    for (service, input, status) in [
+        (
+            "zato.service.set-wsdl",
+            json!({"name": "nobody", "wsdl": "PGEvPg==", "wsdl_name": "a"}),
+            404,
+        ),
+        (
+            "zato.service.set-wsdl",
+            json!({"name": "shop.a", "wsdl": "??", "wsdl_name": "a"}),
+            400,
+        ),
+        (
+            "zato.service.set-wsdl",
+            json!({"name": "shop.a", "wsdl": "/w==", "wsdl_name": "a"}),
+            400,
+        ),
+        (
+            "zato.service.set-wsdl",
+            json!({"name": "shop.a", "wsdl": "PGEvPg==", "wsdl_name": "../a"}),
+            400,
+        ),
+        ("busbar.wsdl", json!({"service": "shop.a", "cluster_id": "1"}), 404),
+        ("busbar.wsdl", json!({"service": "shop.a"}), 400),
+        (
+            "zato.service.configure-request-response",
+            json!({"name": "shop.a", "sample_req_resp_freq": -1}),
+            400,
+        ),
+    ] {
+        let (found, details) = ask(&management, service, input.clone()).await;
+        assert_eq!(found, status, "{service} {input}: {details}");
+    }
+    let has = |name: &str| json!({"name": name, "cluster_id": 1});
+    let before = ok(&management, "zato.service.has-wsdl", has("shop.a")).await;
+    assert_eq!(before["has_wsdl"], false);
+    let set = json!({"name": "shop.a", "wsdl": "PGEv\nPg==\n", "wsdl_name": "a.wsdl", "cluster_id": 1});
+    ok(&management, "zato.service.set-wsdl", set).await;
+    assert_eq!(
+        ok(&management, "zato.service.has-wsdl", has("shop.a")).await["has_wsdl"],
+        true
+    );
+    let kept = ok(&management, "zato.service.get-wsdl", json!({"service": "shop.a"})).await;
+    assert_eq!(
+        (&kept["wsdl"], &kept["wsdl_name"]),
+        (&json!("PGEvPg=="), &json!("a.wsdl"))
+    );
+
+    let every = json!({"name": "shop.a", "sample_req_resp_freq": 10, "cluster_id": 1});
+    ok(&management, "zato.service.configure-request-response", every).await;
+    let sample = ok(&management, "zato.service.get-request-response", has("shop.a")).await;
+    assert_eq!(
+        (
+            &sample["sample_req_resp_freq"],
+            &sample["sample_cid"],
+            &sample["sample_req"],
+            &sample["sample_resp"]
+        ),
+        (&json!(10), &json!("c1"), &json!("e30="), &json!("W10="))
+    );
+    let none = ok(&management, "zato.service.get-request-response", has("shop.b")).await;
+    assert_eq!(
+        (&none["sample_req_resp_freq"], &none["sample_req"]),
+        (&json!(0), &json!(""))
+    );
+    // one setting leaves the others alone
+    assert_eq!(
+        ok(&management, "zato.service.has-wsdl", has("shop.a")).await["has_wsdl"],
+        true
+    );
+}
+
+#[tokio::test]
+async fn many_objects_are_made_and_deleted_together() {
+    let (management, bench) = management().await;
+    let shop = |name: &str, username: &str| json!({"name": name, "username": username, "password": "x"});
+    let many = |kind: &str, objects: Value| json!({"object_type": kind, "object_list": objects});
+    let two = many("security.basic_auth", json!([shop("a", "a"), shop("b", "b")]));
+    let made = ok(&management, "zato.common.create-objects", two).await;
+    assert_eq!(made["created"], 2);
+    for (service, input, status) in [
+        // one is there already and different, so the other is not made either
+        (
+            "create-objects",
+            many("security.basic_auth", json!([shop("c", "c"), shop("a", "z")])),
+            409,
+        ),
+        ("create-objects", many("nothing", json!([])), 400),
+        ("create-objects", many("security", json!([1])), 400),
+        ("create-objects", json!({"object_type": "security"}), 400),
+        ("delete-objects", many("security", json!(["a", "nobody"])), 404),
+    ] {
+        let (found, details) = ask(&management, &format!("zato.common.{service}"), input.clone()).await;
+        assert_eq!(found, status, "{service} {input}: {details}");
+    }
+    assert_eq!(bench.changes.snapshot().records.len(), 2);
+    let one = many("security.basic_auth", json!([shop("a", "z")]));
+    assert_eq!(ok(&management, "zato.common.import-objects", one).await["changed"], 1);
+    let id = bench.changes.snapshot().records[1].id;
+    let gone = many("security", json!(["a", {"id": id}]));
+    assert_eq!(ok(&management, "pub.zato.common.delete-many", gone).await["deleted"], 2);
+    assert!(bench.changes.snapshot().records.is_empty());
 }

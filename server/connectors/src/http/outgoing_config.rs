@@ -112,6 +112,9 @@ pub struct OutgoingHttp {
     #[serde(default = "max_response_size")]
     #[schemars(range(min = 1))]
     pub max_response_size: u64,
+    /// Counts up when the WSDL of a SOAP connection is to be read again, as `zato.http-soap.reload-wsdl` does.
+    #[serde(default)]
+    pub wsdl_revision: u32,
 }
 
 fn root() -> String {

@@ -21,6 +21,7 @@ pub use self::report::{Report, ServiceRow};
 pub use self::source::{SOURCE_MAX, module_of, read_source};
 use self::source::{as_source, hash};
 use crate::filter::NameFilter;
+use crate::sample::Sample;
 use crate::table::{Entry, ServiceTable, Services};
 
 /// Deploys source files, one batch at a time.
@@ -217,6 +218,11 @@ impl Deployer {
             .collect();
         rows.sort_by(|one, other| one.name.cmp(&other.name));
         rows
+    }
+
+    /// The last call of a service that was kept.
+    pub fn sample(&self, service: &str) -> Option<Sample> {
+        self.table.get(service)?.statistics.sample()
     }
 
     /// The file that a module runs, as it was deployed.

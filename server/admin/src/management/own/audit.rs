@@ -9,8 +9,8 @@ use busbar_model::{Error, Kind};
 use serde_json::{Map, Value, json};
 
 use super::{Row, object};
-use crate::changes::ObjectName;
 use crate::management::answer::Answer;
+use crate::management::change::{self, Step};
 use crate::management::crud::paged;
 use crate::management::{Call, Management};
 use crate::objects::ObjectEdit;
@@ -66,15 +66,11 @@ async fn channel(management: &Management, call: &Call<'_>, element: &str) -> Res
 
 async fn change(management: &Management, call: &Call<'_>, fields: Map<String, Value>) -> Result<Answer, Error> {
     let channel = channel(management, call, "id").await?;
-    let object = ObjectName {
-        kind: channel.kind,
-        name: channel.name,
-    };
     let edit = ObjectEdit {
         fields,
         ..ObjectEdit::default()
     };
-    management.objects().edit(&object, edit, &call.caller).await?;
+    change::change(management, call, Step::Edit(&channel, edit)).await?;
     Ok(Answer::Done)
 }
 

@@ -18,7 +18,7 @@ use crate::control::{Invoke, Payload};
 use crate::management::answer::{Answer, environment};
 use crate::management::body::Format;
 use crate::management::crud::paged;
-use crate::management::{Call, Management, answer, body, read_input};
+use crate::management::{Call, Management, answer, input};
 use crate::problem::{Code, Problem};
 
 pub const TABLE: &[Row] = &[(builtin::INVOKE, |management, call| Box::pin(invoke(management, call)))];
@@ -254,9 +254,7 @@ async fn management_service(
         Ok(_) => Format::Json,
         Err(error) => return Some(Err(error)),
     };
-    let input = match body::read(format, payload).and_then(|input| {
-        read_input(&service.input, input).map_err(|problem| Error::new(problem.code.kind(), problem.said_to_clients()))
-    }) {
+    let input = match input(service, format, payload) {
         Ok(input) => input,
         Err(error) => return Some(Err(error)),
     };
@@ -286,22 +284,28 @@ async fn management_service(
 
 /// Puts the call into the queue and gives its cid.
 async fn enqueue(management: &Management, call: &Call<'_>, name: &str, payload: Vec<u8>) -> Result<Vec<u8>, Error> {
-    if !management
-        .parts()
-        .services
-        .list()
-        .iter()
-        .any(|service| service.name == name)
-    {
+    if name == builtin::INVOKE {
+        return Err(wrong("name", "a service cannot invoke itself"));
+    }
+    let is_management = management.find(name).is_some();
+    let services = management.parts().services.list();
+    if !is_management && !services.iter().any(|service| service.name == name) {
         return Err(Error::new(Kind::NotFound, format!("there is no service `{name}`")));
     }
     let cid = Cid::new();
-    let channel = HeadBuilder::channel(&ChannelFields {
+    let mut channel = ChannelFields {
         channel_type: Some(ChannelType::InvokeAsync),
         data_format: data_format(call)?,
         channel: call.text("channel").unwrap_or("invoke"),
         ..ChannelFields::default()
-    });
+    };
+    if is_management {
+        // what the caller may not do it does not do for them later either
+        channel.security_name = call.head.security_name;
+        channel.security_type = call.head.security_type;
+        channel.username = call.head.username;
+    }
+    let channel = HeadBuilder::channel(&channel);
     let head = HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter());
     let expiration = call
         .input

@@ -2,11 +2,14 @@
 
 mod apispec;
 mod audit;
+mod bulk;
 mod deploy;
 mod invoke;
+mod sample;
 mod security;
 mod server;
 mod service;
+mod wsdl;
 
 use busbar_model::Error;
 use busbar_runtime::handler::BoxFuture;
@@ -27,11 +30,14 @@ const TABLES: &[&[Row]] = &[
     GENERAL,
     apispec::TABLE,
     audit::TABLE,
+    bulk::TABLE,
     deploy::TABLE,
     invoke::TABLE,
+    sample::TABLE,
     security::TABLE,
     server::TABLE,
     service::TABLE,
+    wsdl::TABLE,
 ];
 
 const GENERAL: &[Row] = &[

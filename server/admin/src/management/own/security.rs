@@ -7,8 +7,8 @@ use busbar_model::{Error, Kind};
 use serde_json::{Map, Value, json};
 
 use super::{Row, object};
-use crate::changes::ObjectName;
 use crate::management::answer::Answer;
+use crate::management::change::{Step, change};
 use crate::management::crud::{has_words, paged};
 use crate::management::wire::{Numbers, security_type, to_elements};
 use crate::management::{Call, Management};
@@ -176,16 +176,12 @@ async fn edit_members(management: &Management, call: &Call<'_>) -> Result<Answer
             ));
         }
     }
-    let object = ObjectName {
-        kind: group.kind.clone(),
-        name: group.name.clone(),
-    };
     let edit = ObjectEdit {
         // the list was made from this version
         version: Some(group.version),
         fields: Map::from_iter([("members".to_owned(), members.into())]),
         ..ObjectEdit::default()
     };
-    management.objects().edit(&object, edit, &call.caller).await?;
+    change(management, call, Step::Edit(group, edit)).await?;
     Ok(Answer::Done)
 }

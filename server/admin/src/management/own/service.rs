@@ -12,9 +12,9 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 
 use super::{Row, object};
-use crate::changes::ObjectName;
 use crate::control::ServiceEntry;
 use crate::management::answer::Answer;
+use crate::management::change::{Step, change};
 use crate::management::crud::{has_words, paged};
 use crate::management::wire::Numbers;
 use crate::management::{Call, Management};
@@ -144,10 +144,21 @@ async fn find(management: &Management, call: &Call<'_>) -> Result<ServiceEntry, 
         }
         (None, None) => return Err(Error::new(Kind::BadRequest, "Element missing: id")),
     };
+    named(management, &name)
+}
+
+/// The service of a name.
+pub(super) fn named(management: &Management, name: &str) -> Result<ServiceEntry, Error> {
     let mut services = services(management).into_iter();
     services
         .find(|service| service.name == name)
         .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no service `{name}`")))
+}
+
+/// What is set for a service.
+pub(super) fn setting(management: &Management, service: &str, field: &str) -> Option<Value> {
+    let snapshot = management.changes().snapshot();
+    settings(&snapshot, service)?.body.get(field).cloned()
 }
 
 async fn get(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
@@ -169,28 +180,36 @@ async fn edit(management: &Management, call: &Call<'_>) -> Result<Answer, Error>
         fields.insert("slow_threshold".to_owned(), 0.into());
     }
     let is_active = call.input.get("is_active").and_then(Value::as_bool);
-    let object = ObjectName {
-        kind: ServiceSettings::KIND.to_owned(),
-        name: service.name.clone(),
-    };
-    let is_set = settings(&management.changes().snapshot(), &service.name).is_some();
-    if is_set {
-        let edit = ObjectEdit {
-            is_active,
-            fields,
-            ..ObjectEdit::default()
-        };
-        management.objects().edit(&object, edit, &call.caller).await?;
-    } else {
-        let new = NewObject {
-            kind: object.kind,
-            name: object.name,
+    change_settings(management, call, &service.name, is_active, fields).await?;
+    get(management, call).await
+}
+
+/// Sets something for a service.
+pub(super) async fn change_settings(
+    management: &Management,
+    call: &Call<'_>,
+    service: &str,
+    is_active: Option<bool>,
+    fields: Map<String, Value>,
+) -> Result<(), Error> {
+    let snapshot = management.changes().snapshot();
+    let step = match settings(&snapshot, service) {
+        Some(record) => {
+            let edit = ObjectEdit {
+                is_active,
+                fields,
+                ..ObjectEdit::default()
+            };
+            Step::Edit(record, edit)
+        }
+        None => Step::Create(NewObject {
+            kind: ServiceSettings::KIND.to_owned(),
+            name: service.to_owned(),
             is_active: is_active.unwrap_or(true),
             fields,
-        };
-        management.objects().create(new, &call.caller).await?;
-    }
-    get(management, call).await
+        }),
+    };
+    change(management, call, step).await
 }
 
 async fn delete(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
@@ -228,9 +247,14 @@ async fn channels(management: &Management, call: &Call<'_>) -> Result<Answer, Er
     let service = find(management, call).await?;
     let transport = call.text("channel_type").unwrap_or_default();
     let snapshot = management.changes().snapshot();
+    let kind = format!("channel.{}", transport.replace('-', "_"));
     let is_asked = |record: &&Record| {
         let is = |field: &str, value: &str| record.body.get(field).is_some_and(|it| it == value);
-        record.kind == "channel.http" && is("service", &service.name) && is("transport", transport)
+        let is_of_type = match record.kind.as_str() {
+            "channel.http" => is("transport", transport),
+            other => other == kind,
+        };
+        is_of_type && is("service", &service.name)
     };
     let channel = |record: &Record| object(json!({"id": record.id, "name": record.name}));
     Ok(Answer::Many(

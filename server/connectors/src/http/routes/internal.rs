@@ -79,7 +79,7 @@ impl<'b> Builtin<'b> {
             security,
             method: match service {
                 builtin::LOG_IN | builtin::LOG_OUT => Some(Method::POST),
-                builtin::METRICS | builtin::OPENAPI | builtin::OPENAPI_PAGE => Some(Method::GET),
+                builtin::METRICS | builtin::OPENAPI | builtin::OPENAPI_PAGE | builtin::WSDL => Some(Method::GET),
                 _ => None,
             },
             kind: BuiltinKind::Ordinary,
@@ -108,7 +108,8 @@ impl<'b> Builtin<'b> {
             is_management,
             ..Entrance::default()
         })?;
-        let style = if is_management {
+        // what is SOAP here is an answer of a management service, even if it is only a ping
+        let style = if is_management || channel.soap().is_some() {
             routes.styles.management(channel.data_format, channel.soap())
         } else {
             routes.styles.of(channel.data_format, channel.soap())
@@ -171,6 +172,7 @@ pub(super) fn routes(snapshot: &Snapshot, guards: &dyn Guards, routes: &Routes) 
         [builtin::PING_BASIC, builtin::PING_SOAP_BASIC, builtin::PING_SOAP_WSS].map(|service| (service, path(service)));
     let pubapi = Some(builtin::PUBAPI);
     let invoke = Builtin::new("pubapi.invoke", &invoke, builtin::INVOKER, pubapi);
+    let wsdl = Builtin::new("zato.wsdl", "/zato/wsdl", builtin::WSDL, None);
     // the definition of each has its name
     let pings = pings
         .iter()
@@ -179,7 +181,7 @@ pub(super) fn routes(snapshot: &Snapshot, guards: &dyn Guards, routes: &Routes) 
     let cache = cache
         .iter()
         .map(|(path, service)| Builtin::new(service, path, service, pubapi));
-    let all = [invoke].into_iter().chain(pings).chain(crypto).chain(cache);
+    let all = [invoke, wsdl].into_iter().chain(pings).chain(crypto).chain(cache);
     all.map(|it| it.build(snapshot, guards, routes)).collect()
 }
 

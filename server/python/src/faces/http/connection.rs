@@ -330,6 +330,7 @@ impl HttpConn {
                 connection.basic_auth(),
                 connection.wss_auth(),
                 connection.ntlm_auth(),
+                connection.config().wsdl_revision,
             ),
         )
     }
