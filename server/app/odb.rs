@@ -166,10 +166,7 @@ pub fn create(directory: &Directory, config: &Config) -> anyhow::Result<Vec<(&'s
     block_on(async {
         let store = open(directory, config).await?;
         let snapshot = store.snapshot().await?;
-        let is_there = |it: &Record| {
-            let mut records = snapshot.records.iter();
-            records.any(|other| it.kind == other.kind && it.name == other.name)
-        };
+        let is_there = |it: &Record| snapshot.get(&it.kind, &it.name).is_some();
         for (name, password) in &mut passwords {
             if is_there(&seed(SecurityBasicAuth::KIND, name, Value::Null)) {
                 *password = None;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use busbar_connectors::http::{ChannelHttp, ContentTypes, HttpConfig};
 use busbar_dispatch::OpenApi;
-use busbar_dispatch::openapi::{Channel, schemes};
+use busbar_dispatch::openapi::{Channel, Schemes};
 use busbar_model::object::{Record, Snapshot};
 use busbar_model::{DataFormat, Error, Kind, SoapVersion};
 use busbar_runtime::{Configure, Switch};
@@ -26,7 +26,7 @@ impl Description {
         }
     }
 
-    fn channel(&self, snapshot: &Snapshot, record: &Record, channel: &ChannelHttp) -> Channel {
+    fn channel(&self, schemes: &Schemes<'_>, record: &Record, channel: &ChannelHttp) -> Channel {
         let delegated = channel.sec_use_rbac;
         Channel {
             name: record.name.clone(),
@@ -41,12 +41,7 @@ impl Description {
             is_deprecated: channel.deprecation.is_some(),
             is_limited: channel.is_rate_limit_active,
             json_rpc: channel.is_json_rpc().then(|| channel.service_whitelist.clone()),
-            security: schemes(
-                snapshot,
-                channel.security.as_deref(),
-                &channel.security_groups,
-                delegated,
-            ),
+            security: schemes.of(channel.security.as_deref(), &channel.security_groups, delegated),
         }
     }
 
@@ -65,13 +60,14 @@ impl Description {
 
 impl Configure for Description {
     fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
+        let schemes = Schemes::read(snapshot);
         let mut channels = Vec::new();
         for (record, channel) in snapshot.of::<ChannelHttp>() {
             let channel = channel.map_err(|error| {
                 Error::new(Kind::Config, format!("cannot use channel.http `{}`", record.name)).with_source(error)
             })?;
             if record.is_active {
-                channels.push(self.channel(snapshot, record, &channel));
+                channels.push(self.channel(&schemes, record, &channel));
             }
         }
         let (openapi, title) = (Arc::clone(&self.openapi), self.title.clone());

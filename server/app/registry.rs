@@ -83,6 +83,8 @@ pub static BUILTIN_SERVICES: &[&str] = &[
 
 #[cfg(test)]
 mod enmasse;
+#[cfg(test)]
+mod many;
 
 #[cfg(test)]
 mod tests {

@@ -10,8 +10,6 @@ use busbar_runtime::inbound::builtin;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::registry::SECURITY;
-
 /// Definitions whose users log in to manage the server, and nothing else sends them anywhere: hashes of their passwords are enough.
 pub(crate) const ACCOUNTS: [&str; 4] = [
     builtin::PUBAPI,
@@ -69,8 +67,7 @@ pub fn has_hash(record: &Record) -> bool {
 ///
 /// [`Kind::NotFound`]: there is no such definition. [`Kind::BadRequest`]: its type has no password, or the new one is empty.
 pub fn set_password(current: &Snapshot, name: &str, password: &Secret) -> Result<ChangeSet, Error> {
-    let mut definitions = current.records.iter().filter(|it| it.kind.starts_with(SECURITY));
-    let Some(old) = definitions.find(|it| it.name == name) else {
+    let Some(old) = current.security(name) else {
         let message = format!("there is no security definition `{name}`");
         return Err(Error::new(Kind::NotFound, message).with_hint("names are those of `busbar enmasse --export`"));
     };
@@ -135,10 +132,7 @@ mod tests {
     fn any_definition_is_given_another_password() {
         let mut no_password = basic("tls", "");
         no_password.body.remove(PASSWORD);
-        let snapshot = Snapshot {
-            revision: 3,
-            records: vec![basic("pubapi", "old"), basic("shop", "old"), no_password],
-        };
+        let snapshot = Snapshot::new(3, vec![basic("pubapi", "old"), basic("shop", "old"), no_password]);
         let set = |name: &str, password: &str| set_password(&snapshot, name, &Secret(password.to_owned()));
         let changes = set("shop", "n3w").unwrap().changes;
         assert_eq!(changes, [Change::Put(basic("shop", "n3w"))]);

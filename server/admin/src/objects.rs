@@ -81,12 +81,11 @@ impl Objects {
         let fields = Fields::of(self.object_type(kind)?);
         let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
         let snapshot = self.changes.snapshot();
-        let records = snapshot.records.iter().filter(|record| record.kind == kind);
-        let found = records.filter(|record| {
+        let found = snapshot.of_kind(kind).filter(|record| {
             let name = record.name.to_lowercase();
             words.iter().all(|word| name.contains(word))
         });
-        Ok(found.map(|record| view(&fields, record)).collect())
+        Ok(found.map(|record| view(fields, record)).collect())
     }
 
     /// One of them.
@@ -97,7 +96,7 @@ impl Objects {
     pub fn get(&self, object: &ObjectName) -> Result<ObjectView, Error> {
         let fields = Fields::of(self.object_type(&object.kind)?);
         let snapshot = self.changes.snapshot();
-        Ok(view(&fields, find(&snapshot, object)?))
+        Ok(view(fields, find(&snapshot, object)?))
     }
 
     /// Makes one.
@@ -211,7 +210,7 @@ fn put(object: ObjectName, is_active: bool, body: Map<String, Value>) -> ChangeS
     }
 }
 
-fn view(fields: &Fields, record: &Record) -> ObjectView {
+fn view(fields: Fields, record: &Record) -> ObjectView {
     ObjectView {
         kind: record.kind.clone(),
         name: record.name.clone(),

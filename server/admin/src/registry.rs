@@ -47,74 +47,72 @@ impl Registry {
 }
 
 /// What an object type's schema says of its fields.
-#[derive(Debug, Clone, Default)]
-pub struct Fields {
-    /// Schema of each field.
-    properties: Map<String, Value>,
-    required: BTreeSet<String>,
+#[derive(Debug, Clone, Copy)]
+pub struct Fields(&'static Value);
+
+impl Default for Fields {
+    /// Those of a type that has none.
+    fn default() -> Self {
+        Self(&Value::Null)
+    }
 }
 
 impl Fields {
-    /// Reads the schema of a type.
+    /// Those of a type.
     pub fn of(object_type: &ObjectType) -> Self {
-        let mut schema = (object_type.schema)();
-        let properties = match schema.get_mut("properties").map(Value::take) {
-            Some(Value::Object(properties)) => properties,
-            _ => Map::new(),
-        };
-        let required = schema["required"].as_array().into_iter().flatten();
-        Self {
-            properties,
-            required: required.filter_map(Value::as_str).map(str::to_owned).collect(),
-        }
+        Self((object_type.schema)())
+    }
+
+    fn properties(self) -> impl Iterator<Item = (&'static str, &'static Value)> {
+        let properties = self.0["properties"].as_object().into_iter().flatten();
+        properties.map(|(name, schema)| (name.as_str(), schema))
+    }
+
+    /// The schema of a field; null if there is no such field.
+    fn property(self, field: &str) -> &'static Value {
+        &self.0["properties"][field]
     }
 
     /// Whether the type has this field.
-    pub fn has(&self, field: &str) -> bool {
-        self.properties.contains_key(field)
+    pub fn has(self, field: &str) -> bool {
+        !self.property(field).is_null()
     }
 
     /// Names of all fields.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.properties.keys().map(String::as_str)
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        self.properties().map(|(name, _)| name)
     }
 
-    /// Names of the fields that have no default.
-    pub fn required(&self) -> impl Iterator<Item = &str> {
-        self.required.iter().map(String::as_str)
+    /// Names of the fields that have no default, in the order of the alphabet.
+    pub fn required(self) -> impl Iterator<Item = &'static str> {
+        let required = self.0["required"].as_array().into_iter().flatten();
+        required.filter_map(Value::as_str).collect::<BTreeSet<_>>().into_iter()
     }
 
     /// Whether the field is something other than null when nobody says what it is.
-    pub fn has_default(&self, field: &str) -> bool {
-        self.properties
-            .get(field)
-            .is_some_and(|schema| !schema["default"].is_null())
+    pub fn has_default(self, field: &str) -> bool {
+        !self.default_value(field).is_null()
     }
 
     /// What the field is when nobody says; null if it must be said.
-    pub fn default_value(&self, field: &str) -> &Value {
-        self.properties
-            .get(field)
-            .map_or(&Value::Null, |schema| &schema["default"])
+    pub fn default_value(self, field: &str) -> &'static Value {
+        &self.property(field)["default"]
     }
 
     /// Names of the fields that are never shown.
-    pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.properties
-            .iter()
-            .filter(|(_, schema)| is_secret(schema))
-            .map(|(name, _)| name.as_str())
+    pub fn secrets(self) -> impl Iterator<Item = &'static str> {
+        let secrets = self.properties().filter(|(_, schema)| is_secret(schema));
+        secrets.map(|(name, _)| name)
     }
 
     /// Whether the field is never shown.
-    pub fn is_secret(&self, field: &str) -> bool {
-        self.properties.get(field).is_some_and(is_secret)
+    pub fn is_secret(self, field: &str) -> bool {
+        is_secret(self.property(field))
     }
 
     /// Whether a value of `json_type` (`string`, `integer`, `number`, `boolean`...) fits the field, as far as its schema says.
-    pub fn accepts(&self, field: &str, json_type: &str) -> bool {
-        let schema = &self.properties.get(field).map_or(&Value::Null, |it| &it["type"]);
-        match schema {
+    pub fn accepts(self, field: &str, json_type: &str) -> bool {
+        match &self.property(field)["type"] {
             Value::String(one) => one == json_type,
             Value::Array(several) => several.iter().any(|it| it == json_type),
             _ => false,
@@ -122,14 +120,14 @@ impl Fields {
     }
 
     /// `body` with its secrets masked, for people to look at. Secrets that are not set stay so.
-    pub fn masked(&self, body: &Map<String, Value>) -> Map<String, Value> {
+    pub fn masked(self, body: &Map<String, Value>) -> Map<String, Value> {
         body.iter()
             .map(|(name, value)| (name.clone(), self.masked_value(name, value)))
             .collect()
     }
 
     /// One field's value, masked if it is a secret that is set.
-    pub fn masked_value(&self, field: &str, value: &Value) -> Value {
+    pub fn masked_value(self, field: &str, value: &Value) -> Value {
         if self.is_secret(field) && !value.is_null() {
             Value::String(MASK.to_owned())
         } else {

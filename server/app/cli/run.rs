@@ -150,9 +150,7 @@ async fn publish(deployer: &Deployer, changes: &Arc<Changes>, address: &str) -> 
         .collect();
     let snapshot = changes.snapshot();
     let open: HashMap<&str, &Record> = snapshot
-        .records
-        .iter()
-        .filter(|record| record.kind == ChannelHttp::KIND)
+        .of_kind(ChannelHttp::KIND)
         .map(|record| (&*record.name, record))
         .collect();
     let mut set = ChangeSet::default();

@@ -115,7 +115,7 @@ impl Bench for TestBench {
 
     fn objects(&self) -> Vec<(String, String)> {
         let snapshot = self.node.changes.snapshot();
-        let objects = snapshot.records.iter();
+        let objects = snapshot.iter();
         objects
             .map(|record| (record.kind.clone(), record.name.clone()))
             .collect()

@@ -151,10 +151,7 @@ async fn back_ends() {
         version: 1,
         id: 0,
     };
-    let snapshot = Snapshot {
-        revision: 1,
-        records: vec![key],
-    };
+    let snapshot = Snapshot::new(1, vec![key]);
     let text = ping(&object, &snapshot, LIMIT).await.unwrap().info;
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], format!("> GET {host}/a/"));

@@ -1,18 +1,17 @@
 //! Reading an object's fields, with errors that name the field.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
-use serde::de::value::MapDeserializer;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, map};
 
 use crate::object::FieldError;
 
 /// Parses a type's own fields. serde says what is wrong with a value but not where it stands: the field that was being read is noted
 /// on the way.
 pub(crate) fn parse<T: DeserializeOwned>(body: &Map<String, Value>) -> Result<T, FieldError> {
-    let reading = RefCell::new(String::new());
+    let reading = Cell::new("");
     T::deserialize(Fields {
         body,
         reading: &reading,
@@ -22,28 +21,27 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &Map<String, Value>) -> Result<T,
         // a field that is not there is noticed after the last one that is
         let missing = message
             .strip_prefix("missing field `")
-            .and_then(|rest| rest.split('`').next())
-            .map(str::to_owned);
-        let field = missing.unwrap_or_else(|| reading.take());
+            .and_then(|rest| rest.split('`').next());
+        let field = missing.unwrap_or_else(|| reading.get());
         FieldError {
-            field: if field.is_empty() { "(object)".to_owned() } else { field },
+            field: if field.is_empty() { "(object)" } else { field }.to_owned(),
             message,
         }
     })
 }
 
-struct Fields<'a> {
-    body: &'a Map<String, Value>,
-    reading: &'a RefCell<String>,
+struct Fields<'de, 'r> {
+    body: &'de Map<String, Value>,
+    reading: &'r Cell<&'de str>,
 }
 
-impl<'de> Deserializer<'de> for Fields<'_> {
+impl<'de> Deserializer<'de> for Fields<'de, '_> {
     type Error = serde_json::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        let fields = self.body.iter().map(|(name, value)| (name.as_str(), value.clone()));
         visitor.visit_map(Noted {
-            fields: MapDeserializer::new(fields),
+            fields: self.body.iter(),
+            value: &Value::Null,
             reading: self.reading,
         })
     }
@@ -54,37 +52,26 @@ impl<'de> Deserializer<'de> for Fields<'_> {
     }
 }
 
-struct Noted<'a, M> {
-    fields: M,
-    reading: &'a RefCell<String>,
+struct Noted<'de, 'r> {
+    fields: map::Iter<'de>,
+    /// Of the field whose name was read.
+    value: &'de Value,
+    reading: &'r Cell<&'de str>,
 }
 
-impl<'de, M: MapAccess<'de>> MapAccess<'de> for Noted<'_, M> {
-    type Error = M::Error;
+impl<'de> MapAccess<'de> for Noted<'de, '_> {
+    type Error = serde_json::Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, M::Error> {
-        self.fields.next_key_seed(NotedKey {
-            seed,
-            reading: self.reading,
-        })
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Self::Error> {
+        let Some((name, value)) = self.fields.next() else {
+            return Ok(None);
+        };
+        self.reading.set(name);
+        self.value = value;
+        seed.deserialize(name.as_str().into_deserializer()).map(Some)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, M::Error> {
-        self.fields.next_value_seed(seed)
-    }
-}
-
-struct NotedKey<'a, K> {
-    seed: K,
-    reading: &'a RefCell<String>,
-}
-
-impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for NotedKey<'_, K> {
-    type Value = K::Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<K::Value, D::Error> {
-        let name = <String as serde::Deserialize>::deserialize(deserializer)?;
-        self.reading.replace(name.clone());
-        self.seed.deserialize(serde::de::value::StringDeserializer::new(name))
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Self::Error> {
+        seed.deserialize(self.value)
     }
 }

@@ -3,6 +3,7 @@
 //! * [`audit`] - what is kept of a channel's messages
 //! * [`bearer_token`] - OAuth 2 bearer tokens, sent and received
 //! * [`cid`] - correlation ids
+//! * [`difference`] - what leads from one state of all objects to another
 //! * [`error`] - the one error that connectors, faces and doors exchange, with its kind
 //! * [`fields`] - what object types do alike with their fields
 //! * [`format`] - data formats and channel types as they are spelt on the wire
@@ -19,6 +20,7 @@ pub mod audit;
 pub mod bearer_token;
 mod body;
 pub mod cid;
+pub mod difference;
 pub mod error;
 pub mod fields;
 pub mod format;
@@ -26,6 +28,7 @@ pub mod network;
 pub mod object;
 pub mod rate_limit;
 pub mod references;
+mod schema;
 pub mod service;
 pub mod sio;
 pub mod slow;

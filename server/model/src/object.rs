@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::body;
-use crate::references::{self, Mark, Reference, Target};
+use crate::references::{self, Mark, Reference, SECURITY, Target};
+use crate::schema;
 
 /// Where a connector of a type lives (docs/architecture.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +94,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Kind and name, by which objects are sorted.
+    pub fn key(&self) -> (&str, &str) {
+        (&self.kind, &self.name)
+    }
+
     /// Reads the typed fields back.
     pub fn parse<T: Object>(&self) -> Result<T, FieldError> {
         body::parse(&self.body)
@@ -168,34 +174,85 @@ impl From<Change> for ChangeSet {
 pub struct Snapshot {
     /// Number of the last change set in it.
     pub revision: u64,
-    /// Every object, sorted by kind and name.
-    pub records: Vec<Record>,
+    /// Every object, sorted by kind and name. Those that a change leaves as they are the next snapshot shares with this one.
+    #[serde(with = "shared")]
+    pub records: Vec<Arc<Record>>,
 }
 
 impl Snapshot {
+    /// These objects, in whichever order they come.
+    pub fn new(revision: u64, mut records: Vec<Record>) -> Self {
+        records.sort_by(|one, other| one.key().cmp(&other.key()));
+        Self {
+            revision,
+            records: records.into_iter().map(Arc::new).collect(),
+        }
+    }
+
+    /// Every object, by kind and name.
+    pub fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().map(|it| &**it)
+    }
+
     /// One object.
     pub fn get(&self, kind: &str, name: &str) -> Option<&Record> {
-        self.records.get(self.index(kind, name)?)
+        self.records.get(self.index(kind, name)?).map(|it| &**it)
     }
 
     /// One object, to be changed in place; its kind and name stay.
     pub fn get_mut(&mut self, kind: &str, name: &str) -> Option<&mut Record> {
         let index = self.index(kind, name)?;
-        self.records.get_mut(index)
+        self.records.get_mut(index).map(Arc::make_mut)
+    }
+
+    /// All objects of a kind, by name.
+    pub fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Record> {
+        let start = self.records.partition_point(|it| it.kind.as_str() < kind);
+        let length = self.records[start..].partition_point(|it| it.kind == kind);
+        self.records[start..start + length].iter().map(|it| &**it)
+    }
+
+    /// The security definition of this name, of whichever type: no two of them have the same.
+    pub fn security(&self, name: &str) -> Option<&Record> {
+        let start = self.records.partition_point(|it| it.kind.as_str() < SECURITY);
+        let mut rest = &self.records[start..];
+        while let Some(first) = rest.first().filter(|it| it.kind.starts_with(SECURITY)) {
+            let length = rest.partition_point(|it| it.kind == first.kind);
+            let (of_kind, others) = rest.split_at(length);
+            if let Ok(index) = of_kind.binary_search_by(|it| it.name.as_str().cmp(name)) {
+                return Some(&of_kind[index]);
+            }
+            rest = others;
+        }
+        None
     }
 
     fn index(&self, kind: &str, name: &str) -> Option<usize> {
-        let find = |it: &Record| (it.kind.as_str(), it.name.as_str()).cmp(&(kind, name));
-        self.records.binary_search_by(find).ok()
+        self.records.binary_search_by(|it| it.key().cmp(&(kind, name))).ok()
     }
 
     /// Active and inactive objects of one type, typed. Stored records were checked, so one that does not parse is a defect and
     /// is reported as such.
     pub fn of<T: Object>(&self) -> impl Iterator<Item = (&Record, Result<T, FieldError>)> {
-        self.records
-            .iter()
-            .filter(|record| record.kind == T::KIND)
-            .map(|record| (record, record.parse::<T>()))
+        self.of_kind(T::KIND).map(|record| (record, record.parse::<T>()))
+    }
+}
+
+/// Records that are shared are written as others are.
+pub(crate) mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Record;
+
+    pub fn serialize<S: Serializer>(records: &[Arc<Record>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(records.iter().map(|it| &**it))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arc<Record>>, D::Error> {
+        let records: Vec<Record> = Vec::deserialize(deserializer)?;
+        Ok(records.into_iter().map(Arc::new).collect())
     }
 }
 
@@ -214,7 +271,7 @@ pub struct ObjectType {
     /// [`Object::ENMASSE_TYPE`].
     pub enmasse_type: Option<&'static str>,
     /// JSON schema of the type's own fields; secret fields carry `"x-secret": true`, those that name other objects `"x-refers"`.
-    pub schema: fn() -> Value,
+    pub schema: fn() -> &'static Value,
     /// [`Object::from_enmasse`].
     pub from_enmasse: fn(&str, &mut Map<String, Value>),
     /// Parses, checks, and gives the fields back with defaults filled in. Unknown fields are errors.
@@ -251,7 +308,7 @@ impl ObjectType {
             placement: T::PLACEMENT,
             enmasse_keys: T::ENMASSE_KEYS,
             enmasse_type: T::ENMASSE_TYPE,
-            schema: || serde_json::to_value(schemars::schema_for!(T)).expect("a JSON schema is JSON"),
+            schema: schema::of::<T>,
             from_enmasse: T::from_enmasse,
             normalise: |body| {
                 let object: T = body::parse(body).map_err(|error| without_secret(&Self::of::<T>(), error))?;

@@ -100,11 +100,11 @@ impl Mark {
 }
 
 /// The marks of the type `id`, read once.
-pub(crate) fn marks(id: TypeId, schema: impl FnOnce() -> Value) -> Arc<[Mark]> {
+pub(crate) fn marks(id: TypeId, schema: fn() -> &'static Value) -> Arc<[Mark]> {
     static MARKS: LazyLock<RwLock<HashMap<TypeId, Arc<[Mark]>>>> = LazyLock::new(RwLock::default);
     let known = MARKS.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
     known.unwrap_or_else(|| {
-        let marks: Arc<[Mark]> = Mark::read(&schema()).into();
+        let marks: Arc<[Mark]> = Mark::read(schema()).into();
         let mut all = MARKS.write().unwrap_or_else(PoisonError::into_inner);
         all.entry(id).or_insert(marks).clone()
     })

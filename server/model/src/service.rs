@@ -131,9 +131,8 @@ pub fn sample_frequencies(snapshot: &Snapshot) -> HashMap<String, u32> {
 /// Names of the services that are switched off.
 pub fn inactive(snapshot: &Snapshot) -> HashSet<String> {
     snapshot
-        .records
-        .iter()
-        .filter(|record| record.kind == ServiceSettings::KIND && !record.is_active)
+        .of_kind(ServiceSettings::KIND)
+        .filter(|record| !record.is_active)
         .map(|record| record.name.clone())
         .collect()
 }

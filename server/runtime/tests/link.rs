@@ -5,7 +5,8 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use busbar_model::object::Snapshot;
+use busbar_model::difference::Difference;
+use busbar_model::object::{Record, Snapshot};
 use busbar_model::service::ServiceInfo;
 use busbar_model::{Cid, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment, Source};
@@ -72,7 +73,9 @@ impl Handler for Echo {
         Box::pin(async {})
     }
 
-    fn configure(&self, _: Arc<Snapshot>) -> BoxFuture<'_, Result<(), Error>> {
+    fn configure(&self, snapshot: Arc<Snapshot>) -> BoxFuture<'_, Result<(), Error>> {
+        let names: Vec<&str> = snapshot.iter().map(|it| it.name.as_str()).collect();
+        self.seen.lock().unwrap().push(names.join(" "));
         Box::pin(async { Ok(()) })
     }
 
@@ -247,6 +250,42 @@ async fn rare_requests_are_answered_with_what_came_of_them() {
         hub.control(Control::Drain, LIMIT).await.unwrap(),
         Controlled::Done
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_made_of_the_objects_that_it_starts_from_and_of_no_others() {
+    let Pair { hub, handler, .. } = pair().await;
+    let snapshot = |revision, names: &[&str]| {
+        let record = |name: &&str| Record {
+            kind: "outgoing.zmq".to_owned(),
+            name: (*name).to_owned(),
+            is_active: true,
+            body: serde_json::Map::new(),
+            version: 1,
+            id: 0,
+        };
+        Snapshot::new(revision, names.iter().map(record).collect())
+    };
+    let (first, second) = (snapshot(7, &["a", "b"]), snapshot(8, &["b", "c"]));
+    let change = || Control::Change(Difference::between(&first, &second));
+    let controls = [change(), Control::Configure(first.clone()), change(), change()];
+    let mut answers = Vec::new();
+    for control in controls {
+        answers.push(hub.control(control, LIMIT).await.unwrap());
+    }
+    assert!(
+        matches!(
+            answers[..],
+            [
+                Controlled::Behind,
+                Controlled::Done,
+                Controlled::Done,
+                Controlled::Behind
+            ]
+        ),
+        "{answers:?}"
+    );
+    assert_eq!(*handler.seen.lock().unwrap(), ["a b", "b c"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 //! file, or cut off, is noticed before anything is restored.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
@@ -215,7 +216,7 @@ impl Store {
             made_at: now(),
             revision: snapshot.revision,
             generation,
-            records: snapshot.records,
+            records: snapshot.records.into_iter().map(Arc::unwrap_or_clone).collect(),
             services: services.map_err(|error| self.error(error))?,
             sources: sources
                 .map_err(|error| self.error(error))?

@@ -1,37 +1,17 @@
 //! What leads from one state of the objects to another.
 
-use std::collections::BTreeMap;
-
 use busbar_model::object::{Change, ChangeSet, Record, Snapshot};
 
 /// The change set that turns `old` into `new`: removals first, so that a name which moves to another kind is free when it arrives,
 /// then what is new or different, each in the order of its snapshot. Versions, ids and revisions do not count as a difference.
 pub fn diff(old: &Snapshot, new: &Snapshot) -> ChangeSet {
-    let by_key = |snapshot: &'_ Snapshot| -> BTreeMap<(String, String), Record> {
-        snapshot
-            .records
-            .iter()
-            .map(|it| ((it.kind.clone(), it.name.clone()), it.clone()))
-            .collect()
-    };
-    let (before, after) = (by_key(old), by_key(new));
-    let removed = old
-        .records
-        .iter()
-        .filter(|it| !after.contains_key(&(it.kind.clone(), it.name.clone())))
-        .map(|it| Change::Delete {
-            kind: it.kind.clone(),
-            name: it.name.clone(),
-        });
-    let put = new
-        .records
-        .iter()
-        .filter(|it| {
-            before
-                .get(&(it.kind.clone(), it.name.clone()))
-                .is_none_or(|before| !same(before, it))
-        })
-        .map(|it| Change::Put(it.clone()));
+    let removed = old.iter().filter(|it| new.get(&it.kind, &it.name).is_none());
+    let removed = removed.map(|it| Change::Delete {
+        kind: it.kind.clone(),
+        name: it.name.clone(),
+    });
+    let is_different = |it: &&Record| old.get(&it.kind, &it.name).is_none_or(|before| !same(before, it));
+    let put = new.iter().filter(is_different).cloned().map(Change::Put);
     ChangeSet {
         changes: removed.chain(put).collect(),
     }
@@ -70,19 +50,15 @@ mod tests {
     }
 
     fn snapshot(records: &[Record]) -> Snapshot {
-        Snapshot {
-            revision: 1,
-            records: records.to_vec(),
-        }
+        Snapshot::new(1, records.to_vec())
     }
 
     #[test]
     fn nothing_changed_is_an_empty_set() {
         let one = snapshot(&[record("a", "x", 1)]);
-        let mut other = one.clone();
-        other.revision = 9;
-        other.records[0].version = 7;
-        other.records[0].id = 3;
+        let mut same = record("a", "x", 1);
+        (same.version, same.id) = (7, 3);
+        let other = Snapshot::new(9, vec![same]);
         assert_eq!(diff(&one, &other), ChangeSet::default());
     }
 

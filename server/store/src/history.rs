@@ -193,7 +193,7 @@ impl Store {
         for row in &rows {
             records.extend(self.read_version(row)?.record);
         }
-        Ok(Snapshot { revision, records })
+        Ok(Snapshot::new(revision, records))
     }
 
     /// Only so many versions of an object are kept, so what one was long ago may not be known.

@@ -1,5 +1,7 @@
 //! Objects and their versions.
 
+use std::sync::Arc;
+
 use busbar_model::object::{Change, ChangeSet, Record, Snapshot};
 use busbar_model::{Error, Kind};
 use serde_json::{Map, Value};
@@ -134,7 +136,7 @@ impl Store {
             snapshot.revision = row.count("revision").map_err(|error| self.error(error))?;
             let kind: Option<String> = row.get("kind").map_err(|error| self.error(error))?;
             if kind.is_some() {
-                snapshot.records.push(self.read_record(row)?);
+                snapshot.records.push(Arc::new(self.read_record(row)?));
             }
         }
         Ok(snapshot)

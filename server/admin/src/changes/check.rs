@@ -1,6 +1,7 @@
 //! Whether a change is right, and what all objects are after it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use busbar_model::object::{Change, ChangeSet, Object, ObjectType, Record, Snapshot};
 use busbar_model::references::{Reference, Target};
@@ -55,7 +56,7 @@ pub(super) fn check(
     draft.check_senders(&mut problems);
     let snapshot = Snapshot {
         revision: applied.revision,
-        records: draft.records().cloned().collect(),
+        records: draft.shared().cloned().collect(),
     };
     // whatever is wrong already may be why no connection can be made
     if problems.0.is_empty() {
@@ -75,7 +76,7 @@ struct Draft<'a> {
     registry: Registry,
     current: &'a Snapshot,
     /// Those that are not what they were; `None`: there is none of this name any more.
-    touched: BTreeMap<ObjectName, Option<Record>>,
+    touched: BTreeMap<ObjectName, Option<Arc<Record>>>,
     /// Those that were put, also as they are.
     put: BTreeSet<ObjectName>,
     /// What those that were renamed were called before the change.
@@ -113,7 +114,7 @@ impl<'a> Draft<'a> {
             record.version = version;
             record.id = before.map_or(0, |it| it.id);
             self.effective.push(Change::Put(record.clone()));
-            self.touched.insert(name, Some(record));
+            self.touched.insert(name, Some(Arc::new(record)));
         }
         Ok(())
     }
@@ -159,7 +160,7 @@ impl<'a> Draft<'a> {
             new_name,
         });
         self.touched.insert(object.clone(), None);
-        self.touched.insert(new.clone(), Some(record));
+        self.touched.insert(new.clone(), Some(Arc::new(record)));
         let origin = self.origins.remove(object).unwrap_or_else(|| object.clone());
         if origin != new && self.before(&origin).is_some() {
             self.origins.insert(new.clone(), origin);
@@ -189,7 +190,7 @@ impl<'a> Draft<'a> {
         for mut record in followers {
             record.version += 1;
             self.effective.push(Change::Put(record.clone()));
-            self.touched.insert(ObjectName::of(&record), Some(record));
+            self.touched.insert(ObjectName::of(&record), Some(Arc::new(record)));
         }
     }
 
@@ -209,7 +210,7 @@ impl<'a> Draft<'a> {
     /// An object as it is by now.
     fn get(&self, object: &ObjectName) -> Option<&Record> {
         match self.touched.get(object) {
-            Some(record) => record.as_ref(),
+            Some(record) => record.as_deref(),
             None => self.before(object),
         }
     }
@@ -221,12 +222,17 @@ impl<'a> Draft<'a> {
 
     /// All objects as they are by now, by kind and name.
     fn records(&self) -> impl Iterator<Item = &Record> {
+        self.shared().map(|it| &**it)
+    }
+
+    /// The same, for the snapshot after the change.
+    fn shared(&self) -> impl Iterator<Item = &Arc<Record>> {
         let mut touched = self.touched.iter().peekable();
         let mut untouched = self.current.records.iter().peekable();
         std::iter::from_fn(move || {
             loop {
                 let next = touched.peek().map(|(name, _)| (name.kind.as_str(), name.name.as_str()));
-                let other = untouched.peek().map(|it| (it.kind.as_str(), it.name.as_str()));
+                let other = untouched.peek().map(|it| it.key());
                 match (next, other) {
                     (None, None) => return None,
                     (None, Some(_)) => return untouched.next(),
@@ -314,8 +320,8 @@ impl<'a> Draft<'a> {
 
     /// What was put must name what is there; what goes must not be named by what stays as it is.
     fn check_references(&self, services: &ServiceExists, problems: &mut Problems, warnings: &mut Vec<String>) {
-        let after: HashSet<(Target, &str)> = self.records().map(named).collect();
-        let is_there = |it: &Reference| after.contains(&(it.target.clone(), it.name.as_str()));
+        let after: HashSet<(&str, &str)> = self.records().map(|it| named(&it.kind, &it.name)).collect();
+        let is_there = |it: &Reference| group(&it.target).is_some_and(|group| after.contains(&(group, &it.name)));
         let references = |record: &Record| {
             let object_type = self.registry.get(&record.kind);
             object_type.map(|it| it.references(&record.body)).unwrap_or_default()
@@ -338,8 +344,8 @@ impl<'a> Draft<'a> {
             }
         }
         let gone = self.touched.iter().filter(|(_, record)| record.is_none());
-        let gone: HashSet<(Target, &str)> = gone
-            .map(|(name, _)| (Target::of_kind(&name.kind), name.name.as_str()))
+        let gone: HashSet<(&str, &str)> = gone
+            .map(|(name, _)| named(&name.kind, &name.name))
             .filter(|it| !after.contains(it))
             .collect();
         if gone.is_empty() {
@@ -353,7 +359,7 @@ impl<'a> Draft<'a> {
                 continue;
             }
             for reference in references(record) {
-                if gone.contains(&(reference.target.clone(), reference.name.as_str())) {
+                if group(&reference.target).is_some_and(|group| gone.contains(&(group, &reference.name))) {
                     let users = users.entry((reference.target, reference.name)).or_default();
                     users.push(name.to_string());
                 }
@@ -377,8 +383,9 @@ impl<'a> Draft<'a> {
             let mut references = references.into_iter();
             references.any(|it| it.target == Target::Security && definitions.contains(&*it.name))
         };
-        let affected = snapshot.records.iter();
-        let affected = affected.filter(|it| touched(it) || !definitions.is_empty() && names_one(it));
+        let affected = snapshot
+            .iter()
+            .filter(|it| touched(it) || !definitions.is_empty() && names_one(it));
         for (record, error) in busbar_connectors::check::check(affected, snapshot) {
             problems.push(Problem::of_field(error).with_object(ObjectName::of(record)));
         }
@@ -419,8 +426,19 @@ fn sends(record: &Record) -> bool {
     record.kind.starts_with(OUTGOING)
 }
 
-fn named(record: &Record) -> (Target, &str) {
-    (Target::of_kind(&record.kind), &record.name)
+/// What an object is named by: all kinds of security definitions share one set of names.
+fn named<'o>(kind: &'o str, name: &'o str) -> (&'o str, &'o str) {
+    let group = if kind.starts_with(SECURITY) { SECURITY } else { kind };
+    (group, name)
+}
+
+/// The set of names that a target's is in, as [`named`] has it; services are not objects.
+fn group(target: &Target) -> Option<&str> {
+    match target {
+        Target::Security => Some(SECURITY),
+        Target::Kind(kind) => Some(kind),
+        Target::Service => None,
+    }
 }
 
 fn object_type(registry: Registry, kind: &str) -> Result<&'static ObjectType, Problem> {

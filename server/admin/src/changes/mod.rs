@@ -8,6 +8,7 @@ mod past;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
@@ -42,6 +43,8 @@ pub struct Changes {
     /// Held while a change is being made.
     turn: tokio::sync::Mutex<()>,
     current: RwLock<Arc<Snapshot>>,
+    /// Numbers of services that were asked for: a service keeps its own.
+    service_ids: RwLock<HashMap<String, u64>>,
     /// Whether the ODB went away in the middle of a change and is being looked for.
     is_away: AtomicBool,
 }
@@ -170,6 +173,7 @@ impl Changes {
             services: Box::new(services),
             turn: tokio::sync::Mutex::default(),
             current: RwLock::default(),
+            service_ids: RwLock::default(),
             is_away: AtomicBool::default(),
         })
     }
@@ -194,7 +198,7 @@ impl Changes {
             }
             Some(object_type) => match (object_type.normalise)(&record.body) {
                 Ok(body) => {
-                    record.body = body;
+                    Arc::make_mut(record).body = body;
                     true
                 }
                 Err(error) => {
@@ -278,7 +282,24 @@ impl Changes {
     ///
     /// When the ODB cannot be read, or written if there is a new one.
     pub async fn service_ids(&self, names: &[String]) -> Result<Vec<u64>, Error> {
-        self.store.identify(ServiceSettings::KIND, names).await
+        let known = |ids: &HashMap<String, u64>| names.iter().map(|name| ids.get(name).copied()).collect();
+        let kept: Option<Vec<u64>> = known(
+            &self
+                .service_ids
+                .read()
+                .expect("nothing panics while it holds this lock"),
+        );
+        if let Some(ids) = kept {
+            return Ok(ids);
+        }
+        let ids = self.store.identify(ServiceSettings::KIND, names).await?;
+        let new = names.iter().cloned().zip(ids.iter().copied());
+        let mut kept = self
+            .service_ids
+            .write()
+            .expect("nothing panics while it holds this lock");
+        kept.extend(new);
+        Ok(ids)
     }
 
     /// Encrypts all stored secrets with another key, see [`Store::rotate_secrets`]. No change is made meanwhile, and none is needed: what

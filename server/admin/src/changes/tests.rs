@@ -78,7 +78,7 @@ async fn objects_and_services_have_numbers_from_the_store() {
     let set_up = set([basic("shop"), channel("a", Some("shop"))]);
     bench.changes.apply(set_up, "test").await.unwrap();
     assert_eq!(bench.store.snapshot().await.unwrap(), *bench.changes.snapshot());
-    let ids = |snapshot: &Snapshot| -> Vec<u64> { snapshot.records.iter().map(|it| it.id).collect() };
+    let ids = |snapshot: &Snapshot| -> Vec<u64> { snapshot.iter().map(|it| it.id).collect() };
     assert_eq!(ids(&bench.changes.snapshot()), [2, 1]);
     bench.changes.apply(set([channel("a", None)]), "test").await.unwrap();
     assert_eq!(ids(&bench.changes.snapshot()), [2, 1]);
@@ -466,10 +466,7 @@ async fn what_this_version_does_not_understand_is_left_alone() {
     store.apply(&set(odd), "a newer busbar").await.unwrap();
     let bench = Bench::with_store(store).await;
     let snapshot = bench.changes.snapshot();
-    assert_eq!(
-        snapshot.records.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
-        ["fine"]
-    );
+    assert_eq!(snapshot.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["fine"]);
     assert_eq!(
         snapshot.records[0].body["http_accept"], "*/*",
         "fields that are new get their defaults"

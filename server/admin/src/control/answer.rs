@@ -178,12 +178,8 @@ impl Control {
             if inactive != is_active {
                 return Ok(ChangeSet::default());
             }
-            let set = |record: &&Record| record.kind == ServiceSettings::KIND && record.name == name;
-            let body = current
-                .records
-                .iter()
-                .find(set)
-                .map_or_else(Map::new, |it| it.body.clone());
+            let set = current.get(ServiceSettings::KIND, &name);
+            let body = set.map_or_else(Map::new, |it| it.body.clone());
             let record = Record {
                 kind: ServiceSettings::KIND.to_owned(),
                 name,
@@ -206,8 +202,7 @@ impl Control {
         // says so if there is none of that kind and name
         self.objects.get(object)?;
         let snapshot = self.changes.snapshot();
-        let is_it = |it: &&Record| it.kind == object.kind && it.name == object.name;
-        let record = snapshot.records.iter().find(is_it);
+        let record = snapshot.get(&object.kind, &object.name);
         let record = record.ok_or_else(|| Error::new(Kind::NotFound, format!("{object} was deleted just now")))?;
         let Ping { info, elapsed } = ping(record, &snapshot, PING_LIMIT).await?;
         Ok(Pinged {

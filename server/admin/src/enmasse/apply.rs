@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use busbar_model::object::{Change, ChangeSet, Record, Snapshot};
+use busbar_model::object::{Change, ChangeSet, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::changes::{Applied, ChangeError, Changes, ObjectName};
@@ -126,7 +126,6 @@ impl Work {
         current: &Snapshot,
     ) -> Result<Self, Problems> {
         let Resolution { resolved, left_out } = resolve(registry, document, current, options)?;
-        let stored: HashMap<_, _> = current.records.iter().map(|it| (key(it), it)).collect();
         let mut planner = Planner::new(registry);
         let mut mentioned: BTreeSet<ObjectName> = left_out.iter().map(|it| it.name.clone()).collect();
         let mut files = HashMap::new();
@@ -134,7 +133,7 @@ impl Work {
             let name = ObjectName::of(record);
             files.insert(name.to_string(), file.clone());
             mentioned.insert(name);
-            planner.put(stored.get(&key(record)).copied(), record);
+            planner.put(current.get(&record.kind, &record.name), record);
         }
         let mut deletes = Vec::new();
         for record in prune::condemned(registry, document, options, current, &mentioned)? {
@@ -198,8 +197,4 @@ fn in_files(mut error: ChangeError, files: &HashMap<String, String>) -> ChangeEr
         }
     }
     error
-}
-
-fn key(record: &Record) -> (&str, &str) {
-    (&record.kind, &record.name)
 }

@@ -53,7 +53,7 @@ pub fn export(registry: Registry, snapshot: &Snapshot, options: &ExportOptions) 
     let kinds = keys::kinds_of(registry, &options.only.keys)?;
     let mut records = BTreeMap::new();
     if !options.without_stored {
-        records.extend(snapshot.records.iter().map(|it| (ObjectName::of(it), it.clone())));
+        records.extend(snapshot.iter().map(|it| (ObjectName::of(it), it.clone())));
     }
     if let Some(document) = &options.local {
         let resolution = resolve(registry, document, snapshot, &ImportOptions::default())?;
@@ -72,7 +72,7 @@ pub fn export(registry: Registry, snapshot: &Snapshot, options: &ExportOptions) 
             let fields = Fields::of(object_type);
             let records = records.values().filter(|it| it.kind == object_type.kind);
             for record in records.filter(is_asked_for) {
-                let item = item(&fields, object_type.enmasse_type, record, options.with_secrets);
+                let item = item(fields, object_type.enmasse_type, record, options.with_secrets);
                 items.push((&record.name, item));
             }
         }
@@ -95,7 +95,7 @@ fn spelling(field: &str) -> String {
         .to_owned()
 }
 
-fn item(fields: &Fields, enmasse_type: Option<&str>, record: &Record, with_secrets: bool) -> Value {
+fn item(fields: Fields, enmasse_type: Option<&str>, record: &Record, with_secrets: bool) -> Value {
     let mut item = Map::new();
     item.insert("name".to_owned(), record.name.clone().into());
     if let Some(enmasse_type) = enmasse_type {

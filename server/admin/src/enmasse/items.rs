@@ -12,7 +12,7 @@ use crate::enmasse::keys;
 use crate::enmasse::prune::Prune;
 use crate::enmasse::read::{Document, Item};
 use crate::problem::{Code, Problem, Problems};
-use crate::registry::{Fields, Registry, SECURITY};
+use crate::registry::{Fields, Registry};
 
 /// What exports of Zato say of an object and what says nothing here: keys of its database, names of its cluster, and what it made out
 /// of other fields.
@@ -75,12 +75,7 @@ pub(super) fn resolve(
     let only = keys::kinds_of(registry, &options.only.keys)?;
     let mut resolver = Resolver {
         registry,
-        fields: HashMap::new(),
-        stored: current
-            .records
-            .iter()
-            .map(|it| ((it.kind.as_str(), it.name.as_str()), it))
-            .collect(),
+        current,
         seen: HashMap::new(),
         unknown_keys: BTreeMap::new(),
         references: Vec::new(),
@@ -118,7 +113,7 @@ fn leave_out(registry: Registry, resolved: &mut Vec<Resolved>, current: &Snapsho
     let mut left_out = Vec::new();
     loop {
         let before = left_out.len();
-        let stored = current.records.iter();
+        let stored = current.iter();
         let there: HashSet<(Target, String)> = stored
             .chain(resolved.iter().map(|it| &it.record))
             .map(|it| (Target::of_kind(&it.kind), it.name.clone()))
@@ -153,8 +148,7 @@ fn leave_out(registry: Registry, resolved: &mut Vec<Resolved>, current: &Snapsho
 
 struct Resolver<'a> {
     registry: Registry,
-    fields: HashMap<&'static str, Fields>,
-    stored: HashMap<(&'a str, &'a str), &'a Record>,
+    current: &'a Snapshot,
     /// Objects so far, and the file that each stands in.
     seen: HashMap<(&'static str, String), &'a str>,
     /// Items under keys that there are not, by file and key: one message for each.
@@ -361,11 +355,7 @@ impl<'a> Resolver<'a> {
         name: &str,
         mut fields: Map<String, Value>,
     ) -> Option<Map<String, Value>> {
-        let schema = self
-            .fields
-            .entry(object_type.kind)
-            .or_insert_with(|| Fields::of(object_type))
-            .clone();
+        let schema = Fields::of(object_type);
         fields.retain(|field, value| {
             // old exports have a null for everything that was never set; of a secret it says that it was not written out
             let says_something = !value.is_null() || (schema.accepts(field, "null") && !schema.is_secret(field));
@@ -373,9 +363,9 @@ impl<'a> Resolver<'a> {
         });
         (object_type.from_enmasse)(keys::todays(item), &mut fields);
         for (field, value) in &mut fields {
-            fit(&schema, field, value);
+            fit(schema, field, value);
         }
-        if let Some(stored) = self.stored.get(&(object_type.kind, name)) {
+        if let Some(stored) = self.current.get(object_type.kind, name) {
             for secret in schema.secrets() {
                 if !fields.contains_key(secret)
                     && let Some(value) = stored.body.get(secret)
@@ -425,15 +415,9 @@ impl<'a> Resolver<'a> {
             .items
             .iter()
             .filter_map(|item| item.fields.get("name").and_then(Value::as_str))
-            .chain(
-                self.stored
-                    .keys()
-                    .filter(|(kind, _)| kind.starts_with(SECURITY))
-                    .map(|(_, name)| *name),
-            )
             .collect();
         for (item, definition) in std::mem::take(&mut self.references) {
-            if !mentioned.contains(definition.as_str()) {
+            if !mentioned.contains(definition.as_str()) && self.current.security(&definition).is_none() {
                 self.problems.push(
                     Problem::missing(&Target::Security, &definition)
                         .in_file(&item.file)
@@ -489,7 +473,7 @@ fn too_long(value: &Value) -> Option<usize> {
 }
 
 /// Makes a text out of the environment, or of an old export, the number or the flag that the field is.
-fn fit(schema: &Fields, field: &str, value: &mut Value) {
+fn fit(schema: Fields, field: &str, value: &mut Value) {
     let Value::String(text) = value else { return };
     if schema.accepts(field, "string") {
         return;

@@ -1,6 +1,5 @@
 //! What an import would do, for people and for programs, and an id by which somebody can agree to it.
 
-use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::sync::OnceLock;
 
@@ -83,7 +82,6 @@ pub struct FieldChange {
 /// Puts a plan together, object by object.
 pub(super) struct Planner {
     registry: Registry,
-    fields: HashMap<&'static str, Fields>,
     digest: hmac::Context,
     plan: Plan,
 }
@@ -92,7 +90,6 @@ impl Planner {
     pub(super) fn new(registry: Registry) -> Self {
         Self {
             registry,
-            fields: HashMap::new(),
             digest: hmac::Context::with_key(plan_key()),
             plan: Plan::default(),
         }
@@ -112,10 +109,7 @@ impl Planner {
             return;
         }
         self.note("put", old, Some(new));
-        let fields = self
-            .fields
-            .entry(object_type.kind)
-            .or_insert_with(|| Fields::of(object_type));
+        let fields = Fields::of(object_type);
         match old {
             None => {
                 let mut shown = fields.masked(&new.body);
@@ -162,7 +156,7 @@ fn plan_key() -> &'static hmac::Key {
     })
 }
 
-fn compare(fields: &Fields, old: &Record, new: &Record) -> Vec<FieldChange> {
+fn compare(fields: Fields, old: &Record, new: &Record) -> Vec<FieldChange> {
     let mut changed = Vec::new();
     if old.is_active != new.is_active {
         changed.push(FieldChange {

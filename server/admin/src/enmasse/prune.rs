@@ -58,7 +58,7 @@ pub(super) fn condemned<'a>(
     if let Some(only) = keys::kinds_of(registry, &options.only.keys)? {
         kinds.retain(|kind| only.contains(kind));
     }
-    Ok(current.records.iter().filter(move |record| {
+    Ok(current.iter().filter(move |record| {
         kinds.contains(record.kind.as_str())
             && options.only.has_name(&record.name)
             && !is_built_in(record)

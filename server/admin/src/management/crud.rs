@@ -13,7 +13,7 @@ use crate::management::answer::{Answer, Page};
 use crate::management::catalogue::{Declared, Operation};
 use crate::management::change::{Step, change};
 use crate::management::element::NOTHING_CHOSEN;
-use crate::management::wire::{Numbers, to_elements, to_fields};
+use crate::management::wire::{Numbers, to_element, to_elements, to_fields};
 use crate::management::{Call, Management};
 use crate::objects::{NewObject, ObjectEdit};
 use crate::problem::{Code, Problem};
@@ -127,9 +127,13 @@ impl Subject {
                 Err(Error::new(Kind::NotFound, message))
             }
             (None, Some(name)) if !name.is_empty() => {
-                let mut records = snapshot.records.iter();
-                records
-                    .find(|record| record.name == name && self.type_of(record).is_some())
+                let mut types = self.types.iter();
+                types
+                    .find_map(|it| {
+                        snapshot
+                            .get(it.kind, name)
+                            .filter(|record| self.type_of(record).is_some())
+                    })
                     .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no object `{name}` of this type")))
             }
             (Some(_), _) => {
@@ -173,39 +177,32 @@ async fn list(management: &Management, subject: &Subject, call: &Call<'_>) -> Re
         .map(|(name, value)| (name.as_str(), value))
         .collect();
     let query = call.text("query").unwrap_or_default();
-    let mut records: Vec<&Record> = snapshot
-        .records
-        .iter()
-        .filter(|it| subject.type_of(it).is_some() && has_words(&it.name, query))
-        .collect();
-    let fields: Vec<Fields> = subject.types.iter().map(|it| Fields::of(it)).collect();
-    let shown = |record: &Record| {
-        let position = subject
-            .types
-            .iter()
-            .position(|it| it.kind == record.kind)
-            .unwrap_or_default();
-        to_elements(&fields[position], &call.service.output, record, &numbers)
+    let declared = &call.service.output;
+    let element = |record: &Record, name: &str| {
+        let fields = subject.type_of(record).map(Fields::of).unwrap_or_default();
+        to_element(fields, declared, record, &numbers, name)
     };
-    if filters.is_empty() && call.text("sort_by").is_none_or(str::is_empty) {
-        // of a long list only what is shown is made
-        records.sort_by_cached_key(|it| it.name.to_lowercase());
-        let page = page(call, records.len())?;
-        let records = page.as_ref().map_or(&records[..], |page| page.of(&records));
-        return Ok(Answer::Many(records.iter().map(|it| shown(it)).collect(), page));
-    }
-    let mut items: Vec<_> = records.into_iter().map(shown).collect();
-    items.retain(|item| filters.iter().all(|(name, wanted)| fits(item.get(*name), wanted)));
-    sort(&mut items, call)?;
-    paged(items, call)
+    let is_wanted = |record: &&Record| {
+        let mut filters = filters.iter();
+        has_words(&record.name, query) && filters.all(|(name, wanted)| fits(element(record, name).as_ref(), wanted))
+    };
+    let of_types = subject.types.iter().flat_map(|it| snapshot.of_kind(it.kind));
+    let of_types = of_types.filter(|it| subject.type_of(it).is_some());
+    let records = sorted(of_types.filter(is_wanted).collect(), call, element)?;
+    // of a long list only what is shown is made
+    page_of(&records, call, |record| {
+        let fields = subject.type_of(record).map(Fields::of).unwrap_or_default();
+        to_elements(fields, declared, record, &numbers)
+    })
 }
 
 /// Whether an input of a list chooses among its objects: an element of them too.
 fn is_filter(service: &Declared, name: &str) -> bool {
-    name != "cluster_id"
+    // the two that say which list it is
+    !["cluster_id", "connection"].contains(&name)
         && !name.starts_with("needs_")
         && service.input.iter().any(|it| it.name == name)
-        && (service.output.iter().any(|it| it.name == name) || name == "connection")
+        && service.output.iter().any(|it| it.name == name)
 }
 
 /// Whether an element is what a filter wants, or among what it wants.
@@ -227,31 +224,36 @@ pub fn has_words(name: &str, query: &str) -> bool {
     query.split_whitespace().all(|word| name.contains(&word.to_lowercase()))
 }
 
-/// Puts objects into the order that the request asks for with `sort_by`, an element's name, a minus before it for the other way round.
-fn sort(items: &mut [Map<String, Value>], call: &Call<'_>) -> Result<(), Error> {
+/// Objects in the order that the request asks for with `sort_by`, an element's name, a minus before it for the other way round.
+/// `element` gives an element of one.
+fn sorted<'r>(
+    records: Vec<&'r Record>,
+    call: &Call<'_>,
+    element: impl Fn(&Record, &str) -> Option<Value>,
+) -> Result<Vec<&'r Record>, Error> {
     let wanted = call.text("sort_by").filter(|text| !text.is_empty()).unwrap_or("name");
-    let (element, is_reversed) = match wanted.strip_prefix('-') {
-        Some(element) => (element, true),
+    let (name, is_reversed) = match wanted.strip_prefix('-') {
+        Some(name) => (name, true),
         None => (wanted, false),
     };
-    if items.iter().any(|item| !item.contains_key(element)) {
-        if wanted == "name" {
-            return Ok(());
+    let key = |record: &Record| {
+        if name == "name" {
+            return Some((0.0, record.name.to_lowercase()));
         }
-        let message = format!("there is no element `{element}` to sort by");
-        return Err(refused(Problem::new(Code::E22, message).with_field("sort_by")));
-    }
-    let key = |item: &Map<String, Value>| {
-        let value = &item[element];
+        let value = element(record, name)?;
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_lowercase);
-        (value.as_f64().unwrap_or_default(), text)
+        Some((value.as_f64().unwrap_or_default(), text))
     };
-    items.sort_by(|a, b| {
-        let (a, b) = (key(a), key(b));
-        let order = a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1));
+    let keyed: Option<Vec<_>> = records.into_iter().map(|record| Some((key(record)?, record))).collect();
+    let Some(mut keyed) = keyed else {
+        let message = format!("there is no element `{name}` to sort by");
+        return Err(refused(Problem::new(Code::E22, message).with_field("sort_by")));
+    };
+    keyed.sort_by(|((number, text), _), ((other_number, other_text), _)| {
+        let order = number.total_cmp(other_number).then_with(|| text.cmp(other_text));
         if is_reversed { order.reverse() } else { order }
     });
-    Ok(())
+    Ok(keyed.into_iter().map(|(_, record)| record).collect())
 }
 
 /// Which page of `total` objects the request asks for, if it asks for one.
@@ -276,18 +278,15 @@ fn page(call: &Call<'_>, total: usize) -> Result<Option<Page>, Error> {
     }))
 }
 
-/// The page of a list that the request asks for, or the list if it asks for none.
+/// The page of a list that the request asks for, or the list if it asks for none. `shown` makes what is on it, and nothing else.
 ///
 /// # Errors
 ///
 /// The number of the page, or its size, is none.
-pub fn paged(items: Vec<Map<String, Value>>, call: &Call<'_>) -> Result<Answer, Error> {
-    let page = page(call, items.len())?;
-    let items = match &page {
-        Some(page) => page.of(&items).to_vec(),
-        None => items,
-    };
-    Ok(Answer::Many(items, page))
+pub fn page_of<T>(all: &[T], call: &Call<'_>, shown: impl Fn(&T) -> Map<String, Value>) -> Result<Answer, Error> {
+    let page = page(call, all.len())?;
+    let on_it = page.as_ref().map_or(all, |page| page.of(all));
+    Ok(Answer::Many(on_it.iter().map(shown).collect(), page))
 }
 
 async fn get(management: &Management, subject: &Subject, call: &Call<'_>) -> Result<Answer, Error> {
@@ -300,7 +299,7 @@ async fn get(management: &Management, subject: &Subject, call: &Call<'_>) -> Res
 fn one(subject: &Subject, call: &Call<'_>, record: &Record, numbers: &Numbers<'_>) -> Answer {
     let fields = subject.type_of(record).map(Fields::of).unwrap_or_default();
     let is_edited = !matches!(operation(call.service), Some(Operation::Get));
-    let mut values = to_elements(&fields, &call.service.output, record, numbers);
+    let mut values = to_elements(fields, &call.service.output, record, numbers);
     if is_edited {
         // whoever made or changed something is told no more than what the service declares
         values.retain(|name, _| call.service.output.iter().any(|it| it.name == *name));

@@ -66,7 +66,7 @@ impl<'a> Numbers<'a> {
     ///
     /// [`Kind::NotFound`]: there is none.
     pub fn record(&self, kind: &str, id: u64) -> Result<&'a Record, Error> {
-        let mut records = self.snapshot.records.iter();
+        let mut records = self.snapshot.iter();
         records
             .find(|it| it.id == id && it.kind.starts_with(kind))
             .ok_or_else(|| {
@@ -92,7 +92,7 @@ impl<'a> Numbers<'a> {
                     .into_iter()
                     .find(|group| kind == *group || (*group == SECURITY && kind.starts_with(SECURITY)))
             };
-            let records = self.snapshot.records.iter();
+            let records = self.snapshot.iter();
             records
                 .filter_map(|record| Some(((group(record)?, record.name.as_str()), record)))
                 .collect()
@@ -142,7 +142,7 @@ pub fn to_fields(
     for (name, value) in values {
         let property = &schema["properties"][&name];
         if !property.is_null() {
-            if let Some(value) = suited(&schema, property, value) {
+            if let Some(value) = suited(schema, property, value) {
                 fields.insert(name, value);
             }
         } else if let Some(element) = declared.iter().find(|it| it.name == name)
@@ -261,12 +261,7 @@ fn is_nothing(value: &Value) -> bool {
 }
 
 /// An object as a service gives it: the declared elements, then the type's other fields. Secrets are left out.
-pub fn to_elements(
-    fields: &Fields,
-    declared: &[Element],
-    record: &Record,
-    numbers: &Numbers<'_>,
-) -> Map<String, Value> {
+pub fn to_elements(fields: Fields, declared: &[Element], record: &Record, numbers: &Numbers<'_>) -> Map<String, Value> {
     let mut values = Map::new();
     for element in declared {
         if let Some(value) = computed(fields, &element.name, record, numbers) {
@@ -281,6 +276,25 @@ pub fn to_elements(
     // for `edit` and `delete`, which can be told from which version they were made
     values.entry("version").or_insert_with(|| record.version.into());
     fit(declared, values)
+}
+
+/// One element of those that [`to_elements`] gives; `None`: there is none of this name.
+pub fn to_element(
+    fields: Fields,
+    declared: &[Element],
+    record: &Record,
+    numbers: &Numbers<'_>,
+    name: &str,
+) -> Option<Value> {
+    let element = declared.iter().find(|it| it.name == name);
+    let computed = element.and_then(|it| Some(as_declared(it, computed(fields, name, record, numbers)?)));
+    let own = || record.body.get(name).filter(|_| !fields.is_secret(name)).cloned();
+    let version = || (name == "version").then(|| record.version.into());
+    let value = computed.or_else(own).or_else(version);
+    match element {
+        Some(_) => Some(value.filter(|it| !it.is_null()).unwrap_or_else(|| "".into())),
+        None => value,
+    }
 }
 
 fn as_declared(element: &Element, value: Value) -> Value {
@@ -299,7 +313,7 @@ fn as_declared(element: &Element, value: Value) -> Value {
 }
 
 /// What an element is for an object; `None`: nothing.
-fn computed(fields: &Fields, element: &str, record: &Record, numbers: &Numbers<'_>) -> Option<Value> {
+fn computed(fields: Fields, element: &str, record: &Record, numbers: &Numbers<'_>) -> Option<Value> {
     let own = |field: &str| record.body.get(field).filter(|value| !value.is_null());
     let text = |field: &str| own(field).and_then(Value::as_str).filter(|text| !text.is_empty());
     match element {
@@ -349,4 +363,50 @@ fn computed(fields: &Fields, element: &str, record: &Record, numbers: &Numbers<'
             .and_then(|(_, field)| own(field))
     };
     own(element).or_else(alias).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::management::catalogue::CATALOGUE;
+    use crate::samples::REGISTRY;
+
+    #[test]
+    fn one_element_is_what_it_is_among_all() {
+        let record = |kind: &str, body: Value| Record {
+            kind: kind.to_owned(),
+            name: "shop".to_owned(),
+            is_active: true,
+            body: body.as_object().cloned().unwrap(),
+            version: 3,
+            id: 7,
+        };
+        let basic = json!({"username": "u", "password": "c4nary", "realm": null});
+        let channel =
+            json!({"service": "a.b", "security": "shop", "url_path": "/a", "timeout": 2.0, "no_element": [1]});
+        let records = vec![record("security.basic_auth", basic), record("channel.http", channel)];
+        let snapshot = Snapshot::new(1, records);
+        let numbers = Numbers::new(&snapshot, HashMap::from([("a.b".to_owned(), 9)]));
+        for (service, kind) in [
+            ("zato.security.basic-auth.get-list", "security.basic_auth"),
+            ("zato.http-soap.get-list", "channel.http"),
+        ] {
+            let declared = &CATALOGUE[service].output;
+            let fields = Fields::of(REGISTRY.get(kind).unwrap());
+            let record = snapshot.get(kind, "shop").unwrap();
+            for (name, value) in to_elements(fields, declared, record, &numbers) {
+                let element = to_element(fields, declared, record, &numbers, &name);
+                assert_eq!(element, Some(value), "{service} {name}");
+            }
+            for nothing in ["password", "no_such_element"] {
+                assert_eq!(
+                    to_element(fields, declared, record, &numbers, nothing),
+                    None,
+                    "{service}"
+                );
+            }
+        }
+    }
 }

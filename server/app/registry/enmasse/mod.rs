@@ -26,7 +26,7 @@ use crate::registry::enmasse::random::Random;
 const REGISTRY: Registry = Registry::new(TYPES);
 
 /// Runs nothing.
-struct NoHost;
+pub(super) struct NoHost;
 
 impl Handler for NoHost {
     fn submit(&self, _call: Call, reply: ReplyTo) {
@@ -116,7 +116,7 @@ fn export_then_import_is_no_difference() {
         applied.unwrap_or_else(|error| panic!("{error}"));
         let snapshot = here.snapshot();
         for object_type in TYPES {
-            let of_type = snapshot.records.iter().filter(|it| it.kind == object_type.kind);
+            let of_type = snapshot.iter().filter(|it| it.kind == object_type.kind);
             assert!(of_type.count() >= 40, "{}", object_type.kind);
         }
         for format in [Format::Yaml, Format::Json] {
@@ -320,7 +320,7 @@ fn files_of_zato_are_read_as_they_are() {
             let applied = import_whole(&changes, document.clone()).await;
             assert_eq!(applied.created.len(), count, "{file}");
             assert_eq!(difference(&changes, &document).await, "", "{file}");
-            kinds.retain(|kind| changes.snapshot().records.iter().all(|it| it.kind != *kind));
+            kinds.retain(|kind| changes.snapshot().iter().all(|it| it.kind != *kind));
             let (text, expected) = (
                 write(&changes, Format::Yaml, true),
                 golden(&format!("{file}.export.yaml")),

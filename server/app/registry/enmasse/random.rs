@@ -108,11 +108,8 @@ impl Random {
                 });
             }
         }
-        let snapshot = Snapshot {
-            revision: 0,
-            records: records.clone(),
-        };
-        let unfit = check(&snapshot.records, &snapshot);
+        let snapshot = Snapshot::new(0, records.clone());
+        let unfit = check(snapshot.iter(), &snapshot);
         for (record, _) in unfit {
             let mine = records
                 .iter_mut()

@@ -73,12 +73,6 @@ impl Pattern {
         &self.names
     }
 
-    /// The first segment, if no placeholder is in it and another segment follows.
-    pub(crate) fn first_segment<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let segment = first_segment(path)?;
-        (!segment.contains('{')).then_some(segment)
-    }
-
     /// Matches a request's path and gives each placeholder's text to `take`, in order. Of several ways to match, earlier placeholders
     /// take as little as they can. `take` may have been called when the answer is no.
     pub(crate) fn captures<'p>(&self, path: &'p str, take: &mut dyn FnMut(&'p str)) -> bool {
@@ -94,12 +88,6 @@ impl Pattern {
             }
         }
     }
-}
-
-/// `/a` of `/a/b`: the first segment of a path that has a second one.
-pub(crate) fn first_segment(path: &str) -> Option<&str> {
-    let end = path.get(1..)?.find('/')?;
-    Some(&path[..end + 1])
 }
 
 fn glob(text: &str, names: &mut Vec<String>) -> Result<Glob, PatternError> {
@@ -251,15 +239,5 @@ mod tests {
             assert_eq!(Pattern::parse(path, true), Err(error.clone()), "{path}");
             assert_eq!(Pattern::parse(path, false), Err(error), "{path}");
         }
-    }
-
-    #[test]
-    fn first_segments() {
-        assert_eq!(first_segment("/a/b"), Some("/a"));
-        assert_eq!(first_segment("/a"), None);
-        assert_eq!(first_segment("//"), Some("/"));
-        assert_eq!(first_segment(""), None);
-        let path = "/{a}/b";
-        assert_eq!(Pattern::parse(path, true).unwrap().first_segment(path), None);
     }
 }

@@ -25,7 +25,7 @@ fn record(name: &str, body: Value) -> Record {
 }
 
 fn configure(sockets: &ZmqSockets, records: Vec<Record>) {
-    sockets.prepare(&Snapshot { revision: 1, records }).unwrap().commit();
+    sockets.prepare(&Snapshot::new(1, records)).unwrap().commit();
 }
 
 fn sockets(records: Vec<Record>) -> ZmqSockets {

@@ -102,10 +102,7 @@ async fn start(directory: &Path, authority: &Authority, client_required: bool) -
         version: 1,
         id: 0,
     };
-    let snapshot = Snapshot {
-        revision: 1,
-        records: vec![channel],
-    };
+    let snapshot = Snapshot::new(1, vec![channel]);
     routes.prepare(&snapshot).unwrap().commit();
     let server = HttpServer::bind(config).await.unwrap();
     let server = server.spawn(

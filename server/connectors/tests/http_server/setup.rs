@@ -195,7 +195,7 @@ pub async fn server_with(config: HttpConfig) -> Server {
         record("security.basic_auth", "door", json!({"username": "ann"})),
     ];
     let routes = Routes::new(Arc::new(Porter));
-    routes.prepare(&Snapshot { revision: 1, records }).unwrap().commit();
+    routes.prepare(&Snapshot::new(1, records)).unwrap().commit();
     let fake = Arc::new(Fake::default());
     let bound = HttpServer::bind(config).await.unwrap();
     let server = bound.spawn(&routes, Audience::Clients, Arc::new(Dispatcher(Arc::clone(&fake))));

@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use crate::table::{Inactive, ServiceTable, Services};
 
-pub use scheme::{Scheme, schemes};
+pub use scheme::{Scheme, Schemes};
 
 /// A channel through which a service can be called.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! How callers identify themselves.
 
+use std::collections::{BTreeSet, HashMap};
+
 use busbar_model::bearer_token::SecurityBearerToken;
 use busbar_model::object::{Object, Record, Snapshot};
 use serde_json::{Value, json};
@@ -28,31 +30,52 @@ pub enum Scheme {
     Other,
 }
 
-/// Ways into a channel that names a definition, or groups, or takes any definition; `None`: it is open.
-pub fn schemes(
-    snapshot: &Snapshot,
-    definition: Option<&str>,
-    groups: &[String],
-    takes_any: bool,
-) -> Option<Vec<Scheme>> {
-    if definition.is_none() && groups.is_empty() && !takes_any {
-        return None;
+/// The ways in of all definitions and groups.
+pub struct Schemes<'s> {
+    definitions: HashMap<&'s str, Scheme>,
+    groups: HashMap<&'s str, BTreeSet<Scheme>>,
+    all: BTreeSet<Scheme>,
+}
+
+impl<'s> Schemes<'s> {
+    /// Those of `snapshot`.
+    pub fn read(snapshot: &'s Snapshot) -> Self {
+        let records = snapshot.iter();
+        let definitions: HashMap<_, _> = records
+            .filter_map(|record| Some((record.name.as_str(), Scheme::of(record)?)))
+            .collect();
+        let groups = snapshot.of::<SecurityGroup>().filter_map(|(record, group)| {
+            let members = group.ok()?.members.into_iter();
+            let schemes = members.filter_map(|member| definitions.get(member.as_str()).cloned());
+            Some((record.name.as_str(), schemes.collect()))
+        });
+        let groups = groups.collect();
+        let all = definitions.values().cloned().collect();
+        Self {
+            definitions,
+            groups,
+            all,
+        }
     }
-    let members: Vec<String> = snapshot
-        .of::<SecurityGroup>()
-        .filter(|(record, _)| groups.contains(&record.name))
-        .filter_map(|(_, group)| Some(group.ok()?.members))
-        .flatten()
-        .collect();
-    let mut schemes: Vec<_> = snapshot
-        .records
-        .iter()
-        .filter(|record| takes_any || definition == Some(&record.name) || members.contains(&record.name))
-        .filter_map(Scheme::of)
-        .collect();
-    schemes.sort();
-    schemes.dedup();
-    Some(schemes)
+
+    /// Ways into a channel that names a definition, or groups, or takes any definition; `None`: it is open.
+    pub fn of(&self, definition: Option<&str>, groups: &[String], takes_any: bool) -> Option<Vec<Scheme>> {
+        if definition.is_none() && groups.is_empty() && !takes_any {
+            return None;
+        }
+        if takes_any {
+            return Some(self.all.iter().cloned().collect());
+        }
+        let mut schemes: BTreeSet<&Scheme> = BTreeSet::new();
+        schemes.extend(definition.and_then(|name| self.definitions.get(name)));
+        schemes.extend(
+            groups
+                .iter()
+                .filter_map(|name| self.groups.get(name.as_str()))
+                .flatten(),
+        );
+        Some(schemes.into_iter().cloned().collect())
+    }
 }
 
 impl Scheme {

@@ -369,9 +369,9 @@ mod tests {
         };
         let mut off = basic("off", "s3:cret");
         off.is_active = false;
-        Snapshot {
-            revision: 1,
-            records: vec![
+        Snapshot::new(
+            1,
+            vec![
                 record(
                     SecurityApiKey::KIND,
                     "key",
@@ -382,7 +382,7 @@ mod tests {
                 basic("no password", ""),
                 off,
             ],
-        }
+        )
     }
 
     fn check(security: &str, headers: &[(&str, &str)]) -> Result<(), Fault> {
@@ -496,10 +496,8 @@ mod tests {
 
     #[test]
     fn two_definitions_of_one_name_are_refused() {
-        let mut snapshot = snapshot();
-        snapshot
-            .records
-            .push(record(SecurityApiKey::KIND, "shop", json!({"password": "k"})));
+        let twin = record(SecurityApiKey::KIND, "shop", json!({"password": "k"}));
+        let snapshot = Snapshot::new(2, snapshot().iter().cloned().chain([twin]).collect());
         let error = Definitions::new().prepare(&snapshot).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), Kind::Conflict);
     }

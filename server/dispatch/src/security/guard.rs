@@ -60,15 +60,19 @@ struct Caller {
 
 impl Guards for Making {
     fn of(&self, entrance: &Entrance<'_>) -> Result<Option<Arc<dyn Guard>>, Error> {
-        let all = self.table.all();
         let verbs = |definition: &Definition| self.table.roles.verbs(&definition.name, entrance.service);
         let access = if entrance.is_management {
             let own = entrance.security.and_then(|name| self.table.get(name));
-            let others = all.filter(|it| entrance.security != Some(&*it.name) && self.manages(it, entrance.service));
+            let with_roles = self.table.with_roles();
+            let others =
+                with_roles.filter(|it| entrance.security != Some(&*it.name) && self.manages(it, entrance.service));
             Access::Management(own.cloned(), others.cloned().collect())
         } else if entrance.is_delegated {
-            let allowed = all.filter(|definition| !verbs(definition).is_empty());
-            Access::Delegated(allowed.map(Arc::clone).collect())
+            let allowed = self
+                .table
+                .with_roles()
+                .filter(|definition| !verbs(definition).is_empty());
+            Access::Delegated(allowed.cloned().collect())
         } else if !entrance.groups.is_empty() {
             Access::Group(self.members(entrance)?)
         } else {
@@ -89,8 +93,9 @@ impl Guards for Making {
             }
         };
         let roles = (entrance.has_rbac || entrance.is_delegated).then(|| {
-            let all = self.table.all();
-            all.map(|definition| (definition.name.clone(), verbs(definition)))
+            let with_roles = self.table.with_roles();
+            with_roles
+                .map(|definition| (definition.name.clone(), verbs(definition)))
                 .collect()
         });
         let limits = entrance.limits.and_then(|limits| {

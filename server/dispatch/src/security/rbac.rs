@@ -307,6 +307,11 @@ impl Roles {
             .any(|(service, role)| held.contains(role.as_str()) && may_be_management(service))
     }
 
+    /// Whether a definition has any role.
+    pub(crate) fn has_any(&self, definition: &str) -> bool {
+        self.roles.contains_key(definition)
+    }
+
     /// A definition's roles, and all above them; `None`: it has none.
     fn held(&self, definition: &str) -> Option<HashSet<&str>> {
         let mut held = HashSet::new();
@@ -357,7 +362,7 @@ mod tests {
             let body = json!({"role": role, "service": service, "permission": permission});
             records.push(record(RbacRolePermission::KIND, number.to_string(), body));
         }
-        Roles::build(&Snapshot { revision: 1, records }).unwrap()
+        Roles::build(&Snapshot::new(1, records)).unwrap()
     }
 
     #[test]

@@ -24,11 +24,7 @@ impl Zmq {
     /// Whether there is such a connection; `Inactive` if it is switched off.
     fn check(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
         let snapshot = self.0.snapshot.load();
-        match snapshot
-            .records
-            .iter()
-            .find(|record| record.kind == KIND && record.name == name)
-        {
+        match snapshot.get(KIND, name) {
             Some(record) if record.is_active => Ok(true),
             Some(_) => Err(INACTIVE.error(py, (name,))),
             None => Ok(false),
@@ -87,12 +83,7 @@ impl Zmq {
     }
 
     fn __contains__(&self, name: &str) -> bool {
-        self.0
-            .snapshot
-            .load()
-            .records
-            .iter()
-            .any(|record| record.kind == KIND && record.name == name)
+        self.0.snapshot.load().get(KIND, name).is_some()
     }
 }
 

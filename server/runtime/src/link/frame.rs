@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use busbar_model::difference::Difference;
 use busbar_model::object::Snapshot;
 use busbar_model::service::ServiceInfo;
 use busbar_model::{Cid, Error, Kind, error::WireError};
@@ -132,7 +133,7 @@ pub struct Hello {
 
 /// What the hub may ask of a worker, apart from calls.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case")]
+#[serde(tag = "do", content = "with", rename_all = "snake_case")]
 pub enum Control {
     /// [`crate::Handler::prepare`].
     Prepare(Deployment),
@@ -145,6 +146,8 @@ pub enum Control {
     },
     /// [`crate::Handler::configure`].
     Configure(Snapshot),
+    /// The same with what these objects become of those that it has; a worker that has others answers [`Controlled::Behind`].
+    Change(Difference),
     /// [`crate::Handler::files`].
     Files(UserFiles),
     /// [`crate::Handler::pools`].
@@ -163,6 +166,8 @@ pub enum Controlled {
     Prepared(Vec<ServiceInfo>),
     /// Numbers of pools of connections.
     Pools(Vec<PoolNumbers>),
+    /// It does not have the objects that a difference starts from.
+    Behind,
     /// The deployment was refused.
     Refused(DeployError),
     /// It failed otherwise.

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 
+use busbar_model::object::Snapshot;
 use busbar_model::{Error, Kind};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::runtime::Handle;
@@ -35,6 +36,8 @@ pub struct HubLink {
     streams: Mutex<HashMap<u64, Arc<Semaphore>>>,
     /// Passes pieces on.
     runtime: OnceLock<Handle>,
+    /// The objects as they were taken over last. Locked while others are taken over.
+    configured: tokio::sync::Mutex<Arc<Snapshot>>,
     me: Weak<Self>,
 }
 
@@ -49,6 +52,7 @@ impl HubLink {
             next_request: AtomicU64::new(1),
             streams: Mutex::default(),
             runtime: OnceLock::new(),
+            configured: tokio::sync::Mutex::default(),
             me: me.clone(),
         })
     }
@@ -77,7 +81,7 @@ impl HubLink {
                     ToWorker::Control { id, control } => {
                         let (link, handler) = (self.clone(), handler.clone());
                         runtime.spawn(async move {
-                            let result = run_control(&*handler, control).await;
+                            let result = link.run_control(&*handler, control).await;
                             link.send(&ToHub::Controlled { id, result });
                         });
                     }
@@ -134,24 +138,40 @@ impl HubLink {
     }
 }
 
-async fn run_control(handler: &dyn Handler, control: Control) -> Controlled {
-    match control {
-        Control::Prepare(deployment) => match handler.prepare(Arc::new(deployment)).await {
-            Ok(services) => Controlled::Prepared(services),
-            Err(error) => Controlled::Refused(error),
-        },
-        Control::Commit(commit) => done(handler.commit(Arc::new(commit)).await),
-        Control::Abort { generation } => {
-            handler.abort(generation).await;
-            Controlled::Done
+impl HubLink {
+    async fn run_control(&self, handler: &dyn Handler, control: Control) -> Controlled {
+        match control {
+            Control::Prepare(deployment) => match handler.prepare(Arc::new(deployment)).await {
+                Ok(services) => Controlled::Prepared(services),
+                Err(error) => Controlled::Refused(error),
+            },
+            Control::Commit(commit) => done(handler.commit(Arc::new(commit)).await),
+            Control::Abort { generation } => {
+                handler.abort(generation).await;
+                Controlled::Done
+            }
+            Control::Configure(snapshot) => self.configure(handler, |_| Some(snapshot)).await,
+            Control::Change(difference) => self.configure(handler, |earlier| difference.applied_to(earlier)).await,
+            Control::Files(files) => done(handler.files(Arc::new(files)).await),
+            Control::Pools => Controlled::Pools(handler.pools().await),
+            Control::Drain => {
+                handler.drain().await;
+                Controlled::Done
+            }
         }
-        Control::Configure(snapshot) => done(handler.configure(Arc::new(snapshot)).await),
-        Control::Files(files) => done(handler.files(Arc::new(files)).await),
-        Control::Pools => Controlled::Pools(handler.pools().await),
-        Control::Drain => {
-            handler.drain().await;
-            Controlled::Done
+    }
+
+    /// Lets `handler` take over what `next` makes of the objects that it has.
+    async fn configure(&self, handler: &dyn Handler, next: impl FnOnce(&Snapshot) -> Option<Snapshot>) -> Controlled {
+        let mut configured = self.configured.lock().await;
+        let Some(next) = next(&configured).map(Arc::new) else {
+            return Controlled::Behind;
+        };
+        let result = handler.configure(Arc::clone(&next)).await;
+        if result.is_ok() {
+            *configured = next;
         }
+        done(result)
     }
 }
 

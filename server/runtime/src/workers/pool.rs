@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use busbar_model::difference::Difference;
 use busbar_model::object::Snapshot;
 use busbar_model::service::ServiceInfo;
 use busbar_model::{Cid, Error, Kind};
@@ -279,11 +280,20 @@ impl WorkerPool {
     }
 
     async fn on_all_within(&self, limit: Duration, control: impl Fn() -> Control) -> Vec<Controlled> {
-        let workers = Vec::clone(&self.ready.load());
-        let requests = workers.into_iter().map(|link| {
+        self.on_each(|link| {
             let control = control();
-            tokio::spawn(async move { link.control(control, limit).await })
-        });
+            async move { link.control(control, limit).await }
+        })
+        .await
+    }
+
+    /// The answers of the workers that gave one.
+    async fn on_each<F>(&self, ask: impl Fn(Arc<WorkerLink>) -> F) -> Vec<Controlled>
+    where
+        F: Future<Output = Result<Controlled, Error>> + Send + 'static,
+    {
+        let workers = Vec::clone(&self.ready.load());
+        let requests = workers.into_iter().map(|link| tokio::spawn(ask(link)));
         let mut answers = Vec::new();
         for request in requests.collect::<Vec<_>>() {
             match request.await {
@@ -493,8 +503,24 @@ impl Handler for WorkerPool {
     fn configure(&self, snapshot: Arc<Snapshot>) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             let mut state = self.state.lock().await;
-            state.snapshot = Some(snapshot.clone());
-            for answer in self.on_all(|| Control::Configure(Snapshot::clone(&snapshot))).await {
+            let before = state.snapshot.replace(snapshot.clone());
+            let difference = before.map(|before| Difference::between(&before, &snapshot));
+            let limit = self.control_limit();
+            let answers = self.on_each(|link| {
+                let (difference, snapshot) = (difference.clone(), snapshot.clone());
+                async move {
+                    if let Some(difference) = difference {
+                        match link.control(Control::Change(difference), limit).await? {
+                            // it did not take over the change before this one
+                            Controlled::Behind => {}
+                            answer => return Ok(answer),
+                        }
+                    }
+                    link.control(Control::Configure(Snapshot::clone(&snapshot)), limit)
+                        .await
+                }
+            });
+            for answer in answers.await {
                 done(answer)?;
             }
             Ok(())
@@ -564,6 +590,7 @@ fn done(answer: Controlled) -> Result<(), Error> {
     match answer {
         Controlled::Done | Controlled::Prepared(_) | Controlled::Pools(_) => Ok(()),
         Controlled::Failed(error) => Err(error.into()),
+        Controlled::Behind => Err(Error::new(Kind::Internal, "a worker has other objects than the hub")),
         Controlled::Refused(error) => {
             Err(Error::new(Kind::Service, "a worker refused a deployment").with_source(error))
         }

@@ -13,7 +13,7 @@ on_every_database!(
 );
 
 fn ids(snapshot: &Snapshot) -> Vec<(&str, u64)> {
-    snapshot.records.iter().map(|it| (it.name.as_str(), it.id)).collect()
+    snapshot.iter().map(|it| (it.name.as_str(), it.id)).collect()
 }
 
 async fn objects_get_numbers_that_stay_and_never_come_again(odb: &Odb) {
@@ -66,9 +66,9 @@ async fn objects_of_an_older_schema_get_numbers(odb: &Odb) {
     Store::rollback(&odb.location, odb.secrets(), Some(2)).await.unwrap();
     let store = odb.open().await;
     let snapshot = store.snapshot().await.unwrap();
-    let mut numbers: BTreeSet<_> = snapshot.records.iter().map(|it| it.id).collect();
+    let mut numbers: BTreeSet<_> = snapshot.iter().map(|it| it.id).collect();
     assert!(numbers.len() == 2 && !numbers.contains(&0), "{numbers:?}");
-    for (name, record) in ["x", "y"].iter().zip(&snapshot.records) {
+    for (name, record) in ["x", "y"].iter().zip(snapshot.iter()) {
         let history = store.history("a", name, 9).await.unwrap();
         assert_eq!(history[0].record.as_ref(), Some(record));
     }

@@ -79,7 +79,7 @@ impl Changes {
             .map(|(index, version)| {
                 let before = versions[index + 1..].iter().find(|it| it.id == version.id);
                 let before = before.filter(|_| version.action != "create");
-                past_version(&fields, before, version)
+                past_version(fields, before, version)
             });
         Ok(past.collect())
     }
@@ -166,7 +166,7 @@ impl Changes {
     }
 }
 
-fn past_version(fields: &Fields, before: Option<&ObjectVersion>, version: &ObjectVersion) -> PastVersion {
+fn past_version(fields: Fields, before: Option<&ObjectVersion>, version: &ObjectVersion) -> PastVersion {
     let mut changes = Vec::new();
     if let Some(record) = &version.record {
         let old = before.and_then(|it| it.record.as_ref());
@@ -213,12 +213,8 @@ fn past_version(fields: &Fields, before: Option<&ObjectVersion>, version: &Objec
 /// The change set that makes `current` what it was `then`. An object is the same if its id is, whatever it is called; one that was deleted
 /// and made again is if its name is. What is of a type that this busbar does not have is left alone, as everywhere.
 fn way_to(registry: Registry, current: &Snapshot, then: &Snapshot) -> ChangeSet {
-    let then: Vec<&Record> = then
-        .records
-        .iter()
-        .filter(|it| registry.get(&it.kind).is_some())
-        .collect();
-    let now: BTreeMap<u64, &Record> = current.records.iter().map(|it| (it.id, it)).collect();
+    let then: Vec<&Record> = then.iter().filter(|it| registry.get(&it.kind).is_some()).collect();
+    let now: BTreeMap<u64, &Record> = current.iter().map(|it| (it.id, it)).collect();
     let is_same = |it: &Record| now.get(&it.id).filter(|now| now.kind == it.kind);
     let mut stays: BTreeSet<u64> = BTreeSet::new();
     let mut renames: Vec<(ObjectName, String)> = Vec::new();
@@ -233,7 +229,7 @@ fn way_to(registry: Registry, current: &Snapshot, then: &Snapshot) -> ChangeSet 
             None => stays.extend(current.get(&record.kind, &record.name).map(|it| it.id)),
         }
     }
-    let gone = current.records.iter().filter(|it| !stays.contains(&it.id));
+    let gone = current.iter().filter(|it| !stays.contains(&it.id));
     let mut changes: Vec<Change> = gone
         .map(|it| Change::Delete {
             kind: it.kind.clone(),

@@ -140,15 +140,7 @@ async fn secrets_that_a_file_leaves_out_are_kept() {
     let bench = Bench::new().await;
     import_text(&bench, FULL, false).await.unwrap();
     let secret = |name: &str, field: &str| {
-        bench
-            .changes
-            .snapshot()
-            .records
-            .iter()
-            .find(|it| it.name == name)
-            .unwrap()
-            .body[field]
-            .clone()
+        bench.changes.snapshot().iter().find(|it| it.name == name).unwrap().body[field].clone()
     };
     for password in ["password: null", "", "password: ~"] {
         let text = FULL

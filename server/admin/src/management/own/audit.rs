@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{Row, object};
 use crate::management::answer::Answer;
 use crate::management::change::{self, Step};
-use crate::management::crud::paged;
+use crate::management::crud::page_of;
 use crate::management::{Call, Management};
 use crate::objects::ObjectEdit;
 
@@ -57,9 +57,9 @@ pub const TABLE: &[Row] = &[
 async fn channel(management: &Management, call: &Call<'_>, element: &str) -> Result<Record, Error> {
     let id = call.input.get(element).and_then(Value::as_u64).unwrap_or_default();
     let snapshot = management.changes().snapshot();
-    let mut records = snapshot.records.iter();
-    records
-        .find(|it| it.kind == CHANNEL && it.id == id)
+    let mut channels = snapshot.of_kind(CHANNEL);
+    channels
+        .find(|it| it.id == id)
         .cloned()
         .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no HTTP channel with the id {id}")))
 }
@@ -214,7 +214,7 @@ async fn batch(management: &Management, call: &Call<'_>) -> Result<Answer, Error
 async fn item(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
     let cid = call.input.get("id").and_then(Value::as_str).unwrap_or_default();
     let snapshot = management.changes().snapshot();
-    for channel in snapshot.records.iter().filter(|it| it.kind == CHANNEL) {
+    for channel in snapshot.of_kind(CHANNEL) {
         let entries = management.parts().node.audit_log(&channel.name).unwrap_or_default();
         let mut of_call = entries.into_iter().filter(|it| it.cid == cid).peekable();
         if of_call.peek().is_none() {
@@ -247,7 +247,7 @@ async fn events(management: &Management, call: &Call<'_>) -> Result<Answer, Erro
     let asked = call.input.get("object_id").and_then(Value::as_u64);
     let snapshot = management.changes().snapshot();
     let mut items = Vec::new();
-    for channel in snapshot.records.iter().filter(|it| it.kind == CHANNEL) {
+    for channel in snapshot.of_kind(CHANNEL) {
         if asked.is_some_and(|id| id != channel.id) {
             continue;
         }
@@ -267,5 +267,5 @@ async fn events(management: &Management, call: &Call<'_>) -> Result<Answer, Erro
             })));
         }
     }
-    paged(items, call)
+    page_of(&items, call, Map::clone)
 }

@@ -111,11 +111,8 @@ async fn delete(management: &Management, call: &Call<'_>) -> Result<Answer, Erro
             Value::Number(number) => number.as_u64() == Some(id),
             other => other == name,
         };
-        let found: Vec<_> = snapshot
-            .records
-            .iter()
-            .filter(|it| is_meant(it.id, &it.name) && types.iter().any(|of| of.kind == it.kind))
-            .collect();
+        let of_types = types.iter().flat_map(|of| snapshot.of_kind(of.kind));
+        let found: Vec<_> = of_types.filter(|it| is_meant(it.id, &it.name)).collect();
         let [record] = found[..] else {
             let (kind, message) = match found.len() {
                 0 => (Kind::NotFound, format!("there is no object {given} of this type")),

@@ -17,7 +17,7 @@ use super::{Row, object};
 use crate::control::{Invoke, Payload};
 use crate::management::answer::{Answer, environment};
 use crate::management::body::Format;
-use crate::management::crud::paged;
+use crate::management::crud::page_of;
 use crate::management::{Call, Management, answer, input};
 use crate::problem::{Code, Problem};
 
@@ -228,7 +228,7 @@ pub async fn deployed(management: &Management, call: &Call<'_>) -> Result<Answer
     }
     match serde_json::from_slice(&body) {
         Ok(Value::Object(values)) => Ok(Answer::One(values)),
-        Ok(Value::Array(items)) => paged(items.into_iter().map(object).collect(), call),
+        Ok(Value::Array(items)) => page_of(&items, call, |item| object(item.clone())),
         _ => Ok(Answer::Raw(Box::new(Reply {
             status: 200,
             body: body.into(),

@@ -81,11 +81,7 @@ async fn engines() -> Result<Answer, Error> {
 /// Tries every SQL connection out; those that do not answer are in the log.
 async fn ping_all(management: &Management) -> Result<Answer, Error> {
     let snapshot = management.changes().snapshot();
-    for record in snapshot
-        .records
-        .iter()
-        .filter(|it| it.kind == "outgoing.sql" && it.is_active)
-    {
+    for record in snapshot.of_kind("outgoing.sql").filter(|it| it.is_active) {
         if let Err(error) = busbar_connectors::ping::ping(record, &snapshot, crud::PING_LIMIT).await {
             warn!(name = record.name, error = %error.chain(), "outgoing.sql `{}` does not answer a ping", record.name);
         }

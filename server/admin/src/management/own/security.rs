@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{Row, object};
 use crate::management::answer::Answer;
 use crate::management::change::{Step, change};
-use crate::management::crud::{has_words, paged};
+use crate::management::crud::{has_words, page_of};
 use crate::management::wire::{Numbers, security_type, to_elements};
 use crate::management::{Call, Management};
 use crate::objects::ObjectEdit;
@@ -47,13 +47,13 @@ async fn nothing() -> Result<Answer, Error> {
 }
 
 fn definitions(snapshot: &Snapshot) -> impl Iterator<Item = &Record> {
-    snapshot.records.iter().filter(|it| it.kind.starts_with(SECURITY))
+    snapshot.iter().filter(|it| it.kind.starts_with(SECURITY))
 }
 
 fn elements(management: &Management, call: &Call<'_>, record: &Record, numbers: &Numbers<'_>) -> Map<String, Value> {
     let object_type = management.changes().registry().get(&record.kind);
     let fields = object_type.map(Fields::of).unwrap_or_default();
-    let mut values = to_elements(&fields, &call.service.output, record, numbers);
+    let mut values = to_elements(fields, &call.service.output, record, numbers);
     values.retain(|name, _| call.service.output.iter().any(|it| it.name == *name));
     values
 }
@@ -67,12 +67,11 @@ async fn list(management: &Management, call: &Call<'_>) -> Result<Answer, Error>
         _ => Vec::new(),
     };
     let query = call.text("query").unwrap_or_default();
-    let found = definitions(&snapshot)
+    let found: Vec<&Record> = definitions(&snapshot)
         .filter(|it| types.is_empty() || types.contains(&security_type(&it.kind)))
         .filter(|it| has_words(&it.name, query))
-        .map(|it| elements(management, call, it, &numbers))
         .collect();
-    paged(found, call)
+    page_of(&found, call, |it| elements(management, call, it, &numbers))
 }
 
 async fn get(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
@@ -123,7 +122,7 @@ async fn members(management: &Management, call: &Call<'_>) -> Result<Answer, Err
 
 async fn member_counts(management: &Management, _call: &Call<'_>) -> Result<Answer, Error> {
     let snapshot = management.changes().snapshot();
-    let groups = snapshot.records.iter().filter(|it| it.kind == GROUP);
+    let groups = snapshot.of_kind(GROUP);
     let counts: BTreeMap<u64, usize> = groups.map(|group| (group.id, names(group).len())).collect();
     Ok(Answer::One(
         counts

@@ -15,7 +15,7 @@ use super::{Row, object};
 use crate::control::ServiceEntry;
 use crate::management::answer::Answer;
 use crate::management::change::{Step, change};
-use crate::management::crud::{has_words, paged};
+use crate::management::crud::{has_words, page_of};
 use crate::management::wire::Numbers;
 use crate::management::{Call, Management};
 use crate::objects::{NewObject, ObjectEdit};
@@ -119,17 +119,14 @@ async fn list(management: &Management, call: &Call<'_>) -> Result<Answer, Error>
     let numbers = management.numbers(&snapshot).await?;
     // 1.1 and 2.0 list nothing without a filter, 3.2 has no such element
     let filter = match call.text("name_filter") {
-        Some("") => return paged(Vec::new(), call),
+        Some("") => return page_of::<ServiceEntry>(&[], call, |_| Map::new()),
         Some("*") | None => "",
         Some(filter) => filter,
     };
     let query = call.text("query").unwrap_or_default();
-    let found = services(management)
-        .iter()
-        .filter(|service| has_words(&service.name, filter) && has_words(&service.name, query))
-        .map(|service| elements(call, service, &snapshot, &numbers))
-        .collect();
-    paged(found, call)
+    let mut found = services(management);
+    found.retain(|service| has_words(&service.name, filter) && has_words(&service.name, query));
+    page_of(&found, call, |service| elements(call, service, &snapshot, &numbers))
 }
 
 /// The service that a request means by its name or its id.
@@ -258,7 +255,7 @@ async fn channels(management: &Management, call: &Call<'_>) -> Result<Answer, Er
     };
     let channel = |record: &Record| object(json!({"id": record.id, "name": record.name}));
     Ok(Answer::Many(
-        snapshot.records.iter().filter(is_asked).map(channel).collect(),
+        snapshot.iter().filter(is_asked).map(channel).collect(),
         None,
     ))
 }
@@ -359,7 +356,7 @@ async fn stats_table(management: &Management, call: &Call<'_>) -> Result<Answer,
             "item_total_usage_human": usage.count.to_string(),
         }))
     };
-    paged(called.iter().map(row).collect(), call)
+    page_of(&called, call, row)
 }
 
 fn slow(call: &SlowCall) -> Map<String, Value> {
@@ -374,7 +371,7 @@ fn slow(call: &SlowCall) -> Map<String, Value> {
 
 async fn slow_list(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
     let calls = management.parts().node.slow_calls(call.text("name"));
-    paged(calls.iter().map(slow).collect(), call)
+    page_of(&calls, call, slow)
 }
 
 async fn slow_one(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {

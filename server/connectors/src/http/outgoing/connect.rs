@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -258,6 +258,16 @@ impl<'t> Trust<'t> {
 
 /// TLS of one connection: whom to trust, and what to present. Fails if the file of authorities cannot be read or holds none.
 pub(crate) fn tls(trust: Trust<'_>, own: Option<&SecurityTlsKeyCert>) -> Result<Arc<ClientConfig>, Error> {
+    // most connections are like this, and a list of authorities with its cache of sessions takes 50 KB
+    static ORDINARY: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    if own.is_some() || !matches!(trust, Trust::Path("")) {
+        return make(trust, own);
+    }
+    let config = ORDINARY.get().cloned().map_or_else(|| make(trust, own), Ok)?;
+    Ok(Arc::clone(ORDINARY.get_or_init(|| config)))
+}
+
+fn make(trust: Trust<'_>, own: Option<&SecurityTlsKeyCert>) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

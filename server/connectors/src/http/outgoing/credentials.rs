@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use busbar_model::bearer_token::SecurityBearerToken;
-use busbar_model::object::{Object, Record, Snapshot};
+use busbar_model::object::{Object, Snapshot};
 use busbar_model::{Error, Kind};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -57,8 +57,7 @@ impl Credentials {
         if security.is_empty() {
             return Ok(Self::None);
         }
-        let is_definition = |record: &&Record| record.name == security && record.kind.starts_with("security.");
-        let Some(record) = snapshot.records.iter().find(is_definition) else {
+        let Some(record) = snapshot.security(security) else {
             let message = format!("outgoing.http `{name}` needs security definition `{security}`, which is not there");
             return Err(Error::new(Kind::Config, message));
         };

@@ -257,14 +257,14 @@ fn authority(snapshot: &Snapshot, name: &str, definition: &str) -> Result<Option
         let message = format!("outgoing.http `{name}` trusts security.tls_ca_cert `{definition}`, which {what}");
         Error::new(Kind::Config, message)
     };
-    let (record, authority) = snapshot
-        .of::<SecurityTlsCaCert>()
-        .find(|(record, _)| record.name == definition)
+    let record = snapshot
+        .get(SecurityTlsCaCert::KIND, definition)
         .ok_or_else(|| wrong("is not there"))?;
     if !record.is_active {
         return Err(wrong("is switched off"));
     }
-    authority
+    record
+        .parse()
         .map(Some)
         .map_err(|error| wrong("cannot be read").with_source(error))
 }

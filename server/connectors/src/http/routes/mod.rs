@@ -21,6 +21,7 @@ use http::{HeaderValue, Method};
 
 use busbar_model::audit::AuditEntry;
 use busbar_model::object::{Record, Snapshot};
+use busbar_model::references::SECURITY;
 use busbar_model::{ChannelType, Error, Kind};
 use busbar_runtime::call::{ChannelFields, ChannelHead};
 use busbar_runtime::inbound::{Entrance, Gate, Guard, Guards};
@@ -32,7 +33,7 @@ use crate::http::cache::ResponseCache;
 use crate::http::config::{ANY_ACCEPT, ChannelHttp, ParamsPriority, UrlParamsPriority};
 use crate::http::cors::CorsRules;
 use crate::http::extra::{Extra, Shared};
-use crate::http::pattern::{Pattern, first_segment};
+use crate::http::pattern::Pattern;
 use crate::http::respond::{Style, Styles};
 use crate::http::settings::{HttpConfig, OpenApiAccess};
 use crate::http::soap;
@@ -195,7 +196,8 @@ impl Configure for Routes {
         let (warned, shared) = (Arc::clone(&self.warned), Arc::clone(&self.shared));
         Ok(Switch::new(move || {
             warn_of_changed_order(&tables[0].1.own, &warned);
-            shared.audit.retain(|name| tables[0].1.own.keeps_messages(name));
+            let audited = tables[0].1.own.audited();
+            shared.audit.retain(|name| audited.contains(name));
             for (current, table) in tables {
                 current.store(Arc::new(table));
             }
@@ -262,17 +264,17 @@ struct Scope {
     routes: Vec<Arc<Route>>,
     /// Indices into `routes`, ascending.
     literal: HashMap<String, Vec<usize>>,
-    /// Paths with placeholders, by the segment that they begin with.
-    by_first: HashMap<String, Vec<usize>>,
-    /// Paths with a placeholder in the first segment, or with nothing behind it.
-    floating: Vec<usize>,
+    /// Paths with placeholders, by the whole segments that stand before the first one.
+    patterns: HashMap<String, Vec<usize>>,
+    /// Most slashes that stand before a placeholder.
+    depth: usize,
 }
 
 impl Scope {
-    /// Whether a channel has an audit log.
-    fn keeps_messages(&self, name: &str) -> bool {
-        let mut routes = self.routes.iter();
-        routes.any(|route| route.name == name && route.extra.as_ref().is_some_and(|extra| extra.audit.is_some()))
+    /// The channels that have an audit log.
+    fn audited(&self) -> HashSet<&str> {
+        let has_log = |route: &&Arc<Route>| route.extra.as_ref().is_some_and(|extra| extra.audit.is_some());
+        self.routes.iter().filter(has_log).map(|route| &*route.name).collect()
     }
 
     fn new(mut routes: Vec<Route>) -> Self {
@@ -281,10 +283,10 @@ impl Scope {
         for (index, route) in routes.into_iter().enumerate() {
             if route.pattern.is_literal() {
                 scope.literal.entry(route.path.clone()).or_default().push(index);
-            } else if let Some(first) = route.pattern.first_segment(&route.path) {
-                scope.by_first.entry(first.to_owned()).or_default().push(index);
             } else {
-                scope.floating.push(index);
+                let start = literal_start(&route.path);
+                scope.depth = scope.depth.max(start.matches('/').count() + 1);
+                scope.patterns.entry(start.to_owned()).or_default().push(index);
             }
             scope.routes.push(Arc::new(route));
         }
@@ -293,35 +295,43 @@ impl Scope {
 
     /// Channels whose path matches, in order.
     fn candidates<'t>(&'t self, path: &str) -> impl Iterator<Item = &'t Arc<Route>> {
-        let literal = self.literal.get(path).map_or(&[][..], Vec::as_slice);
-        let mut near = match first_segment(path) {
-            Some(first) if !self.by_first.is_empty() => self.by_first.get(first).map_or(&[][..], Vec::as_slice),
-            _ => &[],
-        };
-        let mut floating = self.floating.as_slice();
-        // both are sorted: what comes first in the whole order comes first here
-        let mut patterns = std::iter::from_fn(move || match (near, floating) {
-            ([one, rest @ ..], others) if others.first().is_none_or(|other| one < other) => {
-                near = rest;
-                Some(*one)
-            }
-            (_, [one, rest @ ..]) => {
-                floating = rest;
-                Some(*one)
-            }
-            (_, []) => None,
-        });
-        let mut literal = literal.iter();
+        let mut literal = self.literal.get(path).map_or(&[][..], Vec::as_slice).iter();
+        let mut patterns = None;
         std::iter::from_fn(move || {
             if let Some(index) = literal.next() {
                 return Some(&self.routes[*index]);
             }
             patterns
-                .by_ref()
+                .get_or_insert_with(|| self.patterns(path))
                 .map(|index| &self.routes[index])
                 .find(|route| route.pattern.captures(path, &mut |_| {}))
         })
     }
+
+    /// The paths with placeholders that may match, in order: those whose start is a start of this path.
+    fn patterns<'t>(&'t self, path: &str) -> impl Iterator<Item = usize> + use<'t> {
+        // no more cuts than any start has slashes: a path may have thousands
+        let cuts = path.match_indices('/').take(self.depth);
+        let mut near: Vec<&[usize]> = cuts
+            .filter_map(|(end, _)| self.patterns.get(&path[..end]).map(Vec::as_slice))
+            .collect();
+        std::iter::from_fn(move || {
+            // each is sorted: what comes first in the whole order comes first here
+            let first = near
+                .iter_mut()
+                .filter(|rest| !rest.is_empty())
+                .min_by_key(|rest| rest[0])?;
+            let (index, rest) = first.split_first()?;
+            *first = rest;
+            Some(*index)
+        })
+    }
+}
+
+/// The segments before the first placeholder: `/a/b` of `/a/b/{x}/c`, nothing of `/a{x}`.
+fn literal_start(path: &str) -> &str {
+    let before = path.split('{').next().unwrap_or_default();
+    before.rsplit_once('/').map_or("", |(start, _)| start)
 }
 
 impl Route {
@@ -433,21 +443,13 @@ struct Definition<'s> {
 impl<'s> Definition<'s> {
     /// The types of definitions are the dispatcher's; their kinds and user names are spelt alike. Whoever brings a token is named by it.
     fn find(snapshot: &'s Snapshot, name: &str) -> Option<Self> {
-        snapshot
-            .records
-            .iter()
-            .filter(|record| record.name == name)
-            .find_map(|record| {
-                Some(Self {
-                    name: &record.name,
-                    kind: record.kind.strip_prefix("security.")?,
-                    username: record
-                        .body
-                        .get("username")
-                        .and_then(|username| username.as_str())
-                        .unwrap_or_default(),
-                })
-            })
+        let record = snapshot.security(name)?;
+        let username = record.body.get("username").and_then(|username| username.as_str());
+        Some(Self {
+            name: &record.name,
+            kind: record.kind.strip_prefix(SECURITY)?,
+            username: username.unwrap_or_default(),
+        })
     }
 }
 
@@ -501,12 +503,11 @@ fn warn_of_changed_order(scope: &Scope, warned: &Mutex<HashSet<(String, String)>
     let mut warned = warned.lock().unwrap_or_else(PoisonError::into_inner);
     let mut current = HashSet::new();
     for (index, route) in scope.routes.iter().enumerate() {
-        for other in scope.routes[index + 1..]
-            .iter()
-            .filter(|other| !other.pattern.is_literal())
-        {
-            if other.name < route.name && route.is_active && other.is_active && route.overlaps(other) {
-                current.insert((route.name.clone(), other.name.clone()));
+        // one of two that overlap matches the other's path
+        for near in scope.patterns(&route.path) {
+            let (first, second) = (&scope.routes[index.min(near)], &scope.routes[index.max(near)]);
+            if second.name < first.name && first.is_active && second.is_active && first.overlaps(second) {
+                current.insert((first.name.clone(), second.name.clone()));
             }
         }
     }

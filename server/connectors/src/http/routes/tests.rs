@@ -36,7 +36,7 @@ impl Guards for Open {
 
 fn routes(records: Vec<Record>) -> Arc<Routes> {
     let routes = Routes::new(Arc::new(Open));
-    routes.prepare(&Snapshot { revision: 1, records }).unwrap().commit();
+    routes.prepare(&Snapshot::new(1, records)).unwrap().commit();
     routes
 }
 
@@ -192,7 +192,7 @@ fn a_channel_that_is_off_is_found_as_such() {
 fn twins_and_missing_definitions_are_refused() {
     let prepare = |records| {
         Routes::new(Arc::new(Open))
-            .prepare(&Snapshot { revision: 1, records })
+            .prepare(&Snapshot::new(1, records))
             .map(|_| ())
             .unwrap_err()
     };
@@ -284,10 +284,7 @@ fn administrators_have_doors_of_their_own() {
     // with one address for both, clients find them too, behind what is configured
     routes.share_management();
     let own = record("mine", json!({"url_path": "/zato/soap"}));
-    let snapshot = Snapshot {
-        revision: 2,
-        records: vec![own],
-    };
+    let snapshot = Snapshot::new(2, vec![own]);
     routes.prepare(&snapshot).unwrap().commit();
     for (method, path, expected) in doors.into_iter().filter(|(_, path, _)| *path != "/zato/soap") {
         assert_eq!(find_as(&routes, Audience::Clients, method, path), expected);

@@ -86,10 +86,7 @@ fn configure(deployed: &Deployed, connections: &[(&str, bool, Value)]) {
         version: 1,
         id: 0,
     };
-    let snapshot = Snapshot {
-        revision: 1,
-        records: connections.iter().map(record).collect(),
-    };
+    let snapshot = Snapshot::new(1, connections.iter().map(record).collect());
     deployed.environment.configure(Arc::new(snapshot)).unwrap();
 }
 

@@ -135,10 +135,7 @@ async fn a_change_of_something_else_keeps_the_tokens() {
             definition(&login.url(), more),
             record::<OutgoingHttp>("CRM", &connection),
         ];
-        connections
-            .prepare(&Snapshot { revision: 2, records })
-            .unwrap()
-            .commit();
+        connections.prepare(&Snapshot::new(2, records)).unwrap().commit();
     };
     again(json!({}), 6);
     assert_eq!(called(&connections).await, "Bearer t1");

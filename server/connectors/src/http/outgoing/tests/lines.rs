@@ -29,7 +29,7 @@ async fn a_change_keeps_the_pools_of_connections_that_it_leaves_alone() {
         record::<OutgoingHttp>("b", &body(6)),
         off,
     ];
-    all.prepare(&Snapshot { revision: 2, records }).unwrap().commit();
+    all.prepare(&Snapshot::new(2, records)).unwrap().commit();
     assert!(Arc::ptr_eq(&a, &all.get("a").unwrap()));
     assert!(!Arc::ptr_eq(&b, &all.get("b").unwrap()));
     all.get("a").unwrap().send(get()).await.unwrap();

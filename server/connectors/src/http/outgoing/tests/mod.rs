@@ -141,10 +141,7 @@ fn security(kind: &str, body: Value) -> Record {
 
 fn connections(records: Vec<Record>) -> OutgoingConnections {
     let connections = OutgoingConnections::new("server1");
-    connections
-        .prepare(&Snapshot { revision: 1, records })
-        .unwrap()
-        .commit();
+    connections.prepare(&Snapshot::new(1, records)).unwrap().commit();
     connections
 }
 

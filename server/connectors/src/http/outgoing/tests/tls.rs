@@ -84,7 +84,7 @@ async fn a_definition_of_authorities_does_the_same() {
         let connection = json!({"host": url, "timeout": 5, "tls_ca_cert": "sec"});
         records.push(record::<OutgoingHttp>("CRM", &connection));
         connections
-            .prepare(&Snapshot { revision: 1, records })
+            .prepare(&Snapshot::new(1, records))
             .map(busbar_runtime::Switch::commit)
     };
     with(&other, true).unwrap();
@@ -127,7 +127,7 @@ fn a_file_that_holds_no_authorities_is_refused_before_anything_changes() {
         let body = json!({"host": "https://a", "tls_ca_path": path});
         let records = vec![record::<OutgoingHttp>("CRM", &body)];
         let error = OutgoingConnections::new("x")
-            .prepare(&Snapshot { revision: 1, records })
+            .prepare(&Snapshot::new(1, records))
             .err()
             .unwrap();
         assert_eq!(error.kind(), Kind::Config);

@@ -48,7 +48,7 @@ fn only_soap_connections_may_have_one() {
         record::<OutgoingHttp>("CRM", &json!({"host": "http://a", "security": "sec"})),
     ];
     let error = OutgoingConnections::new("server1")
-        .prepare(&Snapshot { revision: 1, records })
+        .prepare(&Snapshot::new(1, records))
         .err()
         .unwrap();
     assert!(error.chain().contains("envelopes"), "{}", error.chain());
