@@ -15,6 +15,7 @@ use tracing::warn;
 use crate::db::{Arg, Db, Transaction};
 use crate::error::translate;
 use crate::location::{At, Location};
+use crate::schema::lock_file;
 use crate::secrets::Secrets;
 
 /// How long an operation waits for another process that writes a SQLite file.
@@ -50,6 +51,7 @@ impl Store {
         if let At::File(path) = &location.at {
             prepare_file(path)?;
         }
+        let _lock = lock_file(location).await?;
         let store = Self::connect(location, secrets).await?;
         let up_to_date = async {
             store.migrate().await?;

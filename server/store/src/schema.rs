@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use busbar_model::{Error, Kind};
@@ -11,10 +12,9 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::mysql::{MySql, MySqlPool};
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::SqlitePool;
 
 use crate::db::Db;
-use crate::error::translate_migration;
+use crate::error::{translate, translate_migration};
 use crate::location::{At, Location};
 use crate::open::Store;
 use crate::secrets::Secrets;
@@ -175,6 +175,7 @@ impl Store {
     ///
     /// As [`Store::open`]; [`Kind::BadRequest`] if the schema is not beyond `to`, or if nobody said that everything is to go.
     pub async fn rollback(location: &Location, secrets: Secrets, to: Option<i64>) -> Result<RolledBack, Error> {
+        let _lock = lock_file(location).await?;
         let store = Self::connect(location, secrets).await?;
         let done = store.go_back(to).await;
         store.db.close().await;
@@ -209,10 +210,7 @@ impl Store {
         };
         let steps = self.migrator();
         let undone = match &self.db {
-            Db::Sqlite(pool) => match lock_directory(pool).await {
-                Ok(_lock) => steps.undo(pool, to).await,
-                Err(error) => Err(error.into()),
-            },
+            Db::Sqlite(pool) => steps.undo(pool, to).await,
             Db::Postgres(pool) => steps.undo(pool, to).await,
             Db::MySql(pool) => match lock_schema(pool).await {
                 Ok(mut connection) => steps.undo(&mut *connection, to).await,
@@ -228,10 +226,7 @@ impl Store {
         self.refuse_other_databases().await?;
         let steps = self.migrator();
         let done = match &self.db {
-            Db::Sqlite(pool) => match lock_directory(pool).await {
-                Ok(_lock) => steps.run(pool).await,
-                Err(error) => Err(error.into()),
-            },
+            Db::Sqlite(pool) => steps.run(pool).await,
             Db::Postgres(pool) => steps.run(pool).await,
             Db::MySql(pool) => match lock_schema(pool).await {
                 Ok(mut connection) => {
@@ -340,20 +335,27 @@ const LOCK_POLL: Duration = Duration::from_millis(10);
 /// How long a change of the schema waits for another one.
 const SCHEMA_LOCK_LIMIT: Duration = Duration::from_secs(30);
 
-/// The directory of a SQLite file, locked until the value is dropped. sqlx locks nothing here, and SQLite's own lock comes too late: after it
-/// was seen which steps are missing. Of the file itself only SQLite may hold descriptors.
-async fn lock_directory(pool: &SqlitePool) -> Result<Option<File>, sqlx::Error> {
-    let options = pool.connect_options();
-    let directory = options.get_filename().parent();
-    // memory is in no directory, and nobody else sees it
-    let Some(directory) = directory.filter(|it| !it.as_os_str().is_empty()) else {
+/// Keeps others from opening a SQLite file, or changing its schema, until the value is dropped. sqlx locks nothing here, and SQLite's own lock
+/// comes too late: after it was seen which steps are missing; and whoever opens a new file changes how it keeps its journal, which others
+/// are refused meanwhile instead of waiting. It is the directory that is locked: of the file itself only SQLite may hold descriptors.
+pub(crate) async fn lock_file(location: &Location) -> Result<Option<File>, Error> {
+    let At::File(path) = &location.at else {
+        // memory is nobody else's, and servers have locks of their own
         return Ok(None);
     };
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let locked = lock_directory(directory.unwrap_or(Path::new("."))).await;
+    locked
+        .map(Some)
+        .map_err(|error| translate(&location.to_string(), error))
+}
+
+async fn lock_directory(directory: &Path) -> Result<File, sqlx::Error> {
     let file = File::open(directory)?;
     let end = Instant::now() + SCHEMA_LOCK_LIMIT;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
+            Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) if Instant::now() < end => tokio::time::sleep(LOCK_POLL).await,
             Err(TryLockError::WouldBlock) => return Err(locked_for_long()),
             Err(TryLockError::Error(error)) => return Err(error.into()),
