@@ -42,10 +42,10 @@ fn objects() -> Vec<Record> {
             2 => channel["sec_use_rbac"] = true.into(),
             _ => channel["url_path"] = format!("/api/{number}/{{id}}").into(),
         }
-        if number % 4 != 0 {
+        if !number.is_multiple_of(4) {
             channel["security"] = security.clone().into();
         }
-        channel["is_audit_log_received_active"] = (number % 3 == 0).into();
+        channel["is_audit_log_received_active"] = number.is_multiple_of(3).into();
         let outgoing = json!({"host": "https://example.com", "security": security});
         [
             record("channel.http", format!("channel {number}"), &channel),

@@ -64,7 +64,7 @@ impl Field {
             .map(|(name, property)| Self {
                 name: name.clone(),
                 description: one_paragraph(property["description"].as_str().unwrap_or_default()),
-                shape: Shape::of(property, &schema),
+                shape: Shape::of(property, schema),
                 is_required: required.contains(&name.as_str()),
                 is_secret: property["x-secret"] == Value::Bool(true),
                 default: property["default"].clone(),

@@ -124,7 +124,7 @@ impl Random {
         let schema = (object_type.schema)();
         let mut last = String::new();
         for _ in 0..200 {
-            let mut body = self.body(&schema);
+            let mut body = self.body(schema);
             for _ in 0..300 {
                 match (object_type.normalise)(&body) {
                     Ok(normalised) => match named(object_type, number, normalised) {
@@ -138,10 +138,10 @@ impl Random {
                             break;
                         }
                         // the value may be right and another one wrong, which is the default often
-                        if self.random.u8(..4) == 0 && !is_required(&schema, &error.field) {
+                        if self.random.u8(..4) == 0 && !is_required(schema, &error.field) {
                             body.remove(&error.field);
                         } else {
-                            let value = self.value(&schema, property);
+                            let value = self.value(schema, property);
                             body.insert(error.field, value);
                         }
                     }
