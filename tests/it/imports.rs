@@ -201,3 +201,24 @@ class New(Service):
     server.wait_log(&["old_one.py imports httplib, which is called otherwise today"]);
     assert_eq!(server.log().matches("which is called otherwise today").count(), 1);
 }
+
+/// Libraries that are there for those who need them cost workers that do not neither time nor memory.
+#[test]
+fn an_idle_worker_has_imported_no_library() {
+    let server = server()
+        .service(
+            "idle.py",
+            "
+import sys
+from zato.server.service import Service
+
+class Idle(Service):
+    def handle(self):
+        libraries = ('asyncio', 'httpx', 'lxml', 'redis', 'requests', 'sqlalchemy', 'zeep')
+        self.response.payload = {'imported': [it for it in libraries if it in sys.modules]}
+",
+        )
+        .channel("/idle", "idle.idle")
+        .start();
+    assert_eq!(server.post("/idle", "{}").expect(200).json(), json!({"imported": []}));
+}

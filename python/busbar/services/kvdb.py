@@ -26,7 +26,7 @@ from busbar.facilities.kvdb_calls import (
     answer,
 )
 from busbar.facilities.translate import translate
-from busbar.kvdb.exceptions import RedisError
+from busbar.kvdb import exceptions
 from zato.common.exception import BadRequest, Conflict, NotFound
 from zato.server.service import Service
 
@@ -71,7 +71,7 @@ class Execute(DictionaryService):
             raise BadRequest(self.cid, message, True)
         try:
             result = self.kvdb.conn.execute_command(*words)
-        except RedisError as e:
+        except exceptions.RedisError as e:
             raise BadRequest(self.cid, str(e), True) from None
         answer(self, {'result': '(None)' if result is None or result in ('', [], {}) else str(result)})
 
