@@ -202,7 +202,10 @@ fn changes_keep_what_they_do_not_change_and_take_queues_along() {
     let sockets = sockets(vec![record("x", bound(first))]);
     send(&sockets, "1").unwrap();
     let same = sockets.outbox_for_tests("x");
-    configure(&sockets, vec![record("x", bound(first)), record("y", push(second))]);
+    configure(
+        &sockets,
+        vec![record("x", bound(first)), record("y", push(free_port()))],
+    );
     assert!(std::sync::Arc::ptr_eq(&same, &sockets.outbox_for_tests("x")));
     configure(&sockets, vec![record("x", bound(second))]);
     send(&sockets, "2").unwrap();
