@@ -18,7 +18,7 @@ pub struct Database {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Postgresql,
     Mysql,
 }
@@ -139,26 +139,7 @@ impl Database {
     /// The one text that a statement gives.
     #[track_caller]
     pub fn text(&self, sql: &str) -> String {
-        let (kind, url, sql) = (self.kind, self.url(), sql.to_owned());
-        let text = apart(async move {
-            Ok(match kind {
-                Kind::Postgresql => {
-                    let mut connection = PgConnection::connect(&url).await?;
-                    sqlx::query_scalar(AssertSqlSafe(sql))
-                        .fetch_one(&mut connection)
-                        .await?
-                }
-                Kind::Mysql => {
-                    let mut connection = MySqlConnection::connect(&url).await?;
-                    connection
-                        .execute("SET SESSION group_concat_max_len = 1000000000")
-                        .await?;
-                    sqlx::query_scalar(AssertSqlSafe(sql))
-                        .fetch_one(&mut connection)
-                        .await?
-                }
-            })
-        });
+        let text = text(self.kind, &self.url(), sql);
         text.unwrap_or_else(|error| panic!("the database server of the tests: {error}"))
     }
 
@@ -203,7 +184,32 @@ fn run(kind: Kind, url: &str, sql: &str) {
     attempt(kind, url, sql).unwrap_or_else(|error| panic!("the database server of the tests: {error}"));
 }
 
-fn attempt(kind: Kind, url: &str, sql: &str) -> Result<(), sqlx::Error> {
+/// The one text that a statement gives.
+pub(crate) fn text(kind: Kind, url: &str, sql: &str) -> Result<String, sqlx::Error> {
+    let (url, sql) = (url.to_owned(), sql.to_owned());
+    apart(async move {
+        Ok(match kind {
+            Kind::Postgresql => {
+                let mut connection = PgConnection::connect(&url).await?;
+                sqlx::query_scalar(AssertSqlSafe(sql))
+                    .fetch_one(&mut connection)
+                    .await?
+            }
+            Kind::Mysql => {
+                let mut connection = MySqlConnection::connect(&url).await?;
+                connection
+                    .execute("SET SESSION group_concat_max_len = 1000000000")
+                    .await?;
+                sqlx::query_scalar(AssertSqlSafe(sql))
+                    .fetch_one(&mut connection)
+                    .await?
+            }
+        })
+    })
+}
+
+/// Runs a statement.
+pub(crate) fn attempt(kind: Kind, url: &str, sql: &str) -> Result<(), sqlx::Error> {
     let (url, sql) = (url.to_owned(), sql.to_owned());
     apart(async move {
         match kind {
@@ -221,7 +227,7 @@ fn attempt(kind: Kind, url: &str, sql: &str) -> Result<(), sqlx::Error> {
 }
 
 /// Runs on a thread of its own: the test may be in a runtime already.
-pub(crate) fn apart<T: Send + 'static>(
+fn apart<T: Send + 'static>(
     work: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
 ) -> Result<T, sqlx::Error> {
     let done = std::thread::spawn(move || {

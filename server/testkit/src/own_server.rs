@@ -6,10 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use sqlx::mysql::MySqlConnection;
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Executor};
-
+use crate::database::{self, Kind};
 use crate::process;
 use crate::wait::wait_until;
 
@@ -24,12 +21,6 @@ pub struct OwnServer {
     port: u16,
     options: Vec<String>,
     child: Option<Child>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Postgresql,
-    Mariadb,
 }
 
 impl OwnServer {
@@ -73,7 +64,7 @@ impl OwnServer {
     /// If it is not installed or does not start.
     #[track_caller]
     pub fn mariadb(files: &[(&str, &str)], options: &[&str]) -> Self {
-        let server = Self::new(Kind::Mariadb, files, options);
+        let server = Self::new(Kind::Mysql, files, options);
         let mut command = Command::new("mariadb-install-db");
         command
             .args([
@@ -136,7 +127,7 @@ impl OwnServer {
             Kind::Postgresql => {
                 process::signal(i32::try_from(child.id()).expect("process ids are small"), libc::SIGQUIT)
             }
-            Kind::Mariadb => child.kill().expect("it runs"),
+            Kind::Mysql => child.kill().expect("it runs"),
         }
         child.wait().expect("it is ours");
     }
@@ -162,7 +153,7 @@ impl OwnServer {
                 }
                 command
             }
-            Kind::Mariadb => {
+            Kind::Mysql => {
                 let mut command = Command::new("mariadbd");
                 command.args([
                     "--no-defaults",
@@ -206,48 +197,19 @@ impl OwnServer {
     /// The one text that a statement gives.
     #[track_caller]
     pub fn text(&self, sql: &str) -> String {
-        let (kind, url, sql) = (self.kind, self.url(), sql.to_owned());
-        let text = crate::database::apart(async move {
-            Ok(match kind {
-                Kind::Postgresql => {
-                    let mut connection = PgConnection::connect(&url).await?;
-                    sqlx::query_scalar(AssertSqlSafe(sql))
-                        .fetch_one(&mut connection)
-                        .await?
-                }
-                Kind::Mariadb => {
-                    let mut connection = MySqlConnection::connect(&url).await?;
-                    sqlx::query_scalar(AssertSqlSafe(sql))
-                        .fetch_one(&mut connection)
-                        .await?
-                }
-            })
-        });
+        let text = database::text(self.kind, &self.url(), sql);
         text.unwrap_or_else(|error| panic!("the server of the test: {error}"))
     }
 
     fn attempt(&self, sql: &str) -> Result<(), sqlx::Error> {
-        let (kind, url, sql) = (self.kind, self.url(), sql.to_owned());
-        crate::database::apart(async move {
-            match kind {
-                Kind::Postgresql => {
-                    let mut connection = PgConnection::connect(&url).await?;
-                    connection.execute(AssertSqlSafe(sql)).await?;
-                }
-                Kind::Mariadb => {
-                    let mut connection = MySqlConnection::connect(&url).await?;
-                    connection.execute(AssertSqlSafe(sql)).await?;
-                }
-            }
-            Ok(())
-        })
+        database::attempt(self.kind, &self.url(), sql)
     }
 
     /// For its administrator.
     fn url(&self) -> String {
         match self.kind {
             Kind::Postgresql => format!("postgresql://postgres@127.0.0.1:{}/postgres?sslmode=disable", self.port),
-            Kind::Mariadb => format!("mysql://root@127.0.0.1:{}/mysql?ssl-mode=disabled", self.port),
+            Kind::Mysql => format!("mysql://root@127.0.0.1:{}/mysql?ssl-mode=disabled", self.port),
         }
     }
 

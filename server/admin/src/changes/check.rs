@@ -374,7 +374,7 @@ impl<'a> Draft<'a> {
 
     /// Workers must be able to make connections of what is different, and of what names a security definition that is.
     fn check_connections(&self, snapshot: &Snapshot, problems: &mut Problems) {
-        let touched = |record: &Record| self.touched.contains_key(&ObjectName::of(record));
+        let touched = self.touched.keys().filter_map(|it| snapshot.get(&it.kind, &it.name));
         let definitions = self.touched.keys().filter(|it| it.kind.starts_with(SECURITY));
         let definitions: HashSet<&str> = definitions.map(|it| it.name.as_str()).collect();
         let names_one = |record: &Record| {
@@ -383,10 +383,10 @@ impl<'a> Draft<'a> {
             let mut references = references.into_iter();
             references.any(|it| it.target == Target::Security && definitions.contains(&*it.name))
         };
-        let affected = snapshot
-            .iter()
-            .filter(|it| touched(it) || !definitions.is_empty() && names_one(it));
-        for (record, error) in busbar_connectors::check::check(affected, snapshot) {
+        // without a definition that is different nobody has to be asked
+        let all = snapshot.iter().filter(|_| !definitions.is_empty());
+        let others = all.filter(|it| names_one(it) && !self.touched.contains_key(&ObjectName::of(it)));
+        for (record, error) in busbar_connectors::check::check(touched.chain(others), snapshot) {
             problems.push(Problem::of_field(error).with_object(ObjectName::of(record)));
         }
     }

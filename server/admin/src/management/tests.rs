@@ -1,7 +1,6 @@
 //! Management services over a server whose parts only take notes.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use busbar_dispatch::Definitions;
 use busbar_model::{Cid, DataFormat};
@@ -12,20 +11,15 @@ use serde_json::{Value, json};
 
 use super::catalogue::CATALOGUE;
 use super::{Management, served};
-use crate::control::Parts;
-use crate::control::tests::Server;
+use crate::control::tests::parts;
 use crate::samples::Bench;
 
 async fn management() -> (Management, Bench) {
     let bench = Bench::new().await;
-    let server = Arc::new(Server);
-    let parts = Parts {
-        node: server.clone(),
-        services: server.clone(),
-        deployments: server.clone(),
-        queue: server,
-    };
-    (Management::new(bench.changes.clone(), parts, Definitions::new()), bench)
+    (
+        Management::new(bench.changes.clone(), parts(), Definitions::new()),
+        bench,
+    )
 }
 
 /// The status and the body of what a service answers over a JSON channel.

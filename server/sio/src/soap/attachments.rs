@@ -17,6 +17,7 @@ use percent_encoding::percent_decode_str;
 use quick_xml::NsReader;
 use quick_xml::events::{BytesStart, Event};
 
+use crate::soap::header::position;
 use crate::soap::read::bound;
 use crate::soap::{FaultCode, SoapError};
 use crate::without_bom;
@@ -154,10 +155,6 @@ fn reference(start: &BytesStart<'_>) -> Result<String, SoapError> {
         .strip_prefix("cid:")
         .ok_or_else(|| refused("the `href` of `Include` does not begin with `cid:`"))?;
     Ok(percent_decode_str(id).decode_utf8().map_err(refused)?.into_owned())
-}
-
-fn position(reader: &NsReader<&[u8]>) -> usize {
-    usize::try_from(reader.buffer_position()).expect("a text that is in memory has a length of its size")
 }
 
 fn refused(what: impl std::fmt::Display) -> SoapError {

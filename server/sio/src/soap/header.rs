@@ -91,7 +91,8 @@ fn find(text: &str, namespace: &str, name: &str) -> Result<Option<Place>, SoapEr
     }
 }
 
-fn position(reader: &NsReader<&[u8]>) -> usize {
+/// How much of the text has been read.
+pub(super) fn position(reader: &NsReader<&[u8]>) -> usize {
     usize::try_from(reader.buffer_position()).expect("a text that is in memory has a length of its size")
 }
 

@@ -226,16 +226,20 @@ impl Queue for Server {
     }
 }
 
-async fn control() -> (Control, Bench) {
-    let bench = Bench::new().await;
+/// Parts that are all this one.
+pub fn parts() -> Parts {
     let server = Arc::new(Server);
-    let parts = Parts {
+    Parts {
         node: server.clone(),
         services: server.clone(),
         deployments: server.clone(),
         queue: server,
-    };
-    (Control::new(bench.changes.clone(), parts), bench)
+    }
+}
+
+async fn control() -> (Control, Bench) {
+    let bench = Bench::new().await;
+    (Control::new(bench.changes.clone(), parts()), bench)
 }
 
 async fn ask(control: &Control, request: Request) -> Response {

@@ -1,8 +1,8 @@
 //! Objects of one type, many at once: all of them or none (management.md 6.17).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use busbar_model::object::{Change, ChangeSet, ObjectType};
+use busbar_model::object::{Change, ChangeSet, ObjectType, Record};
 use busbar_model::{Error, Kind};
 use serde_json::{Map, Value, json};
 
@@ -104,15 +104,21 @@ async fn put(management: &Management, call: &Call<'_>, options: ImportOptions) -
 async fn delete(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
     let Asked { types, objects, .. } = asked(management, call)?;
     let snapshot = management.changes().snapshot();
+    let mut by_id: HashMap<u64, Vec<&Record>> = HashMap::new();
+    for record in types.iter().flat_map(|of| snapshot.of_kind(of.kind)) {
+        by_id.entry(record.id).or_default().push(record);
+    }
     let mut set = ChangeSet::default();
     for given in objects {
         let given = given.get("id").or_else(|| given.get("name")).unwrap_or(given);
-        let is_meant = |id: u64, name: &str| match given {
-            Value::Number(number) => number.as_u64() == Some(id),
-            other => other == name,
+        let found: Vec<&Record> = match given {
+            Value::Number(number) => {
+                let of_id = number.as_u64().and_then(|id| by_id.get(&id));
+                of_id.cloned().unwrap_or_default()
+            }
+            Value::String(name) => types.iter().filter_map(|of| snapshot.get(of.kind, name)).collect(),
+            _ => Vec::new(),
         };
-        let of_types = types.iter().flat_map(|of| snapshot.of_kind(of.kind));
-        let found: Vec<_> = of_types.filter(|it| is_meant(it.id, &it.name)).collect();
         let [record] = found[..] else {
             let (kind, message) = match found.len() {
                 0 => (Kind::NotFound, format!("there is no object {given} of this type")),
