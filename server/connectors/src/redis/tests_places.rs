@@ -48,6 +48,11 @@ impl Server {
         if arguments.contains(&"--tls-port") {
             all = Vec::new();
         }
+        // which would be 10,000 above the other one, where it may be somebody's
+        let bus = free_port().to_string();
+        if arguments.contains(&"--cluster-enabled") {
+            all.extend(["--cluster-port", &bus]);
+        }
         if !arguments.contains(&"--sentinel") {
             all.extend(["--save", "", "--appendonly", "no"]);
         }

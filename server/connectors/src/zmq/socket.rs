@@ -1,5 +1,6 @@
 //! One socket: opening, sending, and watching who comes and goes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,18 @@ const SETTLE_CONNECTED: Duration = Duration::from_millis(200);
 /// Pauses between attempts to open a socket.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// How soon after a line was lost ZeroMQ says that it tries again, at most. It does not if the peer was a wrong one: then it never will.
+const SAYS_SO: Duration = Duration::from_secs(2);
+/// How long a peer may take to say what it is. Those of ZeroMQ 3 and before never do: whoever is still there by then is taken for one.
+const GREETS: Duration = Duration::from_secs(1);
+/// What monitors tell of.
+const WATCHED: [SocketEvent; 5] = [
+    SocketEvent::CONNECTED,
+    SocketEvent::CONNECT_RETRIED,
+    SocketEvent::ACCEPTED,
+    SocketEvent::HANDSHAKE_SUCCEEDED,
+    SocketEvent::DISCONNECTED,
+];
 /// Messages of one connection sent before it is another one's turn.
 const TURN: usize = 256;
 
@@ -34,12 +47,43 @@ pub(super) struct Link {
 
 struct Open {
     socket: Socket,
+    /// Makes names of its own.
+    number: u64,
     /// Tells of peers.
     monitor: Option<Socket>,
     /// Nothing is sent before.
     settled_at: Instant,
     /// ZeroMQ takes no message at the moment.
     is_blocked: bool,
+    /// Lines whose other side has not yet said what it is, and since when they are there.
+    greeting: VecDeque<(i32, Instant)>,
+    /// Peers that are connected.
+    peers: u32,
+    /// Whether messages stay in our queue until a peer is there that can take them. What ZeroMQ takes before that would be lost if whoever
+    /// answers is a wrong one.
+    waits_for_peer: bool,
+    /// When the line was lost of which ZeroMQ has not said since that it tries again.
+    lost_at: Option<Instant>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // while a socket closes, ZeroMQ goes on to tell its monitor what happens, and waits for ever if that has gone, in the thread that all
+        // sockets share: so it gets one that wants to know of nothing
+        let endpoint = format!("inproc://busbar-unmonitored-{}", self.number);
+        let _ = attempt(|| self.socket.monitor(&endpoint, 0));
+    }
+}
+
+impl Open {
+    /// From when on messages are sent; `None`: not before a peer comes.
+    fn ready_at(&self) -> Option<Instant> {
+        if self.waits_for_peer && self.peers == 0 {
+            self.greeting.front().map(|(_, since)| *since + GREETS)
+        } else {
+            Some(self.settled_at)
+        }
+    }
 }
 
 impl Link {
@@ -103,12 +147,29 @@ impl Link {
         if self.open.is_none() && self.retry_at <= now {
             self.try_open(context, number, now);
         }
-        self.watch();
-        if let Some(open) = &mut self.open
-            && open.settled_at <= now
-        {
-            open.is_blocked = send(open, &self.outbox);
+        self.watch(now);
+        self.leave_wrong_peer(now);
+        if let Some(open) = &mut self.open {
+            let is_ready = open.ready_at().is_some_and(|at| at <= now);
+            open.is_blocked = is_ready && send(open, &self.outbox);
         }
+    }
+
+    /// Opens the socket anew if ZeroMQ has given its peer up.
+    fn leave_wrong_peer(&mut self, now: Instant) {
+        let is_given_up = |open: &mut Open| open.lost_at.is_some_and(|lost| lost + SAYS_SO <= now);
+        if self.open.take_if(is_given_up).is_none() {
+            return;
+        }
+        let config = &self.outbox.config;
+        let takes = match config.socket_type {
+            SocketType::Push => "PULL",
+            SocketType::Pub => "SUB",
+        };
+        self.fail(
+            format!("whoever answers at {} is no {takes} socket of ZeroMQ", config.address),
+            now,
+        );
     }
 
     fn try_open(&mut self, context: &Context, number: u64, now: Instant) {
@@ -125,70 +186,107 @@ impl Link {
                     endpoint.as_deref().unwrap_or(&config.address),
                 );
                 self.open = Some(open);
-                self.pause = FIRST_PAUSE;
                 let is_closing = self.closing.is_some();
-                self.outbox.update(|status| {
-                    status.error = None;
-                    status.endpoint = endpoint;
-                    if !is_closing {
-                        status.state = ZmqState::Waiting;
-                    }
-                });
-            }
-            Err(error) => {
-                if self.outbox.status().error.as_ref() != Some(&error) {
-                    let address = &self.outbox.config.address;
-                    tracing::warn!(conn.kind = "outgoing.zmq", conn.name = %name, error, "cannot open outgoing.zmq `{name}` at `{address}`, trying on");
+                // where a wrong peer has answered, it is not yet known that it has gone
+                let is_bound = self.outbox.config.socket_method == SocketMethod::Bind;
+                let is_well = is_bound || self.outbox.status().error.is_none();
+                if is_well {
+                    self.pause = FIRST_PAUSE;
                 }
-                let is_closing = self.closing.is_some();
                 self.outbox.update(|status| {
-                    status.error = Some(error);
-                    if !is_closing {
-                        status.state = ZmqState::Failing;
+                    status.endpoint = endpoint;
+                    if is_well {
+                        status.error = None;
+                        if !is_closing {
+                            status.state = ZmqState::Waiting;
+                        }
                     }
                 });
-                self.retry_at = now + self.pause;
-                self.pause = (self.pause * 2).min(MAX_PAUSE);
             }
+            Err(error) => self.fail(error, now),
         }
     }
 
+    /// The socket is not open; it is tried again after a pause.
+    fn fail(&mut self, error: String, now: Instant) {
+        let name = &self.outbox.name;
+        if self.outbox.status().error.as_ref() != Some(&error) {
+            let address = &self.outbox.config.address;
+            tracing::warn!(conn.kind = "outgoing.zmq", conn.name = %name, error, "cannot open outgoing.zmq `{name}` at `{address}`, trying on");
+        }
+        let is_closing = self.closing.is_some();
+        self.outbox.update(|status| {
+            status.error = Some(error);
+            status.peers = 0;
+            if !is_closing {
+                status.state = ZmqState::Failing;
+            }
+        });
+        self.retry_at = now + self.pause;
+        self.pause = (self.pause * 2).min(MAX_PAUSE);
+    }
+
     /// Reads what the monitor tells.
-    fn watch(&mut self) {
-        let Some(monitor) = self.open.as_ref().and_then(|open| open.monitor.as_ref()) else {
-            return;
-        };
+    fn watch(&mut self, now: Instant) {
+        let Some(open) = &mut self.open else { return };
+        let Some(monitor) = &open.monitor else { return };
+        let is_connecting = self.outbox.config.socket_method == SocketMethod::Connect;
+        let is_closing = self.closing.is_some();
+        let name = &self.outbox.name;
         // an event is two parts: number and value, then the endpoint
         while let Ok(parts) = attempt(|| monitor.recv_multipart(DONTWAIT)) {
-            let Some(&[low, high]) = parts.first().and_then(|part| part.get(..2)) else {
+            let Some((event, value)) = parts.first().and_then(|part| event(part)) else {
                 continue;
             };
-            let event = u16::from_ne_bytes([low, high]);
-            let change = if event == SocketEvent::HANDSHAKE_SUCCEEDED as u16 {
-                1
-            } else if event == SocketEvent::DISCONNECTED as u16 {
-                -1
-            } else {
-                continue;
-            };
-            let is_closing = self.closing.is_some();
-            let mut peers = 0;
-            self.outbox.update(|status| {
-                status.peers = status.peers.saturating_add_signed(change);
-                peers = status.peers;
-                if !is_closing {
-                    status.state = if peers > 0 {
-                        ZmqState::Connected
-                    } else {
-                        ZmqState::Waiting
-                    };
+            match event {
+                SocketEvent::CONNECTED | SocketEvent::ACCEPTED => {
+                    open.greeting.push_back((value, now));
+                    open.lost_at = None;
                 }
-            });
-            let name = &self.outbox.name;
-            if change > 0 {
-                tracing::info!(conn.kind = "outgoing.zmq", conn.name = %name, peers, "a peer of outgoing.zmq `{name}` connected");
-            } else {
-                tracing::info!(conn.kind = "outgoing.zmq", conn.name = %name, peers, "a peer of outgoing.zmq `{name}` left");
+                SocketEvent::HANDSHAKE_SUCCEEDED => {
+                    // the event does not say whose; where several greet at once it is the first one's nearly always
+                    open.greeting.pop_front();
+                    self.pause = FIRST_PAUSE;
+                    open.peers += 1;
+                    let peers = open.peers;
+                    self.outbox.update(|status| {
+                        status.peers = peers;
+                        status.error = None;
+                        if !is_closing {
+                            status.state = ZmqState::Connected;
+                        }
+                    });
+                    tracing::info!(conn.kind = "outgoing.zmq", conn.name = %name, peers, "a peer of outgoing.zmq `{name}` connected");
+                }
+                SocketEvent::DISCONNECTED => {
+                    if is_connecting {
+                        open.lost_at = Some(now);
+                    }
+                    if let Some(at) = open.greeting.iter().position(|(line, _)| *line == value) {
+                        open.greeting.remove(at);
+                        tracing::debug!(conn.kind = "outgoing.zmq", conn.name = %name, "whoever was at the other side of outgoing.zmq `{name}` left before it said what it is, or is a wrong peer");
+                        continue;
+                    }
+                    open.peers = open.peers.saturating_sub(1);
+                    let peers = open.peers;
+                    self.outbox.update(|status| {
+                        status.peers = peers;
+                        if peers == 0 && !is_closing {
+                            status.state = ZmqState::Waiting;
+                        }
+                    });
+                    tracing::info!(conn.kind = "outgoing.zmq", conn.name = %name, peers, "a peer of outgoing.zmq `{name}` left");
+                }
+                SocketEvent::CONNECT_RETRIED => {
+                    open.lost_at = None;
+                    self.outbox.update(|status| {
+                        status.error = None;
+                        if !is_closing {
+                            status.state = ZmqState::Waiting;
+                        }
+                    });
+                }
+                _ => {}
             }
         }
     }
@@ -208,11 +306,15 @@ impl Link {
     pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
         let next = match &self.open {
             None => Some(self.retry_at),
+            Some(open) if open.lost_at.is_some() => open.lost_at.map(|lost| lost + SAYS_SO),
             Some(_) if self.outbox.is_empty() => None,
-            Some(open) if open.settled_at > now => Some(open.settled_at),
-            Some(open) if open.is_blocked => None,
-            // its turn was over before its queue was empty
-            Some(_) => Some(now),
+            Some(open) => match open.ready_at() {
+                Some(at) if at > now => Some(at),
+                Some(_) if open.is_blocked => None,
+                // its turn was over before its queue was empty
+                Some(_) => Some(now),
+                None => None,
+            },
         };
         match (next, self.closing) {
             (Some(next), Some(limit)) => Some(next.min(limit)),
@@ -243,14 +345,18 @@ fn open(context: &Context, config: &OutgoingZmq, number: u64, now: Instant) -> R
     // without a monitor only the number of peers stays unknown
     let monitor = attempt(|| {
         let endpoint = format!("inproc://busbar-monitor-{number}");
-        let events = SocketEvent::HANDSHAKE_SUCCEEDED as i32 | SocketEvent::DISCONNECTED as i32;
+        let events = WATCHED.iter().fold(0, |all, event| all | *event as i32);
         socket.monitor(&endpoint, events)?;
         let monitor = context.socket(zmq::PAIR)?;
         monitor.set_linger(0)?;
+        // ZeroMQ would wait for us to read while we wait for it to close a socket
+        monitor.set_rcvhwm(0)?;
         monitor.connect(&endpoint)?;
         Ok(monitor)
     })
     .ok();
+    let is_push = config.socket_type == SocketType::Push;
+    let waits_for_peer = is_push && config.socket_method == SocketMethod::Connect && monitor.is_some();
     let mut endpoint = None;
     let settles = match config.socket_method {
         SocketMethod::Bind => {
@@ -263,20 +369,29 @@ fn open(context: &Context, config: &OutgoingZmq, number: u64, now: Instant) -> R
             SETTLE_CONNECTED
         }
     };
-    let settled_at = if config.socket_type == SocketType::Pub {
-        now + settles
-    } else {
-        now
-    };
+    let settled_at = if is_push { now } else { now + settles };
     Ok((
         Open {
             socket,
+            number,
             monitor,
             settled_at,
             is_blocked: false,
+            greeting: VecDeque::new(),
+            peers: 0,
+            waits_for_peer,
+            lost_at: None,
         },
         endpoint,
     ))
+}
+
+/// What happened, and its value: the number of the line.
+fn event(part: &[u8]) -> Option<(SocketEvent, i32)> {
+    let (number, value) = part.split_at_checked(2)?;
+    let number = u16::from_ne_bytes(number.try_into().ok()?);
+    let event = WATCHED.into_iter().find(|event| *event as u16 == number)?;
+    Some((event, i32::from_ne_bytes(value.try_into().ok()?)))
 }
 
 /// Sends messages; `true` if ZeroMQ takes no more for now.

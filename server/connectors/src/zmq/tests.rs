@@ -108,6 +108,51 @@ fn a_peer_that_restarts_gets_what_was_sent_meanwhile() {
 }
 
 #[test]
+fn a_wrong_peer_takes_nothing_and_makes_way_for_the_right_one() {
+    let port = free_port();
+    let wrong = peer(zmq::PUSH);
+    bind(&wrong, port);
+    let sockets = sockets(vec![record("x", push(port))]);
+    send(&sockets, "kept").unwrap();
+    wait_for(&sockets, "failing", |status| {
+        let error = status.error.as_ref();
+        status.state == ZmqState::Failing && error.is_some_and(|error| error.contains("PULL"))
+    });
+    assert_eq!(sockets.status("x").unwrap().queued, 1);
+    assert_eq!(sockets.ping("x").unwrap_err().kind(), Kind::Connection);
+    drop(wrong);
+    let pull = peer(zmq::PULL);
+    bind(&pull, port);
+    assert_eq!(receive(&pull), "kept");
+    wait_for(&sockets, "connected", |status| {
+        status.state == ZmqState::Connected && status.error.is_none()
+    });
+}
+
+#[test]
+fn who_only_looks_in_is_no_peer() {
+    let port = free_port();
+    let body = json!({"address": format!("tcp://127.0.0.1:{port}"), "socket_type": "PUSH", "socket_method": "bind"});
+    let sockets = sockets(vec![record("x", body)]);
+    wait_for(&sockets, "open", |status| status.endpoint.is_some());
+    let pull = peer(zmq::PULL);
+    pull.connect(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    wait_for(&sockets, "connected", |status| status.peers == 1);
+    for _ in 0..3 {
+        // as load balancers do to see whether somebody is there
+        drop(std::net::TcpStream::connect(("127.0.0.1", port)).unwrap());
+    }
+    let wrong = peer(zmq::PUSH);
+    wrong.connect(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    send(&sockets, "still there").unwrap();
+    assert_eq!(receive(&pull), "still there");
+    let status = sockets.status("x").unwrap();
+    assert_eq!((status.state, status.peers), (ZmqState::Connected, 1));
+    drop(pull);
+    wait_for(&sockets, "waiting", |status| status.state == ZmqState::Waiting);
+}
+
+#[test]
 fn messages_have_parts() {
     let port = free_port();
     let sockets = sockets(vec![record("x", push(port))]);
@@ -193,6 +238,22 @@ fn an_address_that_cannot_be_is_an_error_in_the_status() {
     let body = json!({"address": "ipc:///no/such/directory/socket", "socket_type": "PUSH", "socket_method": "bind"});
     let sockets = sockets(vec![record("x", body)]);
     wait_for(&sockets, "failing", |status| status.error.is_some());
+}
+
+#[test]
+fn a_connection_that_goes_while_it_connects_holds_nothing_up() {
+    let bound = |port: u16| json!({"address": format!("tcp://127.0.0.1:{port}"), "socket_type": "PUSH", "socket_method": "bind"});
+    // how far the one that goes has come is different each time
+    for _ in 0..10 {
+        let port = free_port();
+        let sockets = sockets(vec![record("x", bound(free_port()))]);
+        configure(&sockets, vec![record("y", push(port))]);
+        configure(&sockets, vec![record("x", bound(port))]);
+        send(&sockets, "hello").unwrap();
+        let pull = peer(zmq::PULL);
+        pull.connect(&format!("tcp://127.0.0.1:{port}")).unwrap();
+        assert_eq!(receive(&pull), "hello");
+    }
 }
 
 #[test]
