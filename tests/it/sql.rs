@@ -25,6 +25,11 @@ fn statements_go_to_the_server_together() {
     pytest(include_str!("sql/test_together.py"), "77 passed");
 }
 
+#[test]
+fn results_given_up_in_the_middle_end_their_transaction() {
+    pytest(include_str!("sql/test_partly_read.py"), "34 passed");
+}
+
 const SERVICE: &str = "
 import os
 from contextlib import closing

@@ -239,6 +239,8 @@ impl SqlSession {
             let mut state = lock(&inner.state);
             outlet.in_transaction = state.in_transaction;
             outlet.begin.clone_from(&begin);
+            // from here on, since whoever ends the session or the transaction may do so before the statement has ended
+            state.in_transaction |= begin.is_some();
             state.is_dirty |= request.scanned.verb == Verb::Transaction || request.scanned.is_script;
         }
         let commits = inner.may_commit(&request.scanned);
@@ -256,7 +258,10 @@ impl SqlSession {
                 None => Err(SqlFailure::lost("the connection is closed")),
             };
             let result = result.map_err(|failure| told(failure, commits));
-            flight.land(&result, began);
+            if begin.is_some() {
+                lock(&own.state).in_transaction = began;
+            }
+            flight.land(&result);
             drop(own);
             match result {
                 Err(failure) => outlet.finish(Some(failure)).await,
@@ -358,7 +363,7 @@ impl SqlSession {
             state.in_transaction = false;
             state.is_dirty = false;
         }
-        flight.land(&result, false);
+        flight.land(&result);
         result
     }
 
@@ -390,7 +395,7 @@ impl SqlSession {
             Some(link) => link.ping().await,
             None => Err(SqlFailure::lost("the connection is closed")),
         };
-        flight.land(&result, false);
+        flight.land(&result);
         result
     }
 
@@ -493,7 +498,7 @@ impl Inner {
             None => Err(SqlFailure::lost("the connection is closed")),
         };
         if result.is_err() {
-            flight.land(&result, false);
+            flight.land(&result);
         }
         result
     }
@@ -533,10 +538,9 @@ impl State {
 
 impl Flight {
     /// The statement has ended, one way or another.
-    fn land<T>(&mut self, result: &Result<T, SqlFailure>, began: bool) {
+    fn land<T>(&mut self, result: &Result<T, SqlFailure>) {
         self.slot.is_running = false;
         let mut state = lock(&self.inner.state);
-        state.in_transaction |= began;
         if let Err(failure) = result
             && failure.is_disconnect()
         {
