@@ -54,7 +54,13 @@ def crm(bus, place):
     if place.engine == 'sqlite':
         where = {'engine': 'sqlite', 'db_name': at.path}
     else:
-        where = {'engine': place.engine, 'host': at.hostname, 'port': at.port, 'username': at.username, 'db_name': at.path[1:]}
+        where = {
+            'engine': place.engine,
+            'host': at.hostname,
+            'port': at.port,
+            'username': at.username,
+            'db_name': at.path[1:],
+        }
     return bus.sql('CRM', pool_size=1, max_overflow=0, **where)
 
 
