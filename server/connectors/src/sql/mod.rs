@@ -1,5 +1,6 @@
 #![doc = include_str!("docs.md")]
 
+mod batch;
 mod config;
 mod error;
 mod link;
@@ -19,12 +20,13 @@ mod value;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use self::batch::{Batch, Row};
 pub use self::config::OutgoingSql;
 pub use self::error::{SqlFailure, SqlFailureClass};
 pub use self::link::ServerInfo;
 pub use self::moment::{Date, DateTime, Span, Time};
 pub use self::options::{Engine, SqlTarget};
-pub use self::outcome::{Column, Columns, Outcome, Row, Summary};
+pub use self::outcome::{Column, Columns, Outcome, Summary};
 pub(crate) use self::outgoing::check;
 pub use self::outgoing::{SqlConnections, SqlOutgoing};
 pub(crate) use self::ping::ping;

@@ -290,15 +290,6 @@ fn clock(span: Span) -> String {
     )
 }
 
-/// About how many bytes the values of a row have.
-pub(super) fn size(row: &MySqlRow) -> usize {
-    let length = |index| {
-        let value = row.try_get_raw(index).ok().filter(|value| !value.is_null());
-        value.and_then(|value| raw(value).ok()).map_or(0, <[u8]>::len)
-    };
-    (0..row.len()).map(length).sum()
-}
-
 fn raw(value: MySqlValueRef<'_>) -> Result<&[u8], sqlx::error::BoxDynError> {
     <&[u8] as Decode<MySql>>::decode(value)
 }

@@ -2,27 +2,21 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::vec;
 
 use sqlx::mysql::MySqlRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use tokio::sync::mpsc;
 
+use super::batch::Batch;
 use super::error::{SqlFailure, SqlFailureClass};
 use super::mysql::MyKind;
 use super::postgres::PgKind;
 use super::value::Cell;
 use super::{lock, mysql, postgres, sqlite};
 
-/// Rows that go together from the line to the reader.
-const BATCH_ROWS: usize = 512;
-/// Bytes of rows, about, that go together.
-const BATCH_BYTES: usize = 256 * 1024;
 /// Batches that may wait for the reader: as many as let the line be read while the reader makes objects of those before.
 const BATCHES: usize = 8;
-/// Of how many rows the size of one is measured.
-const MEASURE_EVERY: usize = 16;
 
 /// A column of a result.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,8 +40,6 @@ pub(super) enum ColumnKind {
 }
 
 /// A row as it came over the wire.
-pub struct Row(pub(super) RowKind);
-
 pub(super) enum RowKind {
     Postgres(PgRow),
     /// And whether its values have the binary form.
@@ -55,28 +47,19 @@ pub(super) enum RowKind {
     Sqlite(SqliteRow),
 }
 
-impl Row {
+impl RowKind {
     /// Reads a value.
     ///
     /// # Errors
     /// A value that Python has no form for, such as a date before the year 1; or that does not follow the protocol.
-    pub fn cell<'r>(&'r self, index: usize, column: &Column) -> Result<Cell<'r>, SqlFailure> {
-        match (&self.0, &column.kind) {
-            (RowKind::Postgres(row), ColumnKind::Postgres(kind)) => postgres::cell(row, index, column, kind),
-            (RowKind::MySql(row, is_binary), ColumnKind::MySql(kind)) => {
+    fn cell<'r>(&'r self, index: usize, column: &Column) -> Result<Cell<'r>, SqlFailure> {
+        match (self, &column.kind) {
+            (Self::Postgres(row), ColumnKind::Postgres(kind)) => postgres::cell(row, index, column, kind),
+            (Self::MySql(row, is_binary), ColumnKind::MySql(kind)) => {
                 mysql::cell(row, index, column, *kind, *is_binary)
             }
-            (RowKind::Sqlite(row), ColumnKind::Sqlite) => sqlite::cell(row, index, column),
+            (Self::Sqlite(row), ColumnKind::Sqlite) => sqlite::cell(row, index, column),
             _ => Err(unreadable(column, "it comes from another kind of database")),
-        }
-    }
-
-    /// About how many bytes its values have.
-    fn size(&self) -> usize {
-        match &self.0 {
-            RowKind::Postgres(row) => postgres::size(row),
-            RowKind::MySql(row, _) => mysql::size(row),
-            RowKind::Sqlite(row) => sqlite::size(row),
         }
     }
 }
@@ -92,7 +75,7 @@ pub(super) fn unreadable(column: &Column, what: &str) -> SqlFailure {
 struct Part {
     /// A result begins here, with its columns if it has any.
     begin: Option<Option<Arc<Columns>>>,
-    rows: Vec<Row>,
+    rows: Batch,
     /// The result ends here: rows that were changed or given, the id that was made.
     end: Option<(u64, Option<i64>)>,
     failed: Option<SqlFailure>,
@@ -102,10 +85,9 @@ struct Part {
 pub(super) struct Outlet {
     sender: mpsc::Sender<Part>,
     part: Part,
-    bytes: usize,
-    row_size: usize,
     sent: bool,
-    has_columns: bool,
+    /// Of the result that has begun, if it has any.
+    columns: Option<Arc<Columns>>,
     /// Of many runs only the sum of changed rows is kept.
     is_many: bool,
     affected: u64,
@@ -124,7 +106,7 @@ impl Outlet {
         if self.part.begin.is_some() || self.part.end.is_some() || !self.part.rows.is_empty() {
             self.flush().await?;
         }
-        self.has_columns = columns.is_some();
+        self.columns.clone_from(&columns);
         self.part.begin = Some(columns);
         Ok(())
     }
@@ -132,21 +114,18 @@ impl Outlet {
     /// Forgets what has not been given away, for a statement that is run again.
     pub(super) fn restart(&mut self) {
         self.part = Part::default();
-        self.bytes = 0;
     }
 
     /// A row of the result that has begun. Waits when the reader is behind.
     pub(super) async fn row(&mut self, row: RowKind) -> Result<(), SqlFailure> {
-        if self.is_many {
+        let Some(columns) = self.columns.as_deref().filter(|_| !self.is_many) else {
             return Ok(());
-        }
-        let row = Row(row);
-        if self.part.rows.len().is_multiple_of(MEASURE_EVERY) {
-            self.row_size = row.size();
-        }
-        self.bytes += self.row_size;
-        self.part.rows.push(row);
-        if self.part.rows.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
+        };
+        let cells = columns.iter().enumerate();
+        self.part
+            .rows
+            .push(cells.map(|(index, column)| row.cell(index, column)));
+        if self.part.rows.is_full() {
             self.flush().await?;
         }
         Ok(())
@@ -160,13 +139,13 @@ impl Outlet {
 
     /// Whether the result that ended last has columns.
     pub(super) fn has_columns(&self) -> bool {
-        self.has_columns
+        self.columns.is_some()
     }
 
     /// Says which columns a result without rows has.
     pub(super) fn set_columns(&mut self, columns: Option<Arc<Columns>>) {
         if !self.is_many {
-            self.has_columns = columns.is_some();
+            self.columns.clone_from(&columns);
             self.part.begin = Some(columns);
         }
     }
@@ -178,8 +157,11 @@ impl Outlet {
 
     async fn flush(&mut self) -> Result<(), SqlFailure> {
         self.sent = true;
-        self.bytes = 0;
-        let part = std::mem::take(&mut self.part);
+        let next = Part {
+            rows: Batch::like(&self.part.rows),
+            ..Part::default()
+        };
+        let part = std::mem::replace(&mut self.part, next);
         self.sender.send(part).await.map_err(|_| {
             // nobody wants the rest
             SqlFailure::new(SqlFailureClass::Cancelled, "the result was given up")
@@ -198,7 +180,7 @@ impl Outlet {
 #[derive(Default)]
 struct Set {
     columns: Option<Arc<Columns>>,
-    batches: VecDeque<vec::IntoIter<Row>>,
+    batches: VecDeque<Batch>,
     rows: u64,
     ended: Option<(u64, Option<i64>)>,
 }
@@ -240,10 +222,8 @@ impl Outcome {
         let outlet = Outlet {
             sender,
             part: Part::default(),
-            bytes: 0,
-            row_size: 0,
             sent: false,
-            has_columns: false,
+            columns: None,
             is_many,
             affected: 0,
             in_transaction: false,
@@ -269,7 +249,7 @@ impl Outcome {
         if let Some(set) = state.sets.back_mut() {
             if !part.rows.is_empty() {
                 set.rows += part.rows.len() as u64;
-                set.batches.push_back(part.rows.into_iter());
+                set.batches.push_back(part.rows);
             }
             if part.end.is_some() {
                 set.ended = part.end;
@@ -316,7 +296,7 @@ impl Outcome {
     }
 
     /// Rows that have arrived together and were not read yet; none if there are none.
-    pub fn ready(&self) -> vec::IntoIter<Row> {
+    pub fn ready(&self) -> Batch {
         let mut state = lock(&self.state);
         let batch = state.sets.front_mut().and_then(|set| set.batches.pop_front());
         batch.unwrap_or_default()

@@ -164,16 +164,6 @@ fn bind(value: &Param, arguments: &mut SqliteArguments) -> Result<(), sqlx::erro
     }
 }
 
-/// About how many bytes the values of a row have.
-pub(super) fn size(row: &SqliteRow) -> usize {
-    let length = |index| match cell_of(row, index) {
-        Ok(Cell::Text(text)) => text.len(),
-        Ok(Cell::Bytes(bytes)) => bytes.len(),
-        _ => 8,
-    };
-    (0..row.len()).map(length).sum()
-}
-
 /// Reads a value of a row.
 pub(super) fn cell<'r>(row: &'r SqliteRow, index: usize, column: &Column) -> Result<Cell<'r>, SqlFailure> {
     cell_of(row, index).map_err(|error| unreadable(column, &error.to_string()))

@@ -73,6 +73,29 @@ pub enum Cell<'a> {
     List(Vec<Cell<'a>>),
 }
 
+impl Cell<'_> {
+    /// The same, borrowed from nowhere.
+    pub(super) fn into_owned(self) -> Cell<'static> {
+        match self {
+            Self::Null => Cell::Null,
+            Self::Bool(value) => Cell::Bool(value),
+            Self::Int(value) => Cell::Int(value),
+            Self::UInt(value) => Cell::UInt(value),
+            Self::Float(value) => Cell::Float(value),
+            Self::Decimal(text) => Cell::Decimal(text.into_owned().into()),
+            Self::Text(text) => Cell::Text(text.into_owned().into()),
+            Self::Bytes(bytes) => Cell::Bytes(bytes.into_owned().into()),
+            Self::Date(date) => Cell::Date(date),
+            Self::Time(time) => Cell::Time(time),
+            Self::DateTime(point) => Cell::DateTime(point),
+            Self::Span(span) => Cell::Span(span),
+            Self::Uuid(uuid) => Cell::Uuid(uuid),
+            Self::Json(text) => Cell::Json(text.into_owned().into()),
+            Self::List(cells) => Cell::List(cells.into_iter().map(Cell::into_owned).collect()),
+        }
+    }
+}
+
 impl Param {
     /// What it is called in messages.
     pub(super) fn kind(&self) -> &'static str {

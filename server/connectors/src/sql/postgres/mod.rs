@@ -545,14 +545,6 @@ fn is_gone(failure: &SqlFailure) -> bool {
     matches!(failure.sqlstate(), Some("26000" | "42P05" | "08P01")) && is_own()
 }
 
-pub(super) fn size(row: &PgRow) -> usize {
-    let length = |index| {
-        let value = row.try_get_raw(index).ok().filter(|value| !value.is_null());
-        value.and_then(|value| value.as_bytes().ok()).map_or(0, <[u8]>::len)
-    };
-    (0..row.len()).map(length).sum()
-}
-
 /// Reads a value of a row.
 pub(super) fn cell<'r>(row: &'r PgRow, index: usize, column: &Column, kind: &PgKind) -> Result<Cell<'r>, SqlFailure> {
     let value = row.try_get_raw(index)?;

@@ -1,9 +1,8 @@
 //! Cursors of PEP 249.
 
 use std::sync::{Arc, Mutex};
-use std::vec;
 
-use busbar_connectors::sql::{Outcome, Param, Row, SqlFailureClass, SqlRequest, Style};
+use busbar_connectors::sql::{Batch, Outcome, Param, SqlFailureClass, SqlRequest, Style};
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -23,7 +22,7 @@ pub(crate) struct SqlCursor {
 struct State {
     outcome: Option<Arc<Outcome>>,
     /// Rows that have arrived.
-    rows: vec::IntoIter<Row>,
+    rows: Batch,
     description: Option<Py<PyList>>,
     read: usize,
     /// Of a statement that is done with.
@@ -38,7 +37,7 @@ impl SqlCursor {
             connection,
             state: Mutex::new(State {
                 outcome: None,
-                rows: Vec::new().into_iter(),
+                rows: Batch::default(),
                 description: None,
                 read: 0,
                 last_id: None,
@@ -55,7 +54,7 @@ impl SqlCursor {
             state.last_id = outcome.summary().last_id;
             outcome.give_up();
         }
-        state.rows = Vec::new().into_iter();
+        state.rows = Batch::default();
         state.description = None;
         state.read = 0;
     }
@@ -103,10 +102,10 @@ impl SqlCursor {
         while left > 0 {
             // the rows are taken out, so that nothing is locked while Python runs
             let mut rows = std::mem::take(&mut lock(&self.state).rows);
-            if rows.len() == 0 {
+            if rows.is_empty() {
                 rows = outcome.ready();
             }
-            if rows.len() == 0 {
+            if rows.is_empty() {
                 if !outcome.is_open() {
                     break;
                 }
@@ -117,10 +116,10 @@ impl SqlCursor {
             }
             let mut failed = None;
             while left > 0
-                && let Some(row) = rows.next()
+                && let Some(row) = rows.next_row()
             {
                 left -= 1;
-                match tuple(py, &row, &columns, json_text, &mut values) {
+                match tuple(py, row, json_text, &mut values) {
                     Ok(row) => fetched.append(row)?,
                     Err(error) => {
                         failed = Some(error);
@@ -361,7 +360,7 @@ impl SqlCursor {
         connection.wait(py, async move { session.fetch_all(&waiting).await })?;
         let has_next = outcome.next_set();
         let mut state = lock(&self.state);
-        state.rows = Vec::new().into_iter();
+        state.rows = Batch::default();
         state.description = None;
         state.read = 0;
         Ok(has_next.then_some(true))

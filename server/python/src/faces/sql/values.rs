@@ -1,6 +1,6 @@
 //! Python's values on their way to a database, and rows on their way back.
 
-use busbar_connectors::sql::{Cell, Columns, Date, DateTime, Param, Row, Scanned, Slot, Span, SqlFailureClass, Time};
+use busbar_connectors::sql::{Cell, Date, DateTime, Param, Row, Scanned, Slot, Span, SqlFailureClass, Time};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -200,17 +200,15 @@ fn offset(value: &Bound<'_, PyAny>) -> PyResult<Option<i32>> {
 /// A row as a tuple. `values` is empty, and is so again afterwards: whoever makes many tuples makes one such list.
 pub(super) fn tuple<'py>(
     py: Python<'py>,
-    row: &Row,
-    columns: &Columns,
+    row: Row<'_>,
     json_text: bool,
     values: &mut Vec<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     values.clear();
     let mut is_flat = true;
-    for (index, column) in columns.iter().enumerate() {
-        // read where it lies: to move it costs more than to look at it
-        let value = match &row.cell(index, column) {
-            Ok(cell) => object(py, cell, json_text)?,
+    for cell in row.cells() {
+        let value = match cell {
+            Ok(cell) => object(py, &cell, json_text)?,
             Err(failure) => return Err(to_exception(py, failure)),
         };
         // SAFETY: the object is alive, and so is its type
@@ -227,6 +225,7 @@ pub(super) fn tuple<'py>(
     Ok(tuple)
 }
 
+#[inline]
 fn object<'py>(py: Python<'py>, cell: &Cell<'_>, json_text: bool) -> PyResult<Bound<'py, PyAny>> {
     Ok(match cell {
         Cell::Null => py.None().into_bound(py),

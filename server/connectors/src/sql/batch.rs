@@ -1,0 +1,312 @@
+//! Rows that were read off the line, and wait for their reader to make objects of them.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::error::SqlFailure;
+use super::moment::{Date, DateTime, Time};
+use super::value::Cell;
+
+/// Rows that go together from the line to the reader.
+const ROWS: usize = 512;
+/// Bytes of rows, about, that go together.
+const BYTES: usize = 256 * 1024;
+
+/// Rows of one result, read from their wire form by whoever reads the line: to their reader only the making of objects is left, for which
+/// Python can be used by one thread at a time only. They lie one after the other, which is how they are gone through.
+#[derive(Default)]
+pub struct Batch {
+    width: usize,
+    values: Vec<Value>,
+    texts: String,
+    bytes: Vec<u8>,
+    /// Where the row begins that is read next.
+    next: usize,
+}
+
+/// A value, or where its text or bytes are. As small as can be: it is written by one processor core and read by another.
+enum Value {
+    Null,
+    Bool(bool),
+    Int(i64),
+    UInt(u64),
+    Float(f64),
+    Decimal(Place),
+    Text(Place),
+    Bytes(Place),
+    Date(Date),
+    DateTime(Packed),
+    Json(Place),
+    /// What is rare: a time, a span, a UUID, an array, a text beyond the fourth gigabyte; or why the value cannot be read.
+    Other(Box<Result<Cell<'static>, SqlFailure>>),
+}
+
+const _: () = assert!(size_of::<Value>() == 16);
+
+/// Where a text or bytes are in their batch.
+#[derive(Clone, Copy)]
+struct Place {
+    start: u32,
+    end: u32,
+}
+
+impl Place {
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A point in time without a zone, or in UTC, in 64 bits.
+#[derive(Clone, Copy)]
+struct Packed(u64);
+
+impl Packed {
+    /// `None` if it has another zone, or is nothing that Python has a form for.
+    #[inline]
+    fn new(DateTime { date, time }: DateTime) -> Option<Self> {
+        if !matches!(time.offset, None | Some(0)) {
+            return None;
+        }
+        let year = u64::try_from(date.year).ok().filter(|year| *year < 1 << 14)?;
+        let days = year << 9 | u64::from(date.month & 15) << 5 | u64::from(date.day & 31);
+        let clock = u64::from(time.hour & 31) << 12 | u64::from(time.minute & 63) << 6 | u64::from(time.second & 63);
+        let point = days << 17 | clock;
+        let micro = u64::from(time.micro) & 0xF_FFFF;
+        Some(Self((point << 20 | micro) << 1 | u64::from(time.offset.is_some())))
+    }
+
+    #[inline]
+    fn get(self) -> DateTime {
+        let part = |from: u32, bits: u32| (self.0 >> from) & ((1 << bits) - 1);
+        DateTime {
+            date: Date {
+                year: part(47, 14) as i32,
+                month: part(43, 4) as u8,
+                day: part(38, 5) as u8,
+            },
+            time: Time {
+                hour: part(33, 5) as u8,
+                minute: part(27, 6) as u8,
+                second: part(21, 6) as u8,
+                micro: part(1, 20) as u32,
+                offset: (self.0 & 1 == 1).then_some(0),
+            },
+        }
+    }
+}
+
+/// A row of a batch.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    values: &'a [Value],
+    batch: &'a Batch,
+}
+
+impl Batch {
+    /// An empty one, for as many rows as another one has.
+    pub(super) fn like(other: &Self) -> Self {
+        Self {
+            values: Vec::with_capacity(other.values.len()),
+            texts: String::with_capacity(other.texts.len()),
+            bytes: Vec::with_capacity(other.bytes.len()),
+            ..Self::default()
+        }
+    }
+
+    /// Takes a row in: its values, one after the other.
+    pub(super) fn push<'c>(&mut self, cells: impl ExactSizeIterator<Item = Result<Cell<'c>, SqlFailure>>) {
+        self.width = cells.len();
+        self.values.reserve(self.width);
+        for cell in cells {
+            let value = match cell {
+                Ok(cell) => self.value(cell),
+                Err(failure) => Value::Other(Box::new(Err(failure))),
+            };
+            self.values.push(value);
+        }
+    }
+
+    fn value(&mut self, cell: Cell<'_>) -> Value {
+        let found = match &cell {
+            Cell::Null => Some(Value::Null),
+            Cell::Bool(value) => Some(Value::Bool(*value)),
+            Cell::Int(value) => Some(Value::Int(*value)),
+            Cell::UInt(value) => Some(Value::UInt(*value)),
+            Cell::Float(value) => Some(Value::Float(*value)),
+            Cell::Decimal(text) => self.text(text).map(Value::Decimal),
+            Cell::Text(text) => self.text(text).map(Value::Text),
+            Cell::Bytes(bytes) => self.piece(bytes).map(Value::Bytes),
+            Cell::Date(date) => Some(Value::Date(*date)),
+            Cell::DateTime(point) => Packed::new(*point).map(Value::DateTime),
+            Cell::Json(text) => self.piece(text).map(Value::Json),
+            Cell::Time(_) | Cell::Span(_) | Cell::Uuid(_) | Cell::List(_) => None,
+        };
+        found.unwrap_or_else(|| Value::Other(Box::new(Ok(cell.into_owned()))))
+    }
+
+    fn text(&mut self, text: &str) -> Option<Place> {
+        let place = place(self.texts.len(), text.len())?;
+        self.texts.push_str(text);
+        Some(place)
+    }
+
+    fn piece(&mut self, bytes: &[u8]) -> Option<Place> {
+        let place = place(self.bytes.len(), bytes.len())?;
+        self.bytes.extend_from_slice(bytes);
+        Some(place)
+    }
+
+    /// Whether it has as many rows as go together.
+    pub(super) fn is_full(&self) -> bool {
+        let bytes = self.texts.len() + self.bytes.len() + size_of_val(&*self.values);
+        bytes >= BYTES || self.values.len() >= ROWS * self.width
+    }
+
+    /// How many rows are still to be read.
+    pub fn len(&self) -> usize {
+        (self.values.len() - self.next).checked_div(self.width).unwrap_or(0)
+    }
+
+    /// Whether no row is left.
+    pub fn is_empty(&self) -> bool {
+        self.next == self.values.len()
+    }
+
+    /// The next row.
+    pub fn next_row(&mut self) -> Option<Row<'_>> {
+        if self.is_empty() {
+            return None;
+        }
+        let range = self.next..self.next + self.width;
+        self.next = range.end;
+        Some(Row {
+            values: &self.values[range],
+            batch: self,
+        })
+    }
+}
+
+fn place(start: usize, length: usize) -> Option<Place> {
+    Some(Place {
+        start: start.try_into().ok()?,
+        end: (start + length).try_into().ok()?,
+    })
+}
+
+impl<'a> Row<'a> {
+    /// Its values, one after the other.
+    ///
+    /// # Errors
+    /// A value that Python has no form for, such as a date before the year 1; or that does not follow the protocol.
+    #[inline]
+    pub fn cells(self) -> impl Iterator<Item = Result<Cell<'a>, &'a SqlFailure>> {
+        self.values.iter().map(move |value| self.cell(value))
+    }
+
+    #[inline(always)]
+    fn cell(self, value: &'a Value) -> Result<Cell<'a>, &'a SqlFailure> {
+        let text = |place: &Place| Cow::Borrowed(&self.batch.texts[place.range()]);
+        let bytes = |place: &Place| Cow::Borrowed(&self.batch.bytes[place.range()]);
+        Ok(match value {
+            Value::Null => Cell::Null,
+            Value::Bool(value) => Cell::Bool(*value),
+            Value::Int(value) => Cell::Int(*value),
+            Value::UInt(value) => Cell::UInt(*value),
+            Value::Float(value) => Cell::Float(*value),
+            Value::Decimal(place) => Cell::Decimal(text(place)),
+            Value::Text(place) => Cell::Text(text(place)),
+            Value::Bytes(place) => Cell::Bytes(bytes(place)),
+            Value::Date(date) => Cell::Date(*date),
+            Value::DateTime(point) => Cell::DateTime(point.get()),
+            Value::Json(place) => Cell::Json(bytes(place)),
+            Value::Other(other) => (**other).as_ref()?.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::SqlFailureClass;
+    use super::*;
+
+    #[test]
+    fn rows_come_out_as_they_went_in() {
+        let first = [
+            Cell::Int(-1),
+            Cell::Text("żółw".into()),
+            Cell::Null,
+            Cell::List(vec![Cell::Text("a".into()), Cell::Null]),
+        ];
+        let second = [
+            Cell::Decimal("1.50".into()),
+            Cell::Bytes(vec![0, 255].into()),
+            Cell::Json(b"{}".into()),
+            Cell::Text("".into()),
+        ];
+        let mut batch = Batch::default();
+        assert!(batch.next_row().is_none());
+        for row in [&first, &second] {
+            batch.push(row.iter().cloned().map(Ok));
+        }
+        assert_eq!(batch.len(), 2);
+        for row in [first, second] {
+            let read: Vec<_> = batch.next_row().unwrap().cells().map(Result::unwrap).collect();
+            assert_eq!(read, row);
+        }
+        assert!(batch.is_empty() && batch.next_row().is_none());
+    }
+
+    #[test]
+    fn points_in_time_keep_all_their_parts() {
+        let first = DateTime {
+            date: Date::MIN,
+            time: Time::MIDNIGHT,
+        };
+        let clock = Time {
+            hour: 23,
+            minute: 59,
+            second: 59,
+            micro: 999_999,
+            offset: Some(0),
+        };
+        let last = DateTime {
+            date: Date::MAX,
+            time: clock,
+        };
+        for point in [first, last] {
+            assert_eq!(Packed::new(point).unwrap().get(), point);
+        }
+        let elsewhere = DateTime {
+            date: Date::MAX,
+            time: clock.at(3600),
+        };
+        let mut batch = Batch::default();
+        batch.push([Ok(Cell::DateTime(elsewhere))].into_iter());
+        let cell = batch.next_row().unwrap().cells().next().unwrap().unwrap();
+        assert_eq!(cell, Cell::DateTime(elsewhere));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_an_error_of_its_own() {
+        let failure = SqlFailure::new(SqlFailureClass::Data, "the date is out of range");
+        let mut batch = Batch::default();
+        batch.push([Ok(Cell::Int(1)), Err(failure)].into_iter());
+        let row = batch.next_row().unwrap();
+        let mut cells = row.cells();
+        assert_eq!(cells.next().unwrap().unwrap(), Cell::Int(1));
+        assert!(cells.next().unwrap().unwrap_err().message().contains("out of range"));
+    }
+
+    #[test]
+    fn a_batch_is_full_by_rows_or_by_bytes() {
+        let mut batch = Batch::default();
+        for _ in 0..ROWS {
+            assert!(!batch.is_full() || batch.is_empty());
+            batch.push([Ok(Cell::Null)].into_iter());
+        }
+        assert!(batch.is_full());
+        let mut batch = Batch::default();
+        batch.push([Ok(Cell::Text("x".repeat(BYTES).into()))].into_iter());
+        assert!(batch.is_full());
+    }
+}
