@@ -113,35 +113,31 @@ impl Batch {
         }
     }
 
-    /// Takes a row in: its values, one after the other.
-    pub(super) fn push<'c>(&mut self, cells: impl ExactSizeIterator<Item = Result<Cell<'c>, SqlFailure>>) {
-        self.width = cells.len();
-        self.values.reserve(self.width);
-        for cell in cells {
-            let value = match cell {
-                Ok(cell) => self.value(cell),
-                Err(failure) => Value::Other(Box::new(Err(failure))),
-            };
-            self.values.push(value);
-        }
+    /// A row of so many values comes.
+    pub(super) fn begin_row(&mut self, width: usize) {
+        self.width = width;
+        self.values.reserve(width);
     }
 
-    fn value(&mut self, cell: Cell<'_>) -> Value {
-        let found = match &cell {
-            Cell::Null => Some(Value::Null),
-            Cell::Bool(value) => Some(Value::Bool(*value)),
-            Cell::Int(value) => Some(Value::Int(*value)),
-            Cell::UInt(value) => Some(Value::UInt(*value)),
-            Cell::Float(value) => Some(Value::Float(*value)),
-            Cell::Decimal(text) => self.text(text).map(Value::Decimal),
-            Cell::Text(text) => self.text(text).map(Value::Text),
-            Cell::Bytes(bytes) => self.piece(bytes).map(Value::Bytes),
-            Cell::Date(date) => Some(Value::Date(*date)),
-            Cell::DateTime(point) => Packed::new(*point).map(Value::DateTime),
-            Cell::Json(text) => self.piece(text).map(Value::Json),
-            Cell::Time(_) | Cell::Span(_) | Cell::Uuid(_) | Cell::List(_) => None,
+    /// Takes the next value of the row in. It is looked at where it lies: to move it costs more than to read it.
+    #[inline]
+    pub(super) fn push(&mut self, cell: &Result<Cell<'_>, SqlFailure>) {
+        let value = match cell {
+            Ok(Cell::Null) => Some(Value::Null),
+            Ok(Cell::Bool(value)) => Some(Value::Bool(*value)),
+            Ok(Cell::Int(value)) => Some(Value::Int(*value)),
+            Ok(Cell::UInt(value)) => Some(Value::UInt(*value)),
+            Ok(Cell::Float(value)) => Some(Value::Float(*value)),
+            Ok(Cell::Decimal(text)) => self.text(text).map(Value::Decimal),
+            Ok(Cell::Text(text)) => self.text(text).map(Value::Text),
+            Ok(Cell::Bytes(bytes)) => self.piece(bytes).map(Value::Bytes),
+            Ok(Cell::Date(date)) => Some(Value::Date(*date)),
+            Ok(Cell::DateTime(point)) => Packed::new(*point).map(Value::DateTime),
+            Ok(Cell::Json(text)) => self.piece(text).map(Value::Json),
+            Ok(Cell::Time(_) | Cell::Span(_) | Cell::Uuid(_) | Cell::List(_)) | Err(_) => None,
         };
-        found.unwrap_or_else(|| Value::Other(Box::new(Ok(cell.into_owned()))))
+        let other = || Value::Other(Box::new(cell.clone().map(Cell::into_owned)));
+        self.values.push(value.unwrap_or_else(other));
     }
 
     fn text(&mut self, text: &str) -> Option<Place> {
@@ -194,20 +190,25 @@ fn place(start: usize, length: usize) -> Option<Place> {
 }
 
 impl<'a> Row<'a> {
-    /// Its values, one after the other.
+    /// How many values it has.
+    pub fn len(self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The value of a column.
     ///
     /// # Errors
     /// A value that Python has no form for, such as a date before the year 1; or that does not follow the protocol.
-    #[inline]
-    pub fn cells(self) -> impl Iterator<Item = Result<Cell<'a>, &'a SqlFailure>> {
-        self.values.iter().map(move |value| self.cell(value))
-    }
-
     #[inline(always)]
-    fn cell(self, value: &'a Value) -> Result<Cell<'a>, &'a SqlFailure> {
+    pub fn cell(self, index: usize) -> Result<Cell<'a>, &'a SqlFailure> {
         let text = |place: &Place| Cow::Borrowed(&self.batch.texts[place.range()]);
         let bytes = |place: &Place| Cow::Borrowed(&self.batch.bytes[place.range()]);
-        Ok(match value {
+        Ok(match &self.values[index] {
             Value::Null => Cell::Null,
             Value::Bool(value) => Cell::Bool(*value),
             Value::Int(value) => Cell::Int(*value),
@@ -229,6 +230,14 @@ mod tests {
     use super::super::error::SqlFailureClass;
     use super::*;
 
+    fn push<'c>(batch: &mut Batch, cells: impl IntoIterator<Item = Result<Cell<'c>, SqlFailure>>) {
+        let cells: Vec<_> = cells.into_iter().collect();
+        batch.begin_row(cells.len());
+        for cell in &cells {
+            batch.push(cell);
+        }
+    }
+
     #[test]
     fn rows_come_out_as_they_went_in() {
         let first = [
@@ -246,11 +255,12 @@ mod tests {
         let mut batch = Batch::default();
         assert!(batch.next_row().is_none());
         for row in [&first, &second] {
-            batch.push(row.iter().cloned().map(Ok));
+            push(&mut batch, row.iter().cloned().map(Ok));
         }
         assert_eq!(batch.len(), 2);
         for row in [first, second] {
-            let read: Vec<_> = batch.next_row().unwrap().cells().map(Result::unwrap).collect();
+            let read = batch.next_row().unwrap();
+            let read: Vec<_> = (0..read.len()).map(|index| read.cell(index).unwrap()).collect();
             assert_eq!(read, row);
         }
         assert!(batch.is_empty() && batch.next_row().is_none());
@@ -281,8 +291,8 @@ mod tests {
             time: clock.at(3600),
         };
         let mut batch = Batch::default();
-        batch.push([Ok(Cell::DateTime(elsewhere))].into_iter());
-        let cell = batch.next_row().unwrap().cells().next().unwrap().unwrap();
+        push(&mut batch, [Ok(Cell::DateTime(elsewhere))]);
+        let cell = batch.next_row().unwrap().cell(0).unwrap();
         assert_eq!(cell, Cell::DateTime(elsewhere));
     }
 
@@ -290,11 +300,10 @@ mod tests {
     fn a_value_that_cannot_be_read_is_an_error_of_its_own() {
         let failure = SqlFailure::new(SqlFailureClass::Data, "the date is out of range");
         let mut batch = Batch::default();
-        batch.push([Ok(Cell::Int(1)), Err(failure)].into_iter());
+        push(&mut batch, [Ok(Cell::Int(1)), Err(failure)]);
         let row = batch.next_row().unwrap();
-        let mut cells = row.cells();
-        assert_eq!(cells.next().unwrap().unwrap(), Cell::Int(1));
-        assert!(cells.next().unwrap().unwrap_err().message().contains("out of range"));
+        assert_eq!(row.cell(0).unwrap(), Cell::Int(1));
+        assert!(row.cell(1).unwrap_err().message().contains("out of range"));
     }
 
     #[test]
@@ -302,11 +311,11 @@ mod tests {
         let mut batch = Batch::default();
         for _ in 0..ROWS {
             assert!(!batch.is_full() || batch.is_empty());
-            batch.push([Ok(Cell::Null)].into_iter());
+            push(&mut batch, [Ok(Cell::Null)]);
         }
         assert!(batch.is_full());
         let mut batch = Batch::default();
-        batch.push([Ok(Cell::Text("x".repeat(BYTES).into()))].into_iter());
+        push(&mut batch, [Ok(Cell::Text("x".repeat(BYTES).into()))]);
         assert!(batch.is_full());
     }
 }

@@ -121,11 +121,12 @@ impl Outlet {
         let Some(columns) = self.columns.as_deref().filter(|_| !self.is_many) else {
             return Ok(());
         };
-        let cells = columns.iter().enumerate();
-        self.part
-            .rows
-            .push(cells.map(|(index, column)| row.cell(index, column)));
-        if self.part.rows.is_full() {
+        let rows = &mut self.part.rows;
+        rows.begin_row(columns.len());
+        for (index, column) in columns.iter().enumerate() {
+            rows.push(&row.cell(index, column));
+        }
+        if rows.is_full() {
             self.flush().await?;
         }
         Ok(())

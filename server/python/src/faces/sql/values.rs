@@ -206,9 +206,10 @@ pub(super) fn tuple<'py>(
 ) -> PyResult<Bound<'py, PyTuple>> {
     values.clear();
     let mut is_flat = true;
-    for cell in row.cells() {
-        let value = match cell {
-            Ok(cell) => object(py, &cell, json_text)?,
+    for index in 0..row.len() {
+        // looked at where it lies: to move it costs more
+        let value = match &row.cell(index) {
+            Ok(cell) => object(py, cell, json_text)?,
             Err(failure) => return Err(to_exception(py, failure)),
         };
         // SAFETY: the object is alive, and so is its type
