@@ -90,7 +90,7 @@ impl Dispatcher {
         };
         match &*request.service {
             builtin::PING | builtin::PING_BASIC | builtin::PING_SOAP_BASIC | builtin::PING_SOAP_WSS => {
-                Err(ping::answer(request.cid, head.soap.is_some()))
+                Err(ping::answer(request.cid, head.soap.map(|_| &request.body[..])))
             }
             builtin::OPENAPI => Err(self.openapi.answer()),
             builtin::OPENAPI_PAGE => Err(OpenApi::page()),
@@ -138,7 +138,7 @@ impl Dispatcher {
                     return Err(Outcome::Fault(forbidden()));
                 }
                 if target.name == builtin::PING {
-                    return Err(ping::answer(request.cid, false));
+                    return Err(ping::answer(request.cid, None));
                 }
                 let Some(entry) = self.table.get(target.name) else {
                     return Err(Outcome::Fault(Fault::new(

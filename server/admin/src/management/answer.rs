@@ -11,9 +11,6 @@ use crate::management::body::Format;
 use crate::management::catalogue::Declared;
 use crate::management::element::Element;
 
-/// What elements belong to.
-const NAMESPACE: &str = "https://zato.io/ns/20130518";
-
 /// What a service gives.
 #[derive(Debug)]
 pub enum Answer {
@@ -78,14 +75,15 @@ pub fn fit(declared: &[Element], mut values: Map<String, Value>) -> Map<String, 
     fitted
 }
 
-/// Writes an answer.
-pub fn write(answer: Answer, service: &Declared, door: Door, format: Format, cid: Cid) -> Reply {
+/// Writes the answer to a request, whose body tells what XML elements belong to.
+pub fn write(answer: Answer, service: &Declared, door: Door, format: Format, cid: Cid, request: &[u8]) -> Reply {
     let (body, content_type) = match answer {
         Answer::Raw(reply) => return *reply,
         answer if format != Format::Json && door == Door::Channel => {
-            let document = document(service, &answer, cid);
+            let namespace = soap::management_namespace(request, format == Format::Soap);
+            let document = document(service, &answer, cid, namespace);
             let body = if format == Format::Soap {
-                soap::undeclared_envelope(SoapVersion::V11, &document)
+                soap::undeclared_envelope(SoapVersion::V11, namespace, &document)
             } else {
                 document
             };
@@ -135,10 +133,10 @@ pub fn object(service: &Declared, answer: Answer, door: Door, cid: Cid) -> Map<S
 }
 
 /// The answer as an XML element.
-fn document(service: &Declared, answer: &Answer, cid: Cid) -> String {
+fn document(service: &Declared, answer: &Answer, cid: Cid, namespace: &str) -> String {
     let root = &service.response_element;
     let mut text =
-        format!("<{root} xmlns=\"{NAMESPACE}\"><zato_env><cid>{cid}</cid><result>ZATO_OK</result></zato_env>");
+        format!("<{root} xmlns=\"{namespace}\"><zato_env><cid>{cid}</cid><result>ZATO_OK</result></zato_env>");
     match answer {
         Answer::Done | Answer::Raw(_) => {}
         Answer::One(values) => push_item(&mut text, values),
@@ -226,7 +224,7 @@ mod tests {
     }
 
     fn written(service: &str, answer: Answer, door: Door, format: Format, cid: Cid) -> String {
-        let reply = write(answer, &CATALOGUE[service], door, format, cid);
+        let reply = write(answer, &CATALOGUE[service], door, format, cid, b"");
         String::from_utf8(reply.body.to_vec()).unwrap()
     }
 
@@ -279,7 +277,7 @@ mod tests {
             json!({"page_size": 2, "num_pages": 3, "cur_page": 2, "prev_page": 1, "next_page": 3, "has_prev_page": true,
                    "has_next_page": true, "total": 5})
         );
-        let text = document(service, &Answer::Many(items, None), cid);
+        let text = document(service, &Answer::Many(items, None), cid, "urn:x");
         let expected = "<item_list><item><id>1</id><name>a&lt;b</name><entry><key>x y</key><value>true</value></entry></item>\
                         <item><id>2</id></item></item_list></zato_service_get_list_response>";
         assert!(text.ends_with(expected), "{text}");

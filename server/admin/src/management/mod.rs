@@ -189,7 +189,14 @@ impl Management {
             return Outcome::Fault(Fault::new(404, "Service not found"));
         };
         match self.try_run(service, run, &call, &head).await {
-            Ok(answer) => Outcome::Reply(write(answer, service, call.door, Format::of(&head), call.cid)),
+            Ok(answer) => Outcome::Reply(write(
+                answer,
+                service,
+                call.door,
+                Format::of(&head),
+                call.cid,
+                &call.body,
+            )),
             Err(error) => {
                 if error.kind() == Kind::Internal {
                     error!(cid = %call.cid, error = %error.chain(), "the service `{}` failed", call.service);

@@ -3,6 +3,7 @@
 //! * [`check_envelope`] - refuse what is no envelope of the channel's version, or wants what nobody here understands
 //! * [`check_input`] and [`payload`] - what the service is called with: the first element in the body
 //! * [`envelope`] and [`fault`] - what is answered
+//! * [`management_namespace`] - what the elements of an answer of the management API belong to
 //! * [`Addressing`] - what a request says of itself, and its answer in turn
 //! * [`assembled`] - an envelope whose binary data comes beside it, as one
 //! * [`add_header`] - what a client says of itself in an envelope that is there
@@ -18,7 +19,7 @@ mod write;
 pub use addressing::Addressing;
 pub use attachments::{assembled, has_attachments};
 pub use header::add_header;
-pub use read::{check_envelope, check_input, payload};
+pub use read::{check_envelope, check_input, management_namespace, payload};
 pub use write::{envelope, fault, undeclared_envelope};
 
 /// Why a request failed, in the words of SOAP.

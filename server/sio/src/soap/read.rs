@@ -24,6 +24,9 @@ const OURS: [&str; 4] = [
     "http://www.w3.org/2003/05/soap-envelope/role/ultimateReceiver",
 ];
 
+/// What elements of the management API belong to: the first unless a request is written in another one.
+const MANAGEMENT: [&str; 2] = ["https://zato.io/ns/20130518", "https://zato.io/ns/v1"];
+
 /// Where in an envelope an element stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -135,6 +138,40 @@ fn check_header(reader: &NsReader<&[u8]>, start: &BytesStart<'_>, version: SoapV
         ));
     }
     Ok(())
+}
+
+/// What the elements of the answer to a request of the management API belong to: what those of the request do, which is in an envelope or
+/// not. Clients look for the elements of the answer in the namespace that they write requests in.
+pub fn management_namespace(body: &[u8], is_enveloped: bool) -> &'static str {
+    let find = || {
+        let text = std::str::from_utf8(without_bom(body)).ok()?;
+        let mut reader = NsReader::from_str(text);
+        let mut depth = 0usize;
+        let mut is_body = false;
+        loop {
+            let (start, is_empty) = match reader.read_event().ok()? {
+                Event::Start(start) => (start, false),
+                Event::Empty(start) => (start, true),
+                Event::End(_) => {
+                    depth = depth.saturating_sub(1);
+                    continue;
+                }
+                Event::Eof => return None,
+                _ => continue,
+            };
+            if depth == 1 {
+                is_body = start.local_name().as_ref() == "Body";
+            }
+            if !is_enveloped || depth == 2 && is_body {
+                let bound = bound(&reader, &start)?;
+                return MANAGEMENT.into_iter().find(|known| *known == bound);
+            }
+            if !is_empty {
+                depth += 1;
+            }
+        }
+    };
+    find().unwrap_or(MANAGEMENT[0])
 }
 
 /// The namespace of an element.

@@ -233,3 +233,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn management_answers_in_the_namespace_of_the_request() {
+    let (old, new) = ("https://zato.io/ns/20130518", "https://zato.io/ns/v1");
+    let enveloped = |head: &str, body: &str| {
+        format!(
+            "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" {head}><s:Header><a/></s:Header><s:Body>{body}</s:Body></s:Envelope>"
+        )
+    };
+    for (request, is_enveloped, expected) in [
+        (enveloped("", &format!("<!-- --><r xmlns='{new}'/>")), true, new),
+        (
+            enveloped(&format!("xmlns:zato='{new}'"), "<zato:r><zato:id>1</zato:id></zato:r>"),
+            true,
+            new,
+        ),
+        (enveloped(&format!("xmlns:zato='{new}'"), "<r/>"), true, old),
+        (
+            enveloped("", &format!("<r xmlns='{old}'><a xmlns='{new}'/></r>")),
+            true,
+            old,
+        ),
+        (enveloped("", "<r xmlns='urn:other'/>"), true, old),
+        (enveloped("", ""), true, old),
+        (format!("<?xml version='1.0'?><r xmlns='{new}'/>"), false, new),
+        ("<r/>".to_owned(), false, old),
+        (String::new(), false, old),
+        ("{}".to_owned(), true, old),
+    ] {
+        assert_eq!(
+            management_namespace(request.as_bytes(), is_enveloped),
+            expected,
+            "{request}"
+        );
+    }
+}

@@ -44,10 +44,10 @@ pub fn envelope(version: SoapVersion, payload: &str) -> String {
 }
 
 /// Puts XML into an envelope without a declaration: clients of the management API parse decoded text, which cannot declare an encoding
-/// (management.md 3.3).
-pub fn undeclared_envelope(version: SoapVersion, content: &str) -> String {
+/// (management.md 3.3). `default` is what elements without a prefix belong to: [`management_namespace`](super::management_namespace).
+pub fn undeclared_envelope(version: SoapVersion, default: &str, content: &str) -> String {
     format!(
-        "<soap:Envelope xmlns:soap=\"{}\" xmlns=\"{DEFAULT}\"><soap:Body>{content}</soap:Body></soap:Envelope>",
+        "<soap:Envelope xmlns:soap=\"{}\" xmlns=\"{default}\"><soap:Body>{content}</soap:Body></soap:Envelope>",
         namespace(version)
     )
 }
