@@ -126,7 +126,11 @@ def _text(service: Service, name: str) -> str:
 def _random(service: Service, default: int) -> str:
     """Random text of as many bits as the caller asks for."""
     bits = service.request.input.get('bits')
+    if bits in ('', None):
+        bits = default
+    if bits < 0:
+        raise BadRequest(service.cid, f'field `bits`: must not be negative, is {bits}', True)
     try:
-        return service.crypto.generate_password(default if bits in ('', None) else bits, to_str=True)
+        return service.crypto.generate_password(bits, to_str=True)
     except (ValueError, OverflowError) as e:
-        raise BadRequest(service.cid, str(e)) from None
+        raise BadRequest(service.cid, f'field `bits`: {e}', True) from None

@@ -370,6 +370,9 @@ fn slow(call: &SlowCall) -> Map<String, Value> {
 }
 
 async fn slow_list(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
+    if let Some(name) = call.text("name") {
+        named(management, name)?;
+    }
     let calls = management.parts().node.slow_calls(call.text("name"));
     page_of(&calls, call, slow)
 }
