@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from busbar.client.connection import Certificate, Client, Headers
 from busbar.client.documents import read_json, write_json
-from busbar.client.responses import Response
+from busbar.client.responses import ENVELOPE, Response, text_of_details
 
 __all__ = ['APIClient', 'APIResponse']
 
@@ -27,8 +27,11 @@ class APIResponse(Response):
             body = self.inner.text
         if self.ok:
             self.data = body
-        else:
-            self.details = body.get('details', body) if isinstance(body, dict) else body
+            return
+        # management services tell of errors in an envelope
+        envelope = body.get(ENVELOPE, body) if isinstance(body, dict) else None
+        if isinstance(envelope, dict) and 'details' in envelope:
+            self.details = text_of_details(envelope['details'])
 
 
 class APIClient(Client):

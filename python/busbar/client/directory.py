@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from busbar.client.invoker import ZatoClient
+from busbar.client.responses import FIRST_ERROR, text_of_details
 
 if TYPE_CHECKING:
     import httpx
@@ -59,11 +60,24 @@ def _invoke(directory: str, request: httpx.Request, limit: float | None) -> http
     }
     answer = _ask(directory, command, limit)
     body = answer['body']
+    content = body.encode() if isinstance(body, str) else bytes(body)
     return httpx.Response(
         answer['status'],
         headers={**dict(answer['headers']), 'X-Zato-CID': answer['cid']},
-        content=body.encode() if isinstance(body, str) else bytes(body),
+        content=_as_over_http(content) if answer['status'] >= FIRST_ERROR else content,
     )
+
+
+def _as_over_http(error: bytes) -> bytes:
+    """What the socket says of an error, in the envelope that it has over HTTP."""
+    try:
+        said = json.loads(error)
+    except ValueError:
+        return error
+    if not isinstance(said, dict) or 'details' not in said:
+        return error
+    details = text_of_details(said['details'])
+    return json.dumps({'zato_env': {'result': 'ZATO_ERROR', 'cid': said.get('cid'), 'details': details}}).encode()
 
 
 def _ask(server_dir: str, request: dict[str, Any], limit: float | None) -> Any:

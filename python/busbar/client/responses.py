@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from busbar.client.documents import find, is_fault, read_json, read_xml, soap_body
@@ -19,6 +20,7 @@ __all__ = [
     'SOAPResponse',
     'SOAPSIOResponse',
     'XMLResponse',
+    'text_of_details',
 ]
 
 #: Header with the correlation id.
@@ -31,6 +33,17 @@ FIRST_ERROR = 400
 ENVELOPE = 'zato_env'
 #: What it says if all went well.
 OK = 'ZATO_OK'
+
+
+def text_of_details(details: Any) -> str:
+    """What a server says of an error, as text: several arguments of an exception are joined."""
+    if details is None:
+        return ''
+    if isinstance(details, str):
+        return details
+    if isinstance(details, list):
+        return ', '.join(text_of_details(item) for item in details)
+    return json.dumps(details, ensure_ascii=False)
 
 
 class Response:
@@ -104,7 +117,7 @@ class JSONSIOResponse(Response):
             return
         self.sio_result = str(envelope.get('result', ''))
         self.ok = self.sio_result == OK
-        self.details = envelope.get('details')
+        self.details = text_of_details(envelope.get('details'))
         if self.cid == NO_CID:
             self.cid = envelope.get('cid') or NO_CID
         self._read_enveloped({key: value for key, value in body.items() if key != ENVELOPE})

@@ -93,7 +93,9 @@ class TestAnyServiceInvoker:
     def test_errors(self, invoker, service, payload, details):
         response = invoker.invoke(service, payload)
         assert not response.ok
-        assert details in str(response.details)
+        assert isinstance(response.details, str)
+        assert details in response.details
+        assert not response.details.startswith('{')
         assert not response.has_data or 'details' in response.data
 
     def test_neither_name_nor_id(self, invoker):
@@ -195,6 +197,12 @@ class TestAPIClient:
         assert len(response.cid) == 24
         assert 'no such customer' in str(client.invoke('customers.get', {'id': -1}).details)
         assert not APIClient(MAIN, 'pubapi', 'wrong').invoke('customers.get').is_ok
+
+    @pytest.mark.parametrize('address', [MAIN, ADMIN])
+    def test_details_are_text(self, address):
+        client = APIClient(address, *AUTH)
+        assert client.get('x.nope').details == 'No such service `x.nope`'
+        assert client.invoke('customers.get', {}).details == 'Element missing: id'
 
     def test_a_management_service(self):
         response = APIClient(ADMIN, *AUTH).invoke('zato.ping')
