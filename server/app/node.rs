@@ -179,7 +179,12 @@ impl Node {
         let deadline = config.calls.deadline();
         let dispatcher = Dispatcher::new(table.clone(), definitions.clone(), handler.clone(), deadline);
         let message_deadline = Duration::from_secs(config.queue.deadline_secs);
-        let delivery = Arc::new(Delivery::new(dispatcher.clone(), table.clone(), message_deadline));
+        let delivery = Arc::new(Delivery::new(
+            dispatcher.clone(),
+            table.clone(),
+            Arc::new(queue.clone()),
+            message_deadline,
+        ));
         let deployer = Deployer::new(setup.store.clone(), handler.clone(), table.clone());
         deployer.serve_only(NameFilter {
             allow: config.hot_deploy.allow.clone(),

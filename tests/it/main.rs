@@ -6,6 +6,7 @@
 
 mod admin_canary;
 mod admin_doors;
+mod admin_invoke;
 mod backup;
 mod bad_input;
 mod bearer_channels;

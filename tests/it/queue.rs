@@ -105,7 +105,8 @@ fn command(server: &TestServer, arguments: &[&str]) -> Output {
     run(server.command("queue").arg(name).arg(server.directory()).args(rest))
 }
 
-fn queue(server: &TestServer, arguments: &[&str]) -> String {
+/// What `busbar queue` prints.
+pub fn queue(server: &TestServer, arguments: &[&str]) -> String {
     command(server, arguments).expect_code(0).stdout
 }
 

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use busbar_model::{ChannelType, Cid, Error};
 use busbar_runtime::call::ChannelFields;
 use busbar_runtime::handler::BoxFuture;
 use busbar_runtime::inbound::{Dispatch, Inbound};
-use busbar_runtime::queue::{Deliver, Delivered, Message};
-use busbar_runtime::{Fault, HeadBuilder, Outcome};
+use busbar_runtime::native::NativeCall;
+use busbar_runtime::queue::{Deliver, Delivered, Envelope, Message, Queue};
+use busbar_runtime::{Fault, Head, HeadBuilder, Outcome};
 use serde_json::Value;
+use serde_json::value::to_raw_value;
 
 use crate::dispatcher::Dispatcher;
 use crate::table::ServiceTable;
@@ -20,17 +23,101 @@ const NOT_NOW: [u16; 3] = [408, 425, 429];
 pub struct Delivery {
     dispatcher: Arc<Dispatcher>,
     table: Arc<ServiceTable>,
+    queue: Arc<dyn Queue>,
     deadline: Duration,
 }
 
 impl Delivery {
-    /// Messages may take `deadline` unless their service says otherwise.
-    pub fn new(dispatcher: Arc<Dispatcher>, table: Arc<ServiceTable>, deadline: Duration) -> Self {
+    /// Messages may take `deadline` unless their service says otherwise. Those for the services that the hub's own call back go to `queue`.
+    pub fn new(
+        dispatcher: Arc<Dispatcher>,
+        table: Arc<ServiceTable>,
+        queue: Arc<dyn Queue>,
+        deadline: Duration,
+    ) -> Self {
         Self {
             dispatcher,
             table,
+            queue,
             deadline,
         }
+    }
+
+    /// Whether whoever had a service of the management called in the background may have it called now.
+    fn is_allowed(&self, head: &Head<'_>, service: &str) -> bool {
+        let definitions = self.dispatcher.definitions();
+        head.channel_type != Some(ChannelType::Named)
+            || !self.dispatcher.has_native(service)
+            || definitions.may_have_called(head.security_name, service, true)
+    }
+
+    /// Runs a service of the hub's own for the one that left the message, then leaves messages for those that wait for its answer.
+    fn run_native(&self, cid: Cid, service: &str, body: &[u8]) -> BoxFuture<'static, Delivered> {
+        let unreadable = || Delivered::Never("the message cannot be read".to_owned());
+        let read = serde_json::from_slice::<Envelope>(body).ok();
+        let read =
+            read.and_then(|envelope| Some((serde_json::from_str::<String>(envelope.payload.get()).ok()?, envelope)));
+        let (Some((request, envelope)), Some(natives)) = (read, self.dispatcher.natives()) else {
+            return Box::pin(std::future::ready(unreadable()));
+        };
+        let caller = envelope.caller.as_deref().unwrap_or_default();
+        let shown = envelope.cid.clone().unwrap_or_else(|| cid.to_string());
+        let outcome = natives.call(NativeCall::of_service(
+            shown.parse().unwrap_or(cid),
+            service,
+            caller,
+            request.into(),
+        ));
+        let (queue, table, service) = (Arc::clone(&self.queue), Arc::clone(&self.table), service.to_owned());
+        Box::pin(async move {
+            let answer = match outcome.await {
+                Outcome::Reply(reply) => reply.body,
+                Outcome::Fault(fault) => return judge(&fault),
+            };
+            if envelope.callback.is_empty() {
+                return Delivered::Done;
+            }
+            let answer = without_element(&answer);
+            for name in envelope.callback {
+                // one of the hub's own takes a text
+                let is_own = table.get(&name).is_none();
+                let payload = if is_own {
+                    to_raw_value(&answer.to_string())
+                } else {
+                    to_raw_value(&answer)
+                };
+                let envelope = Envelope {
+                    payload: payload.expect("a JSON value is JSON"),
+                    caller: is_own.then(|| service.clone()),
+                    channel: Some(Envelope::CALLBACK_CHANNEL.to_owned()),
+                    cid: None,
+                    in_reply_to: Some(shown.clone()),
+                    environ: envelope.environ.clone(),
+                    callback: Vec::new(),
+                };
+                let body = serde_json::to_vec(&envelope).expect("JSON and texts are JSON");
+                let message = Message::of_service(Cid::new(), name, body.into(), None);
+                if let Err(error) = queue.put(message).await {
+                    return Delivered::Again(not_called_back(&error));
+                }
+            }
+            Delivered::Done
+        })
+    }
+}
+
+fn not_called_back(error: &Error) -> String {
+    format!("what waits for the answer cannot be called: {}", error.chain())
+}
+
+/// What is in the response element of an answer, if that is all there is.
+fn without_element(answer: &[u8]) -> Value {
+    match serde_json::from_slice(answer) {
+        Ok(Value::Object(mut object)) if object.len() == 1 && object.keys().all(|key| key.starts_with("zato")) => {
+            object.values_mut().next().map(Value::take).unwrap_or_default()
+        }
+        Ok(answer) => answer,
+        Err(_) => String::from_utf8_lossy(answer).into(),
     }
 }
 
@@ -47,6 +134,17 @@ impl Deliver for Delivery {
             // it may be on its way: its file was being replaced, or this server is starting
             let reason = format!("there is no service `{service}`");
             return Box::pin(std::future::ready(Delivered::Again(reason)));
+        }
+        let Some(unpacked) = Head::unpack(&head) else {
+            let reason = "the head of the message cannot be unpacked".to_owned();
+            return Box::pin(std::future::ready(Delivered::Never(reason)));
+        };
+        if !self.is_allowed(&unpacked, &service) {
+            let reason = format!("status 403: whoever sent the message may not call the service `{service}`");
+            return Box::pin(std::future::ready(Delivered::Never(reason)));
+        }
+        if unpacked.channel_type == Some(ChannelType::InvokeAsync) && self.table.get(&service).is_none() {
+            return self.run_native(cid, &service, &body);
         }
         let outcome = self.dispatcher.dispatch(Inbound {
             cid,
@@ -81,7 +179,25 @@ fn judge(fault: &Fault) -> Delivered {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn answers_of_the_hub_are_unwrapped_for_callbacks() {
+        for (answer, expected) in [
+            (r#"{"zato_ping_response":{"pong":"zato"}}"#, json!({"pong": "zato"})),
+            (
+                r#"{"zato_x_response":[1],"_meta":{}}"#,
+                json!({"zato_x_response": [1], "_meta": {}}),
+            ),
+            ("{}", json!({})),
+            (r#"{"name":"a"}"#, json!({"name": "a"})),
+            ("text", json!("text")),
+        ] {
+            assert_eq!(without_element(answer.as_bytes()), expected, "{answer}");
+        }
+    }
 
     #[test]
     fn only_what_may_work_is_tried_again() {

@@ -195,6 +195,11 @@ impl Dispatcher {
         self.natives.get().is_some_and(|natives| natives.has(service))
     }
 
+    /// The services that it runs itself.
+    pub(crate) fn natives(&self) -> Option<&Arc<dyn Natives>> {
+        self.natives.get()
+    }
+
     /// Begins to run a service that is the hub's own, if there is one of this name.
     fn native(&self, service: &str, door: Door, request: &Inbound) -> Option<Started> {
         let natives = self.natives.get().filter(|natives| natives.has(service))?;
@@ -288,7 +293,10 @@ impl Dispatch for Dispatcher {
         let Some(entry) = self.table.get(&request.service) else {
             return Err(Fault::new(404, "Service not found"));
         };
-        match check(&entry.info, &head, &request.body) {
+        let checked = self
+            .refuse_inactive(&request.service)
+            .and_then(|()| check(&entry.info, &head, &request.body));
+        match checked {
             Err(Outcome::Fault(fault)) => Err(fault),
             // the one reply that is none of a service's: a verb that it does not take
             Err(Outcome::Reply(reply)) => Err(Fault {

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use busbar_dispatch::security::{
     Permission, RbacClientRole, RbacRole, RbacRolePermission, SecurityApiKey, SecurityBasicAuth, hashed_password,
 };
-use busbar_dispatch::{Definitions, Dispatcher, ServiceTable};
+use busbar_dispatch::{Definitions, Delivery, Dispatcher, ServiceTable};
 use busbar_model::object::{Object, Record, Snapshot};
 use busbar_model::service::ServiceInfo;
 use busbar_model::{ChannelType, Cid, DataFormat, Error};
@@ -19,6 +19,7 @@ use busbar_runtime::call::{ChannelFields, RequestFields};
 use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment};
 use busbar_runtime::inbound::{Admission, Dispatch, Entrance, Gate, Guard, Inbound, Verdict, Visitor, builtin};
 use busbar_runtime::native::{Door, NativeCall, Natives};
+use busbar_runtime::queue::{DeadLetter, Deliver, Delivered, Message, Queue, QueueStatus};
 use busbar_runtime::{Call, Configure, Fault, Handler, Head, HeadBuilder, Outcome, Reply, ReplyTo};
 use serde_json::{Value, json};
 
@@ -451,4 +452,83 @@ async fn a_soap_action_names_the_service() {
         "{body}"
     );
     assert_eq!(act(&[("soapaction", "zato.http-soap.delete")], "viewer").await.0, 403);
+}
+
+/// A queue that keeps what is put into it.
+#[derive(Default)]
+struct Kept(Mutex<Vec<Message>>);
+
+impl Queue for Kept {
+    fn put(&self, message: Message) -> BoxFuture<'static, Result<(), Error>> {
+        self.0.lock().unwrap().push(message);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn status(&self) -> BoxFuture<'_, Result<QueueStatus, Error>> {
+        Box::pin(async { Ok(QueueStatus::default()) })
+    }
+
+    fn dead(&self, _: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, Error>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn replay(&self, _: Option<Vec<String>>) -> BoxFuture<'_, Result<usize, Error>> {
+        Box::pin(async { Ok(0) })
+    }
+
+    fn forget(&self, _: Option<Vec<String>>) -> BoxFuture<'_, Result<usize, Error>> {
+        Box::pin(async { Ok(0) })
+    }
+}
+
+#[tokio::test]
+async fn messages_for_services_of_the_hub_are_run_with_the_rights_of_whoever_left_them() {
+    let queue = Arc::new(Kept::default());
+    let dispatcher = dispatcher(&definitions());
+    let delivery = Delivery::new(dispatcher, ServiceTable::new(), queue.clone(), Duration::from_secs(60));
+    // of callers outside: their roles are looked at when the message is run
+    let named = |security: &str, body: &str| {
+        let channel = HeadBuilder::channel(&ChannelFields {
+            channel_type: Some(ChannelType::Named),
+            channel: "invoke",
+            security_name: security,
+            ..ChannelFields::default()
+        });
+        Message {
+            cid: Cid::new(),
+            service: "zato.http-soap.delete".to_owned(),
+            head: HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter()),
+            body: body.to_owned().into(),
+            expires: None,
+        }
+    };
+    let envelope = r#"{"payload": "{}", "callback": ["zato.http-soap.create"], "environ": {"a": 7}, "cid": "c"}"#;
+    let refused = delivery.deliver(named("viewer", envelope)).await;
+    assert!(
+        matches!(&refused, Delivered::Never(reason) if reason.contains("403")),
+        "{refused:?}"
+    );
+    assert_eq!(delivery.deliver(named("robot", envelope)).await, Delivered::Done);
+    assert!(
+        queue.0.lock().unwrap().is_empty(),
+        "what callers send is no envelope, whatever it looks like"
+    );
+
+    // of services: anything, and what they say is to be called is
+    let service = "zato.http-soap.delete".to_owned();
+    let message = Message::of_service(Cid::new(), service.clone(), envelope.into(), None);
+    assert_eq!(delivery.deliver(message).await, Delivered::Done);
+    let called = queue.0.lock().unwrap().pop().unwrap();
+    assert_eq!(called.service, "zato.http-soap.create");
+    let body: Value = serde_json::from_slice(&called.body).unwrap();
+    assert_eq!(
+        body,
+        json!({"payload": "\"zato.http-soap.delete internal \"", "caller": "zato.http-soap.delete",
+               "channel": "invoke-async-callback", "in_reply_to": "c", "environ": {"a": 7}})
+    );
+    for wrong in ["", "[]", r#"{"payload": {"a": 1}}"#] {
+        let message = Message::of_service(Cid::new(), service.clone(), wrong.into(), None);
+        let delivered = delivery.deliver(message).await;
+        assert!(matches!(delivered, Delivered::Never(_)), "{wrong}: {delivered:?}");
+    }
 }

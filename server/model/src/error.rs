@@ -69,6 +69,22 @@ impl Kind {
             | Self::Internal => 500,
         }
     }
+
+    /// What kind of failure a service tells of that answers with this HTTP status, 400 or more.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            409 => Self::Conflict,
+            429 => Self::TooManyRequests,
+            502 => Self::WorkerLost,
+            503 => Self::Unavailable,
+            504 => Self::Cancelled,
+            400..500 => Self::BadRequest,
+            _ => Self::Service,
+        }
+    }
 }
 
 /// Something could not be done.

@@ -84,7 +84,8 @@ pub enum ChannelType {
     /// `self.invoke`, the command line, an administrator.
     #[serde(rename = "invoke")]
     Invoke,
-    /// `self.invoke_async`: out of the queue.
+    /// `self.invoke_async`: out of the queue. The body is an envelope that a service of this server has written, which also says what else
+    /// is to be called: nothing that came from outside may ever travel under this type.
     #[serde(rename = "invoke-async")]
     InvokeAsync,
     /// A job of the scheduler.
@@ -93,14 +94,17 @@ pub enum ChannelType {
     /// A JSON-RPC channel.
     #[serde(rename = "json-rpc")]
     JsonRpc,
+    /// `zato.service.invoke`: the caller says what the channel is called, and services see that as its type.
+    #[serde(rename = "named")]
+    Named,
 }
 
 impl ChannelType {
-    /// The name that `self.channel.type` shows.
+    /// The name that `self.channel.type` shows, unless the channel's caller chose one.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::HttpSoap => "http-soap",
-            Self::Invoke => "invoke",
+            Self::Invoke | Self::Named => "invoke",
             Self::InvokeAsync => "invoke-async",
             Self::Scheduler => "scheduler",
             Self::JsonRpc => "json-rpc",
@@ -119,6 +123,7 @@ impl ChannelType {
             2 => Self::InvokeAsync,
             3 => Self::Scheduler,
             4 => Self::JsonRpc,
+            5 => Self::Named,
             _ => Self::Invoke,
         }
     }
@@ -184,6 +189,7 @@ mod tests {
             ChannelType::InvokeAsync,
             ChannelType::Scheduler,
             ChannelType::JsonRpc,
+            ChannelType::Named,
         ] {
             assert_eq!(ChannelType::from_code(kind.code()), kind);
         }

@@ -95,7 +95,8 @@ impl From<&Error> for Fault {
 ///
 /// Packed layout: every text is a little-endian `u32` length and its bytes; lists are a `u32` count and their items.
 /// `channel_type u8, data_format u8, flags u8, channel name, security (name, type, username, claims; empty texts: none),
-/// method, path, query, remote address, path parameters (name, value)*, headers (name, value)*`.
+/// method, path, query, remote address, path parameters (name, value)*, headers (name, value)*`, and last, if the caller chose one, the
+/// transport.
 #[derive(Debug, Clone, Default)]
 pub struct Head<'a> {
     /// Where the call came from.
@@ -132,6 +133,8 @@ pub struct Head<'a> {
     pub query: &'a str,
     /// `address:port` of the client.
     pub remote: &'a str,
+    /// What the service is told that the request came by; empty: as it came.
+    pub transport: &'a str,
     params: Pairs<'a>,
     headers: Pairs<'a>,
 }
@@ -152,6 +155,15 @@ pub fn asking_hash(head: &[u8]) -> Bytes {
         *flags |= ASKS_HASH;
     }
     asking.freeze()
+}
+
+/// The head of a request whose service is told that it came by this transport ([`Head::transport`]).
+pub fn with_transport(head: &[u8], transport: &str) -> Bytes {
+    let mut told = BytesMut::from(head);
+    if !transport.is_empty() {
+        put(&mut told, transport.as_bytes());
+    }
+    told.freeze()
 }
 
 impl<'a> Head<'a> {
@@ -182,6 +194,8 @@ impl<'a> Head<'a> {
             remote: text(&mut rest)?,
             params: pairs(&mut rest)?,
             headers: pairs(&mut rest)?,
+            // heads that were packed before there was one have none either
+            transport: text(&mut rest).unwrap_or_default(),
         })
     }
 
@@ -424,6 +438,12 @@ mod tests {
         assert_eq!(head.soap, Some(SoapVersion::V12));
         assert_eq!(head.job_type, Some(JobType::CronStyle));
         assert!(!head.asks_hash);
+        assert_eq!(head.transport, "");
+        let told = with_transport(&packed, "soap");
+        let told = Head::unpack(&told).unwrap();
+        assert_eq!((told.transport, told.remote), ("soap", head.remote));
+        assert!(told.headers().eq(head.headers()));
+        assert_eq!(with_transport(&packed, ""), packed);
         let asking = asking_hash(&packed);
         let asking = Head::unpack(&asking).unwrap();
         assert!(asking.asks_hash);

@@ -45,6 +45,25 @@ pub struct NativeCall {
     pub body: Bytes,
 }
 
+impl NativeCall {
+    /// A call by another service of this server, which may call anything: its name is all that is known of who calls.
+    pub fn of_service(cid: Cid, service: &str, caller: &str, body: Bytes) -> Self {
+        let channel = HeadBuilder::channel(&ChannelFields {
+            data_format: DataFormat::Json,
+            channel: service,
+            username: caller,
+            ..ChannelFields::default()
+        });
+        Self {
+            door: Door::Internal,
+            cid,
+            service: service.into(),
+            head: HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter()),
+            body,
+        }
+    }
+}
+
 /// The answer to a service that runs in a worker and has called one of the hub's, as it goes over the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NativeReply {
@@ -57,6 +76,8 @@ pub struct NativeReply {
 impl NativeReply {
     /// What a worker asks of the hub to have such a service called: the cid, the body and the name of the service that calls.
     pub const KIND: &'static str = "native";
+    /// The operation that asks for nothing but whether there is such a service.
+    pub const FIND: &'static str = "find";
 
     /// As bytes.
     pub fn pack(&self) -> Bytes {
@@ -78,34 +99,26 @@ impl NativeReply {
     }
 }
 
-/// Calls a service for another one that runs in a worker.
+/// Calls a service for another one that runs in a worker, or says that there is one.
 ///
 /// # Errors
 ///
 /// [`Kind::NotFound`]: there is no such service. [`Kind::Protocol`]: the request is none.
 pub async fn call_for_worker(natives: Arc<dyn Natives>, request: HubRequest) -> Result<Bytes, Error> {
     let wrong = || Error::new(Kind::Protocol, "a request of a worker does not hold a call");
-    let [cid, body, caller]: [Bytes; 3] = request.parts.try_into().map_err(|_| wrong())?;
     if !natives.has(&request.name) {
         return Err(Error::new(
             Kind::NotFound,
             format!("there is no service `{}`", request.name),
         ));
     }
+    if request.operation == NativeReply::FIND {
+        return Ok(Bytes::new());
+    }
+    let [cid, body, caller]: [Bytes; 3] = request.parts.try_into().map_err(|_| wrong())?;
     let caller = std::str::from_utf8(&caller).map_err(|_| wrong())?;
-    let channel = HeadBuilder::channel(&ChannelFields {
-        data_format: DataFormat::Json,
-        channel: &request.name,
-        username: caller,
-        ..ChannelFields::default()
-    });
-    let call = NativeCall {
-        door: Door::Internal,
-        cid: Cid::from_bytes(&cid).ok_or_else(wrong)?,
-        service: request.name.into(),
-        head: HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter()),
-        body,
-    };
+    let cid = Cid::from_bytes(&cid).ok_or_else(wrong)?;
+    let call = NativeCall::of_service(cid, &request.name, caller, body);
     let reply = match natives.call(call).await {
         Outcome::Reply(reply) => NativeReply {
             status: reply.status,

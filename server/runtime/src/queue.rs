@@ -5,10 +5,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use busbar_model::{Cid, Error, Kind};
+use busbar_model::{ChannelType, Cid, DataFormat, Error, Kind};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
+use crate::call::{ChannelFields, HeadBuilder, RequestFields};
 use crate::handler::BoxFuture;
 use crate::hub_port::HubRequest;
 
@@ -28,6 +30,24 @@ pub struct Message {
 }
 
 impl Message {
+    /// A message that a service of this server leaves for another one. The body is an [`Envelope`], or holds more than it, as Python
+    /// writes it. What comes from outside must never be stored so: the envelope says what else is called.
+    pub fn of_service(cid: Cid, service: String, envelope: Bytes, expires: Option<SystemTime>) -> Self {
+        let channel = HeadBuilder::channel(&ChannelFields {
+            channel_type: Some(ChannelType::InvokeAsync),
+            data_format: DataFormat::Dict,
+            channel: &service,
+            ..ChannelFields::default()
+        });
+        Self {
+            cid,
+            head: HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter()),
+            body: envelope,
+            expires,
+            service,
+        }
+    }
+
     /// What a worker asks of the hub to have the message stored.
     pub const KIND: &'static str = "queue";
 
@@ -65,6 +85,36 @@ impl Message {
             expires: (expires > 0).then(|| UNIX_EPOCH + Duration::from_millis(expires)),
         })
     }
+}
+
+/// The body of a message that one service leaves for another, as far as the hub reads it: when the other one is its own.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    /// What the service is called with; for one of the hub's own a text, its request.
+    pub payload: Box<RawValue>,
+    /// Name of the service that calls, if the hub's own is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+    /// What the service sees as its channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// The correlation id that the caller gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<String>,
+    /// The correlation id of the call that this is the callback of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_reply_to: Option<String>,
+    /// What is handed on to callbacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environ: Option<Box<RawValue>>,
+    /// Services that are called with the answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub callback: Vec<String>,
+}
+
+impl Envelope {
+    /// What the channel of a callback is called.
+    pub const CALLBACK_CHANNEL: &'static str = "invoke-async-callback";
 }
 
 /// What came of one delivery.

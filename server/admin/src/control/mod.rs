@@ -19,7 +19,7 @@ use busbar_model::audit::AuditEntry;
 use busbar_model::slow::SlowCall;
 use busbar_model::{DataFormat, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, DeployError, PoolNumbers};
-use busbar_runtime::queue::{DeadLetter, Queue, QueueStatus};
+use busbar_runtime::queue::{DeadLetter, Message, Queue, QueueStatus};
 use busbar_store::{Revision, Rotated, StoredFailure, StoredSource};
 use serde::{Deserialize, Serialize};
 
@@ -280,7 +280,7 @@ pub enum Response {
 }
 
 /// A call of a service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Invoke {
     /// Which service.
     pub name: String,
@@ -296,6 +296,18 @@ pub struct Invoke {
     /// How long to wait, in seconds; `None`: as long as the service may take.
     #[serde(default)]
     pub timeout_secs: Option<u32>,
+    /// What the service is told of the channel that it is called through; `None`: that it is called by its name.
+    #[serde(default)]
+    pub channel: Option<Channel>,
+}
+
+/// A channel that somebody who calls a service through `zato.service.invoke` wants it to see.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channel {
+    /// What it is called: `self.channel`.
+    pub name: String,
+    /// `plain_http`, `soap` or nothing: `self.transport`. XML that comes by `soap` stands in an envelope.
+    pub transport: String,
 }
 
 /// What a service answered.
@@ -602,6 +614,9 @@ pub trait Services: Send + Sync + 'static {
 
     /// Calls one and waits for its answer; a service that fails is an answer too.
     fn invoke(&self, invoke: Invoke) -> BoxFuture<'_, Result<Invoked, Error>>;
+
+    /// The same call as a message for the queue, which never expires. What the service could not use is refused.
+    fn message(&self, invoke: Invoke) -> Result<Message, Error>;
 }
 
 /// Hot deployment.

@@ -8,20 +8,22 @@ use std::time::Duration;
 use busbar_dispatch::Deployer;
 use busbar_dispatch::deploy::{Report, module_of};
 use busbar_dispatch::sample::Sample;
-use busbar_model::{ChannelType, Cid, Error, Kind};
-use busbar_runtime::call::{ChannelFields, Outcome, RequestFields};
+use busbar_model::{ChannelType, Cid, DataFormat, Error, Kind, SoapVersion};
+use busbar_runtime::call::{ChannelFields, Outcome, RequestFields, with_transport};
 use busbar_runtime::handler::{BoxFuture, Source};
 use busbar_runtime::inbound::{Dispatch, Inbound, builtin};
+use busbar_runtime::queue::Message;
 use busbar_runtime::stream::ReplyStream;
 use busbar_runtime::{Fault, HeadBuilder};
+use busbar_sio::soap;
 use busbar_store::{StoredFailure, StoredSource};
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::control::{
-    Deployed, DeployedFile, DeployedFiles, Deployments, FailedFile, Failure, Invoke, Invoked, Payload, ServiceEntry,
-    Services, SourceFile,
+    Channel, Deployed, DeployedFile, DeployedFiles, Deployments, FailedFile, Failure, Invoke, Invoked, Payload,
+    ServiceEntry, Services, SourceFile,
 };
 use crate::management::catalogue::CATALOGUE;
 
@@ -46,23 +48,37 @@ impl Running {
         })
     }
 
-    async fn run(&self, invoke: Invoke) -> Result<Invoked, Error> {
+    /// The call, as its service is to see it, whether somebody waits for the answer or not.
+    fn inbound(&self, invoke: Invoke) -> Result<Inbound, Error> {
         let Invoke {
             name,
             payload,
             data_format,
             headers,
             timeout_secs,
+            channel,
         } = invoke;
         let is_own = name == builtin::PING || CATALOGUE.contains_key(&name);
         if !is_own && !self.deployer.list().iter().any(|it| it.name == name) {
             return Err(Error::new(Kind::NotFound, format!("there is no service `{name}`"))
                 .with_hint("see which there are with `busbar service list`"));
         }
+        let (channel_type, shown) = match &channel {
+            None => (ChannelType::Invoke, Channel::default()),
+            Some(channel) => (ChannelType::Named, channel.clone()),
+        };
+        let is_soap = shown.transport == "soap" && data_format == DataFormat::Xml;
+        if is_soap && let Err(error) = soap::check_envelope(&payload.0, SoapVersion::V11) {
+            return Err(Error::new(
+                Kind::BadRequest,
+                format!("the payload of service `{name}` cannot be read: {error}"),
+            ));
+        }
         let channel = HeadBuilder::channel(&ChannelFields {
-            channel_type: Some(ChannelType::Invoke),
+            channel_type: Some(channel_type),
             data_format,
-            channel: &name,
+            soap: is_soap.then_some(SoapVersion::V11),
+            channel: if channel.is_some() { &shown.name } else { &name },
             ..ChannelFields::default()
         });
         let headers: Vec<(String, String)> = headers
@@ -73,19 +89,44 @@ impl Running {
             [].into_iter(),
             headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
         );
-        let cid = Cid::new();
-        let outcome = self
-            .dispatch
-            .dispatch(Inbound {
-                cid,
-                service: name.into(),
-                channel,
-                head,
-                body: Bytes::from(payload.0),
-                timeout: timeout_secs.map(|secs| Duration::from_secs(secs.into())),
-            })
-            .await;
-        Ok(match outcome {
+        Ok(Inbound {
+            cid: Cid::new(),
+            service: name.into(),
+            channel,
+            head: with_transport(&head, &shown.transport),
+            body: Bytes::from(payload.0),
+            timeout: timeout_secs.map(|secs| Duration::from_secs(secs.into())),
+        })
+    }
+
+    fn to_message(&self, invoke: Invoke) -> Result<Message, Error> {
+        let name = invoke.name.clone();
+        let inbound = self.inbound(invoke)?;
+        if let Err(fault) = self.dispatch.check(&inbound) {
+            let details = match fault.details {
+                Some(Value::String(text)) => text,
+                Some(other) => other.to_string(),
+                None => format!("status {}", fault.status),
+            };
+            let kind = Kind::of_status(fault.status);
+            return Err(Error::new(
+                kind,
+                format!("service `{name}` cannot be called: {details}"),
+            ));
+        }
+        Ok(Message {
+            cid: inbound.cid,
+            service: name,
+            head: inbound.head,
+            body: inbound.body,
+            expires: None,
+        })
+    }
+
+    async fn run(&self, invoke: Invoke) -> Result<Invoked, Error> {
+        let inbound = self.inbound(invoke)?;
+        let cid = inbound.cid;
+        Ok(match self.dispatch.dispatch(inbound).await {
             Outcome::Reply(mut reply) => {
                 let body = match reply.stream.take() {
                     None => reply.body,
@@ -307,6 +348,10 @@ impl Services for Running {
 
     fn invoke(&self, invoke: Invoke) -> BoxFuture<'_, Result<Invoked, Error>> {
         Box::pin(self.run(invoke))
+    }
+
+    fn message(&self, invoke: Invoke) -> Result<Message, Error> {
+        self.to_message(invoke)
     }
 }
 

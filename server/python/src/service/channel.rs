@@ -7,6 +7,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use busbar_model::ChannelType;
+
 use crate::json;
 use crate::service::invocation::{Invocation, Source};
 
@@ -18,6 +20,7 @@ impl ChannelInfo {
     fn type_name(&self) -> &str {
         match &self.0.source {
             Source::Service(local) => local.channel_type.as_deref().unwrap_or(self.0.channel_type.as_str()),
+            Source::Channel(_) if self.0.channel_type == ChannelType::Named => self.0.head().channel,
             Source::Channel(_) => self.0.channel_type.as_str(),
         }
     }

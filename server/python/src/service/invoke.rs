@@ -1,6 +1,6 @@
 //! `self.invoke` (service-api.md 8.1).
 
-mod native;
+pub(crate) mod native;
 mod timed;
 
 use std::sync::Arc;

@@ -3,26 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
-use busbar_model::{ChannelType, Cid, DataFormat};
-use busbar_runtime::call::{ChannelFields, RequestFields};
-use busbar_runtime::queue::Message;
-use busbar_runtime::{Call, HeadBuilder};
+use busbar_model::{ChannelType, Cid};
+use busbar_runtime::Call;
+use busbar_runtime::queue::{Envelope, Message};
 
 use crate::environment::Environment;
 use crate::errors::to_python;
 use crate::service::class::{ServiceClass, known_name};
 use crate::service::instance::Service;
 use crate::service::invocation::{Invocation, Local};
+use crate::service::invoke::native;
 use crate::{json, kept, turn};
-
-/// What the channel of a callback is called.
-const CALLBACK_CHANNEL: &str = "invoke-async-callback";
 
 /// What `invoke_async()` was called with.
 #[derive(Default)]
@@ -50,7 +46,7 @@ pub(crate) fn put<'py>(
     let py = caller.py();
     let invocation = caller.get().invocation()?;
     let name = name_of(target)?;
-    check_known(invocation, &name)?;
+    check_known(py, invocation, &name)?;
     let payload = arguments.payload.unwrap_or_else(|| intern!(py, "").clone().into_any());
     let payload = match arguments.rest {
         Some(rest) if !payload.is_truthy()? => rest.into_any(),
@@ -61,7 +57,7 @@ pub(crate) fn put<'py>(
     } else {
         payload
     };
-    let callbacks = callbacks(invocation, arguments.callback)?;
+    let callbacks = callbacks(py, invocation, arguments.callback)?;
     let expires = arguments
         .expiration
         .map(|seconds| {
@@ -71,7 +67,7 @@ pub(crate) fn put<'py>(
         })
         .transpose()?;
     let envelope = PyDict::new(py);
-    envelope.set_item(intern!(py, "payload"), payload)?;
+    set_payload(&envelope, invocation, &name, payload)?;
     if let Some(channel) = arguments.channel.filter(|channel| !channel.is_empty()) {
         envelope.set_item(intern!(py, "channel"), channel)?;
     }
@@ -93,13 +89,7 @@ pub(crate) fn put<'py>(
     if let Some(cid) = &given {
         envelope.set_item(intern!(py, "cid"), cid)?;
     }
-    let message = Message {
-        cid: own,
-        head: head(&name),
-        body: kept::pack(&envelope)?.into(),
-        expires,
-        service: name,
-    };
+    let message = Message::of_service(own, name, kept::pack(&envelope)?.into(), expires);
     store(py, &invocation.environment, message)?;
     Ok(given.unwrap_or_else(|| own.to_string()))
 }
@@ -111,15 +101,20 @@ fn store(py: Python<'_>, environment: &Environment, message: Message) -> PyResul
     Ok(())
 }
 
-/// What the hub is told of a message: it is not looked into before it reaches its service.
-fn head(name: &str) -> Bytes {
-    let channel = HeadBuilder::channel(&ChannelFields {
-        channel_type: Some(ChannelType::InvokeAsync),
-        data_format: DataFormat::Dict,
-        channel: name,
-        ..ChannelFields::default()
-    });
-    HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter())
+/// Puts into an envelope what a service is called with. One of the hub gets a text, and is told who calls.
+fn set_payload(
+    envelope: &Bound<'_, PyDict>,
+    invocation: &Invocation,
+    name: &str,
+    payload: Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let py = envelope.py();
+    if invocation.environment.services.load().contains_key(name) {
+        return envelope.set_item(intern!(py, "payload"), payload);
+    }
+    let request = PyString::from_bytes(py, &native::body(&payload)?)?;
+    envelope.set_item(intern!(py, "payload"), request)?;
+    envelope.set_item(intern!(py, "caller"), &invocation.class.info().name)
 }
 
 /// A service's name: the text itself, or what a class or an object of one is deployed as.
@@ -135,16 +130,17 @@ fn name_of(target: &Bound<'_, PyAny>) -> PyResult<String> {
         .map_err(|_| PyTypeError::new_err("the name or class of a service is needed here"))
 }
 
-fn check_known(invocation: &Invocation, name: &str) -> PyResult<()> {
-    if invocation.environment.services.load().contains_key(name) {
+fn check_known(py: Python<'_>, invocation: &Invocation, name: &str) -> PyResult<()> {
+    let environment = &invocation.environment;
+    if environment.services.load().contains_key(name) {
         Ok(())
     } else {
-        Err(PyKeyError::new_err(name.to_owned()))
+        native::check(py, environment, name)
     }
 }
 
 /// The services to call with what a service answers: those that are named, else the one whose name says that it is for the caller's.
-fn callbacks(invocation: &Invocation, given: Option<Bound<'_, PyAny>>) -> PyResult<Vec<String>> {
+fn callbacks(py: Python<'_>, invocation: &Invocation, given: Option<Bound<'_, PyAny>>) -> PyResult<Vec<String>> {
     let Some(given) = given.filter(|given| !given.is_none()) else {
         let own = format!("{}-async-callback", invocation.class.info().name);
         let exists = invocation.environment.services.load().contains_key(&own);
@@ -157,12 +153,13 @@ fn callbacks(invocation: &Invocation, given: Option<Bound<'_, PyAny>>) -> PyResu
         vec![name_of(&given)?]
     };
     for name in &names {
-        check_known(invocation, name)?;
+        check_known(py, invocation, name)?;
     }
     Ok(names)
 }
 
-/// Whether a call came out of the queue, as a message that [`put`] stored.
+/// Whether a call came out of the queue, as a message that a service of this server stored, [`put`] or [`call_back`]. Only then is the body
+/// an envelope.
 pub(crate) fn is_message(call: &Call) -> bool {
     call.head.first() == Some(&ChannelType::InvokeAsync.code())
 }
@@ -207,17 +204,11 @@ pub(crate) fn call_back(
     let environ = service.get().environ(py)?;
     for name in callbacks {
         let envelope = PyDict::new(py);
-        envelope.set_item(intern!(py, "payload"), &answer)?;
-        envelope.set_item(intern!(py, "channel"), CALLBACK_CHANNEL)?;
+        set_payload(&envelope, invocation, &name, answer.clone())?;
+        envelope.set_item(intern!(py, "channel"), Envelope::CALLBACK_CHANNEL)?;
         envelope.set_item(intern!(py, "in_reply_to"), invocation.shown_cid())?;
         envelope.set_item(intern!(py, "environ"), &environ)?;
-        let message = Message {
-            cid: Cid::new(),
-            head: head(&name),
-            body: kept::pack(&envelope)?.into(),
-            expires: None,
-            service: name,
-        };
+        let message = Message::of_service(Cid::new(), name, kept::pack(&envelope)?.into(), None);
         store(py, &invocation.environment, message)?;
     }
     Ok(())

@@ -310,9 +310,9 @@ impl Request {
         self.invocation.shown_data_format()
     }
 
-    /// `plain_http` or `soap` if the request came over HTTP, else an empty text.
+    /// `plain_http` or `soap` if the request came over HTTP, or its caller says so, else an empty text.
     #[getter]
-    fn transport(&self) -> &'static str {
+    fn transport(&self) -> &str {
         transport(&self.invocation)
     }
 
@@ -565,11 +565,13 @@ fn soap_payload<'py>(envelope: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
     Ok(intern!(py, "").clone().into_any())
 }
 
-/// `plain_http` or `soap` if the request came over HTTP, else an empty text.
-pub(crate) fn transport(invocation: &Invocation) -> &'static str {
+/// `plain_http` or `soap` if the request came over HTTP, or its caller says so, else an empty text.
+pub(crate) fn transport(invocation: &Invocation) -> &str {
     let head = invocation.head();
-    if !invocation.is_from_channel() || head.method.is_empty() {
+    if !invocation.is_from_channel() {
         ""
+    } else if !head.transport.is_empty() || head.method.is_empty() {
+        head.transport
     } else if head.soap.is_some() {
         "soap"
     } else {

@@ -6,10 +6,12 @@ mod running;
 use std::sync::Mutex;
 
 use busbar_dispatch::{Deployer, ServiceTable};
+use busbar_model::Cid;
 use busbar_runtime::call::{Outcome, Reply};
 use busbar_runtime::inbound::{Dispatch, Inbound};
 use busbar_runtime::queue::Message;
 use busbar_runtime::{Fault, Head};
+use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
@@ -96,6 +98,19 @@ impl Services for Server {
             response_at_ms: 1_700_000_000_250,
             request: "{}".into(),
             response: "[]".into(),
+        })
+    }
+
+    fn message(&self, invoke: Invoke) -> Result<Message, Error> {
+        if invoke.name != "shop.a" {
+            return Err(Error::new(Kind::NotFound, "there is no such service"));
+        }
+        Ok(Message {
+            cid: Cid::new(),
+            service: invoke.name,
+            head: Bytes::new(),
+            body: invoke.payload.0.into(),
+            expires: None,
         })
     }
 
@@ -303,6 +318,7 @@ shop.b           7  shop.py                   Gets it.
             data_format: DataFormat::Json,
             headers: Vec::new(),
             timeout_secs: None,
+            channel: None,
         })
     };
     for payload in [
@@ -389,6 +405,7 @@ fn requests_are_what_a_script_would_write() {
                 data_format: DataFormat::Json,
                 headers: Vec::new(),
                 timeout_secs: None,
+                channel: None,
             }),
         ),
     ] {

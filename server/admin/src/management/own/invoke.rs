@@ -4,24 +4,27 @@ use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use busbar_model::{ChannelType, Cid, DataFormat, Error, Kind};
-use busbar_runtime::call::{ChannelFields, RequestFields};
+use busbar_model::{ChannelType, Cid, DataFormat, Error, Kind, SoapVersion};
+use busbar_runtime::call::{ChannelFields, RequestFields, with_transport};
 use busbar_runtime::inbound::builtin;
 use busbar_runtime::native::Door;
 use busbar_runtime::queue::Message;
 use busbar_runtime::{HeadBuilder, Reply};
-use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::{Row, object};
-use crate::control::{Invoke, Payload};
+use crate::control::{Channel, Invoke, Payload};
 use crate::management::answer::{Answer, environment};
 use crate::management::body::Format;
+use crate::management::catalogue::Declared;
 use crate::management::crud::page_of;
-use crate::management::{Call, Management, answer, input};
+use crate::management::{Call, Management, Run, answer, input};
 use crate::problem::{Code, Problem};
 
 pub const TABLE: &[Row] = &[(builtin::INVOKE, |management, call| Box::pin(invoke(management, call)))];
+
+/// What services see as their channel unless the request says otherwise.
+const CHANNEL: &str = "invoke";
 
 /// Seconds that a message may wait unless the request says otherwise.
 const EXPIRATION: u64 = 15;
@@ -162,13 +165,43 @@ async fn run(
     }
     let timeout = call.input.get("timeout").and_then(Value::as_u64).filter(|it| *it > 0);
     let invoke = Invoke {
+        timeout_secs: timeout.map(|it| u32::try_from(it).unwrap_or(u32::MAX)),
+        ..described(call, name, payload)?
+    };
+    answered(management, invoke).await
+}
+
+/// The call that a request asks for.
+fn described(call: &Call<'_>, name: &str, payload: Vec<u8>) -> Result<Invoke, Error> {
+    Ok(Invoke {
         name: name.to_owned(),
         payload: Payload(payload),
         data_format: data_format(call)?,
-        headers: Vec::new(),
-        timeout_secs: timeout.map(|it| u32::try_from(it).unwrap_or(u32::MAX)),
-    };
-    answered(management, invoke).await
+        channel: Some(channel(call)?),
+        ..Invoke::default()
+    })
+}
+
+/// The channel that the service is to see.
+fn channel(call: &Call<'_>) -> Result<Channel, Error> {
+    let name = call.text("channel").filter(|name| !name.is_empty()).unwrap_or(CHANNEL);
+    let transport = call.text("transport").unwrap_or_default();
+    if !matches!(transport, "" | "plain_http" | "soap") {
+        return Err(wrong("transport", "must be `plain_http`, `soap` or empty"));
+    }
+    Ok(Channel {
+        name: name.to_owned(),
+        transport: transport.to_owned(),
+    })
+}
+
+/// How a management service is to read its payload.
+fn format(call: &Call<'_>) -> Result<Format, Error> {
+    Ok(match data_format(call)? {
+        DataFormat::Xml if channel(call)?.transport == "soap" => Format::Soap,
+        DataFormat::Xml => Format::Xml,
+        _ => Format::Json,
+    })
 }
 
 /// What a service answers that a worker runs.
@@ -178,18 +211,7 @@ async fn answered(management: &Management, invoke: Invoke) -> Result<Vec<u8>, Er
     if invoked.status < 400 {
         return Ok(invoked.body.0);
     }
-    let kind = match invoked.status {
-        401 => Kind::Unauthorized,
-        403 => Kind::Forbidden,
-        404 => Kind::NotFound,
-        409 => Kind::Conflict,
-        429 => Kind::TooManyRequests,
-        502 => Kind::WorkerLost,
-        503 => Kind::Unavailable,
-        504 => Kind::Cancelled,
-        400..500 => Kind::BadRequest,
-        _ => Kind::Service,
-    };
+    let kind = Kind::of_status(invoked.status);
     let details = serde_json::from_slice::<Value>(&invoked.body.0).ok();
     let details = details
         .as_ref()
@@ -218,8 +240,7 @@ pub async fn deployed(management: &Management, call: &Call<'_>) -> Result<Answer
             name: call.service.name.clone(),
             payload: Payload(Value::Object(call.input.clone()).to_string().into_bytes()),
             data_format: DataFormat::Json,
-            headers: Vec::new(),
-            timeout_secs: None,
+            ..Invoke::default()
         },
     )
     .await?;
@@ -249,12 +270,7 @@ async fn management_service(
     if name == builtin::INVOKE {
         return Some(Err(wrong("name", "a service cannot invoke itself")));
     }
-    let format = match data_format(call) {
-        Ok(DataFormat::Xml) => Format::Xml,
-        Ok(_) => Format::Json,
-        Err(error) => return Some(Err(error)),
-    };
-    let input = match input(service, format, payload) {
+    let input = match format(call).and_then(|format| input(service, format, payload)) {
         Ok(input) => input,
         Err(error) => return Some(Err(error)),
     };
@@ -282,45 +298,65 @@ async fn management_service(
     }))
 }
 
-/// Puts the call into the queue and gives its cid.
+/// Puts the call into the queue and gives its cid. What the service could not use is refused now, as it is for callers that wait.
 async fn enqueue(management: &Management, call: &Call<'_>, name: &str, payload: Vec<u8>) -> Result<Vec<u8>, Error> {
     if name == builtin::INVOKE {
         return Err(wrong("name", "a service cannot invoke itself"));
     }
-    let is_management = management.find(name).is_some();
-    let services = management.parts().services.list();
-    if !is_management && !services.iter().any(|service| service.name == name) {
-        return Err(Error::new(Kind::NotFound, format!("there is no service `{name}`")));
-    }
-    let cid = Cid::new();
-    let mut channel = ChannelFields {
-        channel_type: Some(ChannelType::InvokeAsync),
-        data_format: data_format(call)?,
-        channel: call.text("channel").unwrap_or("invoke"),
-        ..ChannelFields::default()
+    let expires = expires(call)?;
+    let message = match management.find(name) {
+        Some((service, run)) => management_message(call, service, run, payload)?,
+        None => management.parts().services.message(described(call, name, payload)?)?,
     };
-    if is_management {
-        // what the caller may not do it does not do for them later either
-        channel.security_name = call.head.security_name;
-        channel.security_type = call.head.security_type;
-        channel.username = call.head.username;
-    }
-    let channel = HeadBuilder::channel(&channel);
-    let head = HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter());
-    let expiration = call
-        .input
-        .get("expiration")
-        .and_then(Value::as_u64)
-        .unwrap_or(EXPIRATION);
-    let message = Message {
-        cid,
-        service: name.to_owned(),
-        head,
-        body: Bytes::from(payload),
-        expires: SystemTime::now().checked_add(Duration::from_secs(expiration)),
-    };
-    management.parts().queue.put(message).await?;
+    let cid = message.cid;
+    management.parts().queue.put(Message { expires, ..message }).await?;
     Ok(cid.to_string().into_bytes())
+}
+
+/// When a message becomes useless.
+fn expires(call: &Call<'_>) -> Result<Option<SystemTime>, Error> {
+    let seconds = match call.input.get("expiration").filter(|given| !given.is_null()) {
+        None => EXPIRATION,
+        Some(given) => given
+            .as_u64()
+            .filter(|seconds| *seconds > 0)
+            .ok_or_else(|| wrong("expiration", "must be a number of seconds, from 1 up"))?,
+    };
+    Ok(SystemTime::now().checked_add(Duration::from_secs(seconds)))
+}
+
+/// The call of a management service as a message. It says who calls: what they may not do when it is run is not done for them either.
+fn management_message(call: &Call<'_>, service: &Declared, run: Run, payload: Vec<u8>) -> Result<Message, Error> {
+    let format = format(call)?;
+    let input = input(service, format, &payload)?;
+    let (format, body) = match run {
+        // what is deployed takes JSON only
+        Run::Deployed => (Format::Json, Value::Object(input).to_string().into_bytes()),
+        Run::Objects(_) | Run::Own(_) => (format, payload),
+    };
+    let shown = channel(call)?;
+    let channel = HeadBuilder::channel(&ChannelFields {
+        channel_type: Some(ChannelType::Named),
+        data_format: if format == Format::Json {
+            DataFormat::Json
+        } else {
+            DataFormat::Xml
+        },
+        soap: (format == Format::Soap).then_some(SoapVersion::V11),
+        channel: &shown.name,
+        security_name: call.head.security_name,
+        security_type: call.head.security_type,
+        username: call.head.username,
+        ..ChannelFields::default()
+    });
+    let head = HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter());
+    Ok(Message {
+        cid: Cid::new(),
+        service: service.name.clone(),
+        head: with_transport(&head, &shown.transport),
+        body: body.into(),
+        expires: None,
+    })
 }
 
 #[cfg(test)]

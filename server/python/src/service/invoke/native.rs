@@ -8,6 +8,7 @@ use pyo3::types::PyString;
 use busbar_runtime::HubRequest;
 use busbar_runtime::native::NativeReply;
 
+use crate::environment::Environment;
 use crate::errors::{HTTP_EXCEPTION, to_python};
 use crate::json;
 use crate::service::instance::Service;
@@ -17,6 +18,33 @@ use crate::turn;
 
 /// What the names of services begin with that the hub may run. Others are not asked about.
 const PREFIXES: [&str; 3] = ["zato.", "pub.zato.", "busbar."];
+
+/// Makes sure that the hub has a service of this name.
+///
+/// # Errors
+///
+/// A `KeyError` if there is none.
+pub(crate) fn check(py: Python<'_>, environment: &Environment, name: &str) -> PyResult<()> {
+    if !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        return Err(PyKeyError::new_err(name.to_owned()));
+    }
+    let found = environment.hub.request(HubRequest {
+        kind: NativeReply::KIND.to_owned(),
+        name: name.to_owned(),
+        operation: NativeReply::FIND.to_owned(),
+        parts: Vec::new(),
+    });
+    turn::block_on(py, environment, found).map_err(|error| to_python(py, &error, name))?;
+    Ok(())
+}
+
+/// What a service gives to one of the hub, as its request: text as it is, anything else as JSON.
+pub(crate) fn body(payload: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    match payload.cast::<PyString>() {
+        Ok(text) => Ok(text.to_str()?.as_bytes().to_vec()),
+        Err(_) => json::write(payload),
+    }
+}
 
 /// Runs a service of the hub.
 pub(super) fn call<'py>(
@@ -30,10 +58,7 @@ pub(super) fn call<'py>(
     }
     let invocation = caller.get().invocation()?;
     let environment = &invocation.environment;
-    let body = match arguments.payload.cast::<PyString>() {
-        Ok(text) => text.to_str()?.as_bytes().to_vec(),
-        Err(_) => json::write(&arguments.payload)?,
-    };
+    let body = body(&arguments.payload)?;
     let request = HubRequest {
         kind: NativeReply::KIND.to_owned(),
         name: name.to_owned(),
