@@ -1,4 +1,4 @@
-"""Results too large to be there at once, given up in the middle: what becomes of their transaction, and of the connection."""
+"""Results too large to be there at once, given up in the middle: what becomes of their transaction and connection."""
 
 import os
 import uuid
