@@ -508,14 +508,14 @@ class Ping(Service):
 ";
 
 /// A server on a free port, with a password.
-struct Stock {
+pub struct Stock {
     port: u16,
     child: std::process::Child,
     _home: tempfile::TempDir,
 }
 
 impl Stock {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let port = busbar_testkit::free_port();
         let home = tempfile::tempdir().unwrap();
         let child = Command::new("redis-server")
@@ -542,8 +542,13 @@ impl Stock {
         }
     }
 
+    /// The object of this server, in an enmasse file.
+    pub fn item(&self) -> Value {
+        json!({"name": "Stock", "host": "127.0.0.1", "port": self.port, "password": "s3cret", "timeout": 3})
+    }
+
     fn object(&self) -> String {
-        json!({"outconn_redis": [{"name": "Stock", "host": "127.0.0.1", "port": self.port, "password": "s3cret", "timeout": 3}]}).to_string()
+        json!({"outconn_redis": [self.item()]}).to_string()
     }
 }
 

@@ -44,13 +44,13 @@ async def main():
 asyncio.run(main())
 ";
 
-struct Peer {
+pub struct Peer {
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Peer {
-    fn start(messages: &std::path::Path) -> Self {
+    pub fn start(messages: &std::path::Path) -> Self {
         let mut child = Command::new(python())
             .args(["-c", PEER])
             .arg(messages)

@@ -6,8 +6,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use busbar_testkit::process::{descendants, is_alive, kill, signal};
-use busbar_testkit::{Connection, Request, run, wait_until};
+use busbar_testkit::zeromq::Receiver;
+use busbar_testkit::{Answer, Backend, Connection, Database, Request, run, wait_until};
+use serde_json::{Value, json};
 
+use crate::imap::Dovecot;
+use crate::kvdb::Stock;
+use crate::smtp::Peer;
 use crate::{OK, server};
 
 const SLEEP: &str = "
@@ -314,4 +319,67 @@ fn a_server_starts_beside_what_a_crash_left_behind() {
     server.start();
     server.invoke("ok.ok", "").expect(200);
     assert_eq!(server.stop().code(), Some(0));
+}
+
+const USES_ALL: &str = "
+from contextlib import closing
+from busbar import sql
+from zato.common.api import SMTPMessage
+from zato.server.service import Service
+
+class UseAll(Service):
+    def handle(self):
+        assert self.outgoing.plain_http['Http'].conn.get(self.cid).status_code == 200
+        assert self.email.smtp.get('Smtp').conn.send(SMTPMessage('me@example.com', 'a@example.com', 's', 'b'))
+        assert list(self.email.imap.get('Imap').conn.get()) == []
+        assert self.email.imap.get('Imap').conn.ping() is not False
+        for name in 'Postgres', 'Maria', 'Sqlite':
+            with closing(sql.connect(name, service=self)) as connection:
+                assert connection.execute('SELECT 1').fetchall()
+        self.kvdb.conn.set('a', 'b')
+        assert self.kvdb.conn.get('a')
+        assert self.outgoing.redis['Stock'].conn.ping()
+        self.outgoing.zmq.send('a', 'Zmq')
+        self.response.payload = 'used'
+";
+
+#[test]
+fn a_stop_lets_go_of_every_connection_without_a_panic() {
+    let home = tempfile::tempdir().unwrap();
+    let smtp = Peer::start(&home.path().join("messages"));
+    let dovecot = Dovecot::start();
+    let backend = Backend::always(Answer::json(&json!({})));
+    let redis = Stock::start();
+    let pull = Receiver::pull();
+    let sql = |name: &str, more: Value| {
+        let mut object = json!({"name": name, "host": "127.0.0.1", "db_name": "test", "password": "", "pool_size": 2});
+        object
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        object
+    };
+    let objects = json!({
+        "outgoing_rest": [{"name": "Http", "host": backend.url(), "url_path": "/"}],
+        "email_smtp": [{"name": "Smtp", "host": "127.0.0.1", "port": smtp.port, "mode": "plain", "username": "me", "password": "hunter2"}],
+        "email_imap": [dovecot.connection("Imap", json!({}))],
+        "outconn_redis": [redis.item()],
+        "outconn_zmq": [{"name": "Zmq", "address": pull.address(), "socket_type": "PUSH", "socket_method": "connect"}],
+        "outconn_sql": [
+            sql("Postgres", json!({"engine": "postgresql", "port": Database::postgresql_port(), "username": "postgres"})),
+            sql("Maria", json!({"engine": "mysql+pymysql", "port": Database::mysql_port(), "username": "root"})),
+            sql("Sqlite", json!({"engine": "sqlite", "host": "", "db_name": home.path().join("a.sqlite")})),
+        ],
+    });
+    for workers in [1, 0] {
+        let mut server = server()
+            .workers(workers)
+            .service("all.py", USES_ALL)
+            .enmasse(&objects.to_string())
+            .start();
+        let answer = server.invoke("all.use-all", "");
+        assert_eq!(answer.text(), "used", "{}", server.log());
+        // which looks for panics in the log
+        assert!(server.stop().success());
+    }
 }

@@ -288,14 +288,18 @@ impl TestServer {
     ///
     /// # Panics
     ///
-    /// If it does not run, or has not ended in time.
+    /// If it does not run, or has not ended in time, or one of its threads panicked.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the server runs");
-        process::wait(&mut child, LIMIT).unwrap_or_else(|| {
+        let status = process::wait(&mut child, LIMIT).unwrap_or_else(|| {
             self.child = Some(child);
             panic!("the server has not stopped")
-        })
+        });
+        let log = self.log();
+        let panicked = log.lines().find(|line| line.contains("panicked at"));
+        assert_eq!(panicked, None, "nothing panics, whatever happens to a server");
+        status
     }
 
     /// Sends it a signal.

@@ -1,6 +1,7 @@
 //! Connections to mail servers.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use tokio::runtime::Handle;
 
 use crate::smtp::config::{EmailSmtp, SmtpMode};
 use crate::smtp::error::failed;
@@ -65,7 +67,7 @@ impl Configure for SmtpConnections {
 pub struct SmtpConnection {
     name: String,
     config: EmailSmtp,
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    transport: OnRuntime<AsyncSmtpTransport<Tokio1Executor>>,
 }
 
 impl SmtpConnection {
@@ -102,7 +104,7 @@ impl SmtpConnection {
         }
         Ok(Self {
             name: name.to_owned(),
-            transport: builder.build(),
+            transport: OnRuntime::new(builder.build()),
             config,
         })
     }
@@ -155,5 +157,56 @@ impl SmtpConnection {
                 Err(Error::new(Kind::Timeout, message))
             }
         }
+    }
+}
+
+/// Something that starts a task when it is dropped, on the runtime on which it was made: the last one who holds it may be a thread of
+/// Python's, or the process that ends.
+struct OnRuntime<T> {
+    /// There until it is dropped.
+    inner: Option<T>,
+    runtime: Handle,
+}
+
+impl<T> OnRuntime<T> {
+    /// Must be called within a tokio runtime.
+    fn new(inner: T) -> Self {
+        Self {
+            inner: Some(inner),
+            runtime: Handle::current(),
+        }
+    }
+}
+
+impl<T> Deref for OnRuntime<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.inner.as_ref().expect("it is taken by the destructor only")
+    }
+}
+
+impl<T> Drop for OnRuntime<T> {
+    fn drop(&mut self) {
+        let _runtime = self.runtime.enter();
+        drop(self.inner.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_goes_wherever_it_is_dropped_and_after_its_runtime() {
+        let config = |host: &str| serde_json::from_value::<EmailSmtp>(serde_json::json!({"host": host})).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let [one, other] = ["a", "b"].map(|host| {
+            let _runtime = runtime.enter();
+            SmtpConnection::build("Mail", config(host)).unwrap()
+        });
+        drop(one);
+        runtime.shutdown_background();
+        drop(other);
     }
 }
