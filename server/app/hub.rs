@@ -141,8 +141,11 @@ pub async fn deploy_batches(
     remove: bool,
 ) {
     while let Some(PickupBatch { changed, removed }) = batches.recv().await {
+        // a file that another door deploys or takes out just now is what that leaves, not what it was when it was reported
+        let mut turn = deployer.turn().await;
+        let changed: Vec<PathBuf> = changed.into_iter().filter(|path| path.exists()).collect();
         // what is wrong with a file has been logged where it was found
-        if let Err(error) = deployer.deploy(read_sources(&changed, Some(&pickup))).await {
+        if let Err(error) = turn.deploy(read_sources(&changed, Some(&pickup))).await {
             tracing::error!(
                 error = error.chain(),
                 "cannot deploy what was picked up; copy it again when this is mended"
@@ -150,10 +153,10 @@ pub async fn deploy_batches(
         }
         let modules: Vec<String> = removed
             .iter()
-            .filter(|_| remove)
-            .filter_map(|path| module_of(path, &pickup))
+            .filter(|path| remove && !path.exists())
+            .filter_map(|path| module_of(path, &pickup).filter(|module| turn.runs(module, path)))
             .collect();
-        if let Err(error) = deployer.remove(&modules).await {
+        if let Err(error) = turn.remove(&modules).await {
             tracing::error!(
                 error = error.chain(),
                 "cannot remove the services of files that are gone"

@@ -210,7 +210,9 @@ impl Running {
     async fn take_out(&self, module: String) -> Result<(), Error> {
         let source = self.deployer.source(&module).await?;
         let source = source.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no file of `{module}`")))?;
-        let report = self.deployer.remove(&[module]).await?;
+        // the file goes before anybody else may deploy it again
+        let mut turn = self.deployer.turn().await;
+        let report = turn.remove(&[module]).await?;
         if let Some(failed) = report.failed.into_iter().next() {
             return Err(Error::new(Kind::Conflict, failed.to_string()));
         }
@@ -249,11 +251,9 @@ impl Running {
             parts.push((part, path));
             modules.push((file_name, module));
         }
-        let report = self
-            .deployer
-            .deploy(sources)
-            .await
-            .map_err(|error| Failure::from(&error))?;
+        // until the files are in their places nobody else may deploy what still lies there
+        let mut turn = self.deployer.turn().await;
+        let report = turn.deploy(sources).await.map_err(|error| Failure::from(&error))?;
         for ((part, path), (_, module)) in parts.into_iter().zip(&modules) {
             if !report.failed.iter().any(|failed| failed.module == *module) {
                 part.put_in_place(&path)?;

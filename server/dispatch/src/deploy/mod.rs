@@ -1,6 +1,7 @@
 //! Deployments: source files become services, all of a file or nothing of it.
 //!
 //! * [`Deployer`] - deploys, one batch at a time
+//! * [`Turn`] - the right to do so
 //! * [`source`] - files, and the modules that they are
 //! * [`report`] - what is told of it
 
@@ -8,6 +9,7 @@ mod report;
 mod source;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -16,6 +18,7 @@ use busbar_model::{Error, Kind};
 use busbar_runtime::handler::{Commit, DeployError, Deployment, Source};
 use busbar_runtime::{Handler, ServiceHandle};
 use busbar_store::{Store, StoredFailure, StoredSource, now};
+use tokio::sync::MutexGuard;
 
 pub use self::report::{Report, ServiceRow};
 pub use self::source::{SOURCE_MAX, module_of, read_source};
@@ -40,6 +43,13 @@ pub struct Deployer {
     filter: OnceLock<NameFilter>,
     /// The last failure of each module that has not been deployed since.
     failures: Mutex<BTreeMap<String, StoredFailure>>,
+}
+
+/// The right to deploy: nothing else is deployed while somebody has it. Whoever reads a file to deploy it, or puts one that was deployed
+/// into its place, does that while he has it, so that nobody takes what a file was a moment ago for what it is now.
+pub struct Turn<'a> {
+    deployer: &'a Deployer,
+    current: MutexGuard<'a, BTreeMap<String, StoredSource>>,
 }
 
 /// The generation of built-in services; those of users begin with 1.
@@ -132,69 +142,28 @@ impl Deployer {
         self.deploy_batch(&mut current, wanted, &fallback).await
     }
 
-    /// Deploys files that were picked up together. Files that are deployed already, to the letter, are skipped; one that fails is left
-    /// out, and does not keep the others from being deployed.
-    ///
-    /// # Errors
-    /// When the ODB fails. What is wrong with a file stands in the report.
-    pub async fn deploy(&self, sources: Vec<Source>) -> Result<Report, Error> {
-        let mut current = self.current.lock().await;
-        let mut unchanged = Vec::new();
-        let mut changed: BTreeMap<String, Source> = BTreeMap::new();
-        for source in sources {
-            if current
-                .get(&source.module)
-                .is_some_and(|known| known.hash == hash(&source.text) && known.path == source.path)
-            {
-                // whatever was wrong with the file has been put back
-                self.failures().remove(&source.module);
-                unchanged.push(source.module);
-            } else {
-                changed.insert(source.module.clone(), source);
-            }
+    /// Waits for what is being deployed, and keeps others from deploying.
+    pub async fn turn(&self) -> Turn<'_> {
+        Turn {
+            current: self.current.lock().await,
+            deployer: self,
         }
-        let mut report = self
-            .deploy_batch(&mut current, changed.into_values().collect(), &|_| None)
-            .await?;
-        report.unchanged = unchanged;
-        Ok(report)
     }
 
-    /// Takes a module's services out of the table.
+    /// [`Turn::deploy`] in a turn of its own: for texts that lie in no file which somebody else may change.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn deploy(&self, sources: Vec<Source>) -> Result<Report, Error> {
+        self.turn().await.deploy(sources).await
+    }
+
+    /// [`Turn::remove`] in a turn of its own.
+    ///
+    /// # Errors
+    /// As there.
     pub async fn remove(&self, modules: &[String]) -> Result<Report, Error> {
-        let mut current = self.current.lock().await;
-        let removed: Vec<String> = modules
-            .iter()
-            .filter(|module| current.contains_key(*module))
-            .cloned()
-            .collect();
-        if removed.is_empty() {
-            return Ok(Report::default());
-        }
-        let (generation, prepared) = self.prepare(&[], &removed).await?;
-        let infos = match prepared {
-            Ok(infos) => infos,
-            Err(error) => {
-                // a module that imports the one to be removed
-                self.note_failure(generation, &error).await;
-                return Ok(Report {
-                    failed: vec![error],
-                    ..Report::default()
-                });
-            }
-        };
-        for module in &removed {
-            if let Err(error) = self.store.remove_source(module).await {
-                self.handler.abort(generation).await;
-                return Err(error);
-            }
-            current.remove(module);
-            tracing::info!(
-                generation,
-                "removed the services of `{module}` (generation {generation})"
-            );
-        }
-        self.switch(generation, infos, &removed).await
+        self.turn().await.remove(modules).await
     }
 
     /// Every service, by name.
@@ -584,6 +553,84 @@ impl Deployer {
     fn failures(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, StoredFailure>> {
         // the data is whole after every statement
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Turn ===
+
+impl Turn<'_> {
+    /// Whether a module runs what lay in the file of this path.
+    pub fn runs(&self, module: &str, path: &Path) -> bool {
+        let current = self.current.get(module);
+        current.is_some_and(|source| Path::new(&source.path) == path)
+    }
+
+    /// Deploys files that were picked up together. Files that are deployed already, to the letter, are skipped; one that fails is left
+    /// out, and does not keep the others from being deployed.
+    ///
+    /// # Errors
+    /// When the ODB fails. What is wrong with a file stands in the report.
+    pub async fn deploy(&mut self, sources: Vec<Source>) -> Result<Report, Error> {
+        let Self { deployer, current } = self;
+        let mut unchanged = Vec::new();
+        let mut changed: BTreeMap<String, Source> = BTreeMap::new();
+        for source in sources {
+            if current
+                .get(&source.module)
+                .is_some_and(|known| known.hash == hash(&source.text) && known.path == source.path)
+            {
+                // whatever was wrong with the file has been put back
+                deployer.failures().remove(&source.module);
+                unchanged.push(source.module);
+            } else {
+                changed.insert(source.module.clone(), source);
+            }
+        }
+        let mut report = deployer
+            .deploy_batch(current, changed.into_values().collect(), &|_| None)
+            .await?;
+        report.unchanged = unchanged;
+        Ok(report)
+    }
+
+    /// Takes modules' services out of the table.
+    ///
+    /// # Errors
+    /// When the ODB fails. A module that others import stands in the report.
+    pub async fn remove(&mut self, modules: &[String]) -> Result<Report, Error> {
+        let Self { deployer, current } = self;
+        let removed: Vec<String> = modules
+            .iter()
+            .filter(|module| current.contains_key(*module))
+            .cloned()
+            .collect();
+        if removed.is_empty() {
+            return Ok(Report::default());
+        }
+        let (generation, prepared) = deployer.prepare(&[], &removed).await?;
+        let infos = match prepared {
+            Ok(infos) => infos,
+            Err(error) => {
+                // a module that imports the one to be removed
+                deployer.note_failure(generation, &error).await;
+                return Ok(Report {
+                    failed: vec![error],
+                    ..Report::default()
+                });
+            }
+        };
+        for module in &removed {
+            if let Err(error) = deployer.store.remove_source(module).await {
+                deployer.handler.abort(generation).await;
+                return Err(error);
+            }
+            current.remove(module);
+            tracing::info!(
+                generation,
+                "removed the services of `{module}` (generation {generation})"
+            );
+        }
+        deployer.switch(generation, infos, &removed).await
     }
 }
 
