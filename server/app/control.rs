@@ -14,13 +14,14 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::directory::short_socket_path;
+use crate::user;
 
 /// Largest request: an import carries the largest file of objects, spelt out.
 const MAX_REQUEST: u64 = 256 << 20;
 /// What a server says of a request that it does not know.
 const UNREADABLE: &str = "the control request cannot be read";
-/// Who made a change, in the history of objects.
-const CALLER: &str = "cli";
+/// The door's name in the history of objects: who made a change is `cli:ann`.
+pub const DOOR: &str = "cli";
 
 /// Opens the socket. Commands that connect wait until it is served.
 pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
@@ -57,11 +58,13 @@ pub fn spawn(listener: UnixListener, control: Arc<Control>) {
 }
 
 async fn serve(stream: UnixStream, control: &Control) -> std::io::Result<()> {
+    // the kernel says who is at the other end: nobody can give himself out for another
+    let caller = user::by(DOOR, stream.peer_cred()?.uid());
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();
     (&mut stream).take(MAX_REQUEST).read_until(b'\n', &mut line).await?;
     let response = match serde_json::from_slice::<Request>(&line) {
-        Ok(request) => control.answer(request, CALLER).await,
+        Ok(request) => control.answer(request, &caller).await,
         Err(error) => {
             let error = Error::new(Kind::BadRequest, UNREADABLE).with_source(error);
             Response::Failed(Failure::from(&error))

@@ -20,6 +20,7 @@ mod odb;
 mod openapi;
 mod package;
 mod registry;
+mod user;
 mod worker;
 
 fn main() -> std::process::ExitCode {

@@ -8,18 +8,19 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use busbar_admin::enmasse::{self, Document, ImportOptions, ReadOptions};
-use busbar_admin::{Applied, ChangeError, Changes};
+use busbar_admin::{Applied, ChangeError, Changes, Problems};
 use busbar_connectors::pickup::{PickupBatch, Watcher};
 use busbar_model::{Error, Kind};
 use busbar_runtime::task::{self, TaskKind};
 use tokio::sync::mpsc;
 
 use crate::cli::Exit;
+use crate::user;
 
 /// Batches of files that wait while one is being imported. More wait in the directory itself.
 const QUEUE: usize = 16;
-/// In whose name objects are changed, in their history.
-const WHO: &str = "pickup";
+/// The door's name in the history of objects: who changed them is `pickup:ann`, the owner of the file.
+const DOOR: &str = "pickup";
 
 /// Imports what is dropped.
 pub struct ObjectFiles {
@@ -109,11 +110,16 @@ impl ObjectFiles {
 
     async fn import_one(&self, path: &Path) -> Result<Applied, ChangeError> {
         let owned = path.to_owned();
-        let read = move || Document::read(&owned, &ReadOptions::from_env());
-        let document = tokio::task::spawn_blocking(read)
+        let read = move || {
+            // of a link, who made that
+            let who = std::fs::symlink_metadata(&owned).map(|it| user::by(DOOR, it.uid()));
+            let document = Document::read(&owned, &ReadOptions::from_env())?;
+            Ok::<_, Problems>((document, who.unwrap_or_else(|_| DOOR.to_owned())))
+        };
+        let (document, who) = tokio::task::spawn_blocking(read)
             .await
             .map_err(|error| Error::new(Kind::Internal, "reading broke off").with_source(error))??;
-        enmasse::import(&self.changes, document, ImportOptions::replacing(), WHO).await
+        enmasse::import(&self.changes, document, ImportOptions::replacing(), &who).await
     }
 
     fn remember(&self) -> anyhow::Result<()> {

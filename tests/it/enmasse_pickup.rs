@@ -78,3 +78,38 @@ fn a_file_that_was_imported_is_not_again_after_a_restart() {
     server.get("/orders/v2").expect(200);
     server.get("/orders").expect(404);
 }
+
+#[test]
+fn a_history_says_whose_files_and_commands_changed_what() {
+    let server = server().service("ok.py", OK).start();
+    // SAFETY: geteuid cannot fail
+    let is_root = unsafe { libc::geteuid() } == 0;
+    let me = String::from_utf8(std::process::Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+    let me = me.trim();
+    let file = server.scratch().join("orders.yaml");
+    fs::write(&file, channel("orders", "/orders")).unwrap();
+    let owner = if is_root {
+        std::os::unix::fs::chown(&file, Some(65_534), None).unwrap();
+        "nobody"
+    } else {
+        me
+    };
+    fs::rename(&file, server.pickup().join("enmasse/orders.yaml")).unwrap();
+    wait_until("the channel", || (server.get("/orders").status == 200).then_some(()));
+    server
+        .enmasse(&["--import", "--replace"], &channel("orders", "/orders/v2"))
+        .expect_code(0);
+    let one = ["--type", "channel-rest", "--name", "orders"];
+    server
+        .run("rollback", &[&one[..], &["--version", "1"]].concat())
+        .expect_code(0);
+    let history = server
+        .run("history", &[&one[..], &["--json"]].concat())
+        .expect_code(0)
+        .json();
+    let seen: Vec<_> = history.as_array().unwrap().iter().map(|it| &it["changed_by"]).collect();
+    let cli = format!("cli:{me}");
+    assert_eq!(seen, [&cli, &cli, &format!("pickup:{owner}")]);
+    let revisions = server.run("history", &[]).expect_code(0).stdout;
+    assert!(revisions.contains(&format!("by {cli}\n")), "{revisions}");
+}

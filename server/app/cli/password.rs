@@ -12,7 +12,7 @@ use crate::cli::terminal::unseen_line;
 use crate::cli::{Exit, ServerArgument};
 use crate::config::Config;
 use crate::directory::Directory;
-use crate::odb;
+use crate::{control, odb, user};
 
 /// Changes passwords.
 #[derive(Debug, Subcommand)]
@@ -69,11 +69,12 @@ fn set(directory: &Directory, name: &str, password: &Secret) -> anyhow::Result<(
     }
     let config = Config::read(&directory.config())?;
     let _stopped = directory.lock_pid_file()?;
+    let who = user::by(control::DOOR, user::current());
     odb::block_on(async {
         let store = odb::open(directory, &config).await?;
         let snapshot = store.snapshot().await?;
         let changed = match accounts::set_password(&snapshot, name, password) {
-            Ok(set) => store.apply_at(snapshot.revision, &set, "cli").await.map(|_| ()),
+            Ok(set) => store.apply_at(snapshot.revision, &set, &who).await.map(|_| ()),
             Err(error) => Err(error),
         };
         store.close().await;
