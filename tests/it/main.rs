@@ -50,6 +50,7 @@ mod queue;
 mod quickstart;
 mod read_logs;
 mod rest;
+mod rollback;
 mod run_and_check;
 mod secrets;
 mod security;

@@ -1,5 +1,7 @@
 //! The doors through which a server is configured and looked at, and the one road behind them.
 //!
+//! * `agreement` - plans that somebody has to agree to before anything is deleted
+//! * `built_in` - what a server has from the start, and never loses by the way
 //! * [`changes`] - checks a change set, prepares whoever is concerned, stores it and switches, or leaves everything as it was
 //! * [`control`] - what the command line asks of a running server
 //! * [`enmasse`] - many objects from and to one file
@@ -9,6 +11,8 @@
 //! * [`registry`] - the object types, for code that works with all of them
 
 pub mod accounts;
+mod agreement;
+mod built_in;
 pub mod changes;
 pub mod control;
 pub mod enmasse;

@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use busbar_admin::ObjectName;
-use busbar_admin::changes::{Moment, PastVersion};
+use busbar_admin::changes::{Moment, PastVersion, RestorePlan};
 use busbar_admin::control::{Request, Response, SourceVersion};
 use busbar_store::Revision;
 use clap::{ArgGroup, Args};
 use serde_json::Value;
 
+use crate::cli::agree::agree;
 use crate::cli::control::{ask, unexpected};
 use crate::cli::{Exit, ServerArgument};
 use crate::directory::Directory;
@@ -177,6 +178,12 @@ pub struct Rollback {
     /// With --revision and --time: only show what would become different.
     #[arg(long, conflicts_with_all = ["module", "version"])]
     plan: bool,
+    /// With --revision and --time: make the plan of this id, or nothing.
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["module", "version", "plan"])]
+    confirm: Option<String>,
+    /// With --revision and --time: delete objects that were not there then without asking.
+    #[arg(long, conflicts_with_all = ["module", "version", "plan", "confirm"])]
+    yes: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -186,7 +193,6 @@ impl Rollback {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<u8> {
         let directory = Directory::open(&self.server.path)?;
-        let who = std::env::var("USER").unwrap_or_default();
         let at = match (self.revision, self.time) {
             (Some(revision), _) => Some(Moment::Revision(revision)),
             (None, time) => time.map(Moment::Time),
@@ -196,12 +202,23 @@ impl Rollback {
                 module,
                 generation: self.generation,
             },
-            (None, Some(at), ..) => Request::Restore {
-                at,
-                rehearse: self.plan,
-                who,
-            },
-            (None, None, Some(object), Some(version)) => Request::RollBack { object, version, who },
+            (None, Some(at), ..) if self.plan => {
+                let plan = rehearse(&directory, &at)?;
+                return print(self.json, &plan, |plan| plan.to_string());
+            }
+            (None, Some(at), ..) => {
+                let mut confirm = self.confirm;
+                if confirm.is_none() {
+                    let plan = rehearse(&directory, &at)?;
+                    if !plan.applied.deleted.is_empty() {
+                        agree(&plan.applied, plan.applied.deleted.len(), &plan.id, self.yes)?;
+                        confirm = Some(plan.id);
+                    }
+                }
+                let rehearse = false;
+                Request::Restore { at, confirm, rehearse }
+            }
+            (None, None, Some(object), Some(version)) => Request::RollBack { object, version },
             (None, None, ..) => return Err(Exit::new(14, "what is to be rolled back was not said").into()),
         };
         match ask(&directory, &request)? {
@@ -212,5 +229,18 @@ impl Rollback {
             }),
             other => Err(unexpected(&other)),
         }
+    }
+}
+
+/// What going back to a moment would do.
+fn rehearse(directory: &Directory, at: &Moment) -> anyhow::Result<RestorePlan> {
+    let request = Request::Restore {
+        at: at.clone(),
+        confirm: None,
+        rehearse: true,
+    };
+    match ask(directory, &request)? {
+        Response::RestorePlanned(plan) => Ok(plan),
+        other => Err(unexpected(&other)),
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: what a user types, and the exit codes that scripts can use.
 #![expect(clippy::print_stdout, reason = "commands print what they were asked for")]
 
+mod agree;
 mod audit_log;
 mod backup;
 mod check;
@@ -99,7 +100,7 @@ enum Command {
     History(history::History),
     /// Makes objects and service files again what they were.
     #[command(
-        after_help = "Example:\n  busbar rollback ~/env/server1 --revision 12 --plan\n  busbar rollback ~/env/server1 --type channel-rest --name orders.in --version 1\n  busbar rollback ~/env/server1 --module my_service"
+        after_help = "Example:\n  busbar rollback ~/env/server1 --revision 12 --plan\n  busbar rollback ~/env/server1 --time 2026-03-01T12:00:00Z\n  busbar rollback ~/env/server1 --type channel-rest --name orders.in --version 1\n  busbar rollback ~/env/server1 --module my_service"
     )]
     Rollback(history::Rollback),
     /// Shows the last messages of a channel, those that it was told to keep.

@@ -84,11 +84,12 @@ pub struct Record {
     pub is_active: bool,
     /// The type's own fields, normalised: every field present, defaults filled in.
     pub body: Map<String, Value>,
-    /// Counts up with each change of this object; 1 when it is created, 0 before it is stored.
+    /// Counts up with each change of this object, also when it is deleted and comes back; 1 when it is created, 0 before it is stored.
     #[serde(default)]
     pub version: u64,
     /// The number by which old management services name it (management.md 3): given by the store when the object is created, one sequence
-    /// for all kinds, the same as long as the object exists, given to no other afterwards. 0 before it is stored.
+    /// for all kinds, the same as long as the object exists, given to no other afterwards. One that was deleted and is put with its number
+    /// has it again. 0 before it is stored.
     #[serde(default)]
     pub id: u64,
 }

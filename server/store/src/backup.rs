@@ -285,15 +285,6 @@ impl Store {
         if replace { self.scrub().await } else { Ok(()) }
     }
 
-    async fn put_identity(&self, transaction: &mut Transaction, kind: &str, name: &str, id: u64) -> Result<(), Error> {
-        let sql = match &self.db {
-            Db::Postgres(_) => "INSERT INTO identity (id, kind, name) OVERRIDING SYSTEM VALUE VALUES (?, ?, ?)",
-            Db::Sqlite(_) | Db::MySql(_) => "INSERT INTO identity (id, kind, name) VALUES (?, ?, ?)",
-        };
-        self.execute(transaction, sql, &[Arg::from(id), kind.into(), name.into()])
-            .await
-    }
-
     /// Lets new ids begin after those that were put in; the others do so by themselves.
     async fn number_on(&self, transaction: &mut Transaction) -> Result<(), Error> {
         let Db::Postgres(_) = &self.db else { return Ok(()) };

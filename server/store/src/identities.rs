@@ -6,7 +6,7 @@ use busbar_model::Error;
 use busbar_model::object::Object;
 use busbar_model::service::ServiceSettings;
 
-use crate::db::Transaction;
+use crate::db::{Arg, Db, Transaction};
 use crate::open::Store;
 
 impl Store {
@@ -57,6 +57,46 @@ impl Store {
         let made = transaction.fetch_first(sql, &args).await;
         let row = made.and_then(|row| row.ok_or(sqlx::Error::RowNotFound));
         row.and_then(|row| row.count("id")).map_err(|error| self.error(error))
+    }
+
+    /// Gives an object that was deleted and comes back the number `id` that it had. `None`: there was never such an object of this kind, or
+    /// the number belongs to one that is there, which is called otherwise now. Else the version that the object had last.
+    pub(crate) async fn identify_again(
+        &self,
+        transaction: &mut Transaction,
+        kind: &str,
+        name: &str,
+        id: u64,
+    ) -> Result<Option<u64>, Error> {
+        if id == 0 || kind == ServiceSettings::KIND {
+            return Ok(None);
+        }
+        let sql = "SELECT MAX(version) AS version FROM object_version WHERE object_id = ? AND kind = ? \
+                   AND NOT EXISTS (SELECT 1 FROM identity WHERE identity.id = ?) HAVING COUNT(*) > 0";
+        let args = [Arg::from(id), kind.into(), Arg::from(id)];
+        let last = transaction.fetch_first(sql, &args).await;
+        let Some(row) = last.map_err(|error| self.error(error))? else {
+            return Ok(None);
+        };
+        let version = row.count("version").map_err(|error| self.error(error))?;
+        self.put_identity(transaction, kind, name, id).await?;
+        Ok(Some(version))
+    }
+
+    /// Gives an object a number that was another's, or its own, before.
+    pub(crate) async fn put_identity(
+        &self,
+        transaction: &mut Transaction,
+        kind: &str,
+        name: &str,
+        id: u64,
+    ) -> Result<(), Error> {
+        let sql = match &self.db {
+            Db::Postgres(_) => "INSERT INTO identity (id, kind, name) OVERRIDING SYSTEM VALUE VALUES (?, ?, ?)",
+            Db::Sqlite(_) | Db::MySql(_) => "INSERT INTO identity (id, kind, name) VALUES (?, ?, ?)",
+        };
+        self.execute(transaction, sql, &[Arg::from(id), kind.into(), name.into()])
+            .await
     }
 
     /// Takes the number from an object that goes. A service keeps its own: it goes with its file and comes back with it.

@@ -234,8 +234,18 @@ impl Step<'_> {
             kind, name, is_active, ..
         } = record;
         let old = self.current(transaction, kind, name).await?;
-        let Some(version) = put_version(old.as_ref(), record) else {
+        let Some(mut version) = put_version(old.as_ref(), record) else {
             return Ok(None);
+        };
+        let id = match &old {
+            Some(old) => old.id,
+            None => match self.store.identify_again(transaction, kind, name, record.id).await? {
+                Some(last) => {
+                    version = last + 1;
+                    record.id
+                }
+                None => self.store.identify_one(transaction, kind, name).await?,
+            },
         };
         let body = self.store.secrets.seal(self.key, kind, name, &record.body);
         let body = serde_json::to_string(&body).expect("a JSON object serialises");
@@ -260,10 +270,6 @@ impl Step<'_> {
             name.into(),
         ];
         self.store.execute(transaction, sql, &args).await?;
-        let id = match old {
-            Some(old) => old.id,
-            None => self.store.identify_one(transaction, kind, name).await?,
-        };
         let state = Some((is_active, body.as_str()));
         self.remember(
             transaction,

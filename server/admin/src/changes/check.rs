@@ -112,7 +112,8 @@ impl<'a> Draft<'a> {
         let before = self.get(&name);
         if let Some(version) = put_version(before, &record) {
             record.version = version;
-            record.id = before.map_or(0, |it| it.id);
+            // of one that was deleted and comes back the number that it had
+            record.id = before.map_or(record.id, |it| it.id);
             self.effective.push(Change::Put(record.clone()));
             self.touched.insert(name, Some(Arc::new(record)));
         }

@@ -28,7 +28,7 @@ use crate::problem::{Problem, Problems};
 use crate::registry::Registry;
 
 pub use crate::changes::check::check_name;
-pub use crate::changes::past::{FieldChange, Moment, PastVersion};
+pub use crate::changes::past::{FieldChange, Moment, PastVersion, RestorePlan};
 
 /// How often an ODB that went away is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

@@ -38,7 +38,7 @@ impl Control {
         }
     }
 
-    /// Answers one request. `caller` is who asks, for the history of objects, when the request does not say.
+    /// Answers one request. `caller` is who asks, for the history of objects.
     pub async fn answer(&self, request: Request, caller: &str) -> Response {
         self.try_answer(request, caller).await.unwrap_or_else(Response::Failed)
     }
@@ -91,13 +91,10 @@ impl Control {
                 let pinged = self.ping(&object).await;
                 pinged.map(Response::Pinged).map_err(|error| failed(&error))
             }
-            Request::EnmasseImport { document, options, who } => {
-                let who = if who.is_empty() { caller } else { &who };
-                enmasse::import(&self.changes, document, options, who)
-                    .await
-                    .map(Response::Imported)
-                    .map_err(refused)
-            }
+            Request::EnmasseImport { document, options } => enmasse::import(&self.changes, document, options, caller)
+                .await
+                .map(Response::Imported)
+                .map_err(refused),
             Request::EnmassePlan { document, options } => enmasse::plan(&self.changes, &document, &options)
                 .await
                 .map(Response::Planned)
@@ -124,14 +121,9 @@ impl Control {
             Request::History { object, limit } => self.history(&object, limit).await,
             Request::Revisions { before, limit } => self.revisions(before, limit).await,
             Request::ExportAt { at, options } => self.export_at(&at, &options).await,
-            Request::RollBack { object, version, who } => {
-                let who = if who.is_empty() { caller } else { &who };
-                self.roll_back(&object, version, who).await
-            }
-            Request::Restore { at, rehearse, who } => {
-                let who = if who.is_empty() { caller } else { &who };
-                self.restore(&at, rehearse, who).await
-            }
+            Request::RollBack { object, version } => self.roll_back(&object, version, caller).await,
+            Request::Restore { at, rehearse: true, .. } => self.restore_plan(&at).await,
+            Request::Restore { at, confirm, .. } => self.restore(&at, confirm, caller).await,
             Request::SourceHistory { module } => self.source_history(module).await,
             Request::SourceRollBack { module, generation } => self.roll_back_source(module, generation).await,
             Request::EnmasseExport { options } => {

@@ -24,7 +24,7 @@ use busbar_store::{Revision, Rotated, StoredFailure, StoredSource};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Secret;
-use crate::changes::{Applied, Moment, ObjectName, PastVersion};
+use crate::changes::{Applied, Moment, ObjectName, PastVersion, RestorePlan};
 use crate::enmasse::{Document, ExportOptions, ImportOptions, Plan};
 use crate::objects::{NewObject, ObjectEdit, ObjectView};
 use crate::problem::Problem;
@@ -111,9 +111,6 @@ pub enum Request {
         /// How.
         #[serde(default)]
         options: ImportOptions,
-        /// In whose name, for the history.
-        #[serde(default)]
-        who: String,
     },
     /// What an import would do.
     EnmassePlan {
@@ -178,20 +175,17 @@ pub enum Request {
         object: ObjectName,
         /// The number of the version.
         version: u64,
-        /// In whose name, for the history.
-        #[serde(default)]
-        who: String,
     },
     /// Make all objects what they were.
     Restore {
         /// When.
         at: Moment,
+        /// [`RestorePlan::id`] of the plan that somebody agreed to. What deletes needs it.
+        #[serde(default)]
+        confirm: Option<String>,
         /// Only say what would be different.
         #[serde(default)]
         rehearse: bool,
-        /// In whose name, for the history.
-        #[serde(default)]
-        who: String,
     },
     /// What a module ran.
     SourceHistory {
@@ -271,6 +265,8 @@ pub enum Response {
     Revisions(Vec<Revision>),
     /// To [`Request::RollBack`] and [`Request::Restore`].
     Restored(Applied),
+    /// To [`Request::Restore`] that was to be rehearsed.
+    RestorePlanned(RestorePlan),
     /// To [`Request::SourceHistory`], newest first.
     Sources(Vec<SourceVersion>),
     /// To [`Request::SecretsRotate`].

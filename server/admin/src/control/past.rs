@@ -30,13 +30,14 @@ impl Control {
         applied.map(Response::Restored).map_err(refused)
     }
 
-    pub(super) async fn restore(&self, at: &Moment, rehearse: bool, who: &str) -> Result<Response, Failure> {
-        let applied = if rehearse {
-            self.changes.rehearse_restore(at).await
-        } else {
-            self.changes.restore(at, who).await
-        };
+    pub(super) async fn restore(&self, at: &Moment, confirm: Option<String>, who: &str) -> Result<Response, Failure> {
+        let applied = self.changes.restore(at, confirm, who).await;
         applied.map(Response::Restored).map_err(refused)
+    }
+
+    pub(super) async fn restore_plan(&self, at: &Moment) -> Result<Response, Failure> {
+        let plan = self.changes.rehearse_restore(at).await;
+        plan.map(Response::RestorePlanned).map_err(refused)
     }
 
     pub(super) async fn source_history(&self, module: String) -> Result<Response, Failure> {

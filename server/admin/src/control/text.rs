@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::changes::{Applied, Renamed};
+use crate::changes::{Applied, Renamed, RestorePlan};
 use crate::control::{Failure, ServiceEntry, Status};
 
 impl fmt::Display for Status {
@@ -141,6 +141,17 @@ impl fmt::Display for Applied {
             write!(f, "{} deleted, ", deleted.len())?;
         }
         writeln!(f, "{} unchanged", unchanged.len())
+    }
+}
+
+impl fmt::Display for RestorePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, applied } = self;
+        write!(f, "{applied}")?;
+        if !applied.deleted.is_empty() {
+            writeln!(f, "do exactly this with --confirm {id}")?;
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use busbar_model::object::{Change, ChangeSet, Snapshot};
 use serde::{Deserialize, Serialize};
 
+use crate::agreement::agreed;
 use crate::changes::{Applied, ChangeError, Changes, ObjectName};
 use crate::enmasse::items::{Resolution, Resolved, resolve};
 use crate::enmasse::plan::{Plan, Planner};
@@ -158,22 +159,7 @@ impl Work {
 
     /// Whether this is what was asked for, and agreed to.
     fn agree(&self, options: &ImportOptions) -> Result<(), Problems> {
-        if let Some(id) = &options.confirm
-            && *id != self.plan.id
-        {
-            let message = format!(
-                "plan `{id}` no longer fits: the file or the objects have changed since it was shown; it is plan `{}` now",
-                self.plan.id
-            );
-            return Err(Problem::new(Code::E29, message).into());
-        }
-        if options.confirm.is_none() && !self.plan.delete.is_empty() {
-            let message = format!(
-                "would delete {} objects, which nobody has agreed to; see them with --plan --prune and confirm that plan",
-                self.plan.delete.len()
-            );
-            return Err(Problem::new(Code::E30, message).into());
-        }
+        agreed(&self.plan.id, self.plan.delete.len(), options.confirm.as_deref())?;
         let mut problems = Problems::default();
         if !options.replace {
             for change in &self.plan.change {

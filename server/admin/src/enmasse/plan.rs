@@ -1,20 +1,15 @@
 //! What an import would do, for people and for programs, and an id by which somebody can agree to it.
 
-use std::fmt::{self, Write as _};
-use std::sync::OnceLock;
+use std::fmt;
 
 use busbar_model::object::Record;
 use busbar_model::references::Target;
-use ring::hmac;
-use ring::rand::SystemRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::agreement::PlanDigest;
 use crate::changes::ObjectName;
 use crate::registry::{Fields, Registry};
-
-/// Bytes of a plan's id: enough that no two plans of a server have the same.
-const ID_BYTES: usize = 8;
 
 /// Most characters of a value that people are shown: a certificate in one line helps nobody.
 const SHOWN_MAX: usize = 160;
@@ -82,7 +77,7 @@ pub struct FieldChange {
 /// Puts a plan together, object by object.
 pub(super) struct Planner {
     registry: Registry,
-    digest: hmac::Context,
+    digest: PlanDigest,
     plan: Plan,
 }
 
@@ -90,7 +85,7 @@ impl Planner {
     pub(super) fn new(registry: Registry) -> Self {
         Self {
             registry,
-            digest: hmac::Context::with_key(plan_key()),
+            digest: PlanDigest::new(),
             plan: Plan::default(),
         }
     }
@@ -131,29 +126,17 @@ impl Planner {
     }
 
     pub(super) fn finish(mut self) -> Plan {
-        let digest = self.digest.sign();
+        self.plan.id = self.digest.id();
         self.plan.services.sort();
         self.plan.services.dedup();
-        for byte in &digest.as_ref()[..ID_BYTES] {
-            write!(self.plan.id, "{byte:02x}").expect("a text takes everything");
-        }
         self.plan
     }
 
     fn note(&mut self, action: &str, old: Option<&Record>, new: Option<&Record>) {
         let whole = |it: &Record| serde_json::json!([it.kind, it.name, it.is_active, it.body]);
-        let step = serde_json::json!([action, old.map(whole), new.map(whole)]);
-        self.digest.update(step.to_string().as_bytes());
-        self.digest.update(b"\n");
+        self.digest
+            .add(&serde_json::json!([action, old.map(whole), new.map(whole)]));
     }
-}
-
-/// Plans hold secrets, and their ids are printed: without this key, which never leaves the process, nobody can try passwords on an id.
-fn plan_key() -> &'static hmac::Key {
-    static KEY: OnceLock<hmac::Key> = OnceLock::new();
-    KEY.get_or_init(|| {
-        hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).expect("the system gives random bytes")
-    })
 }
 
 fn compare(fields: Fields, old: &Record, new: &Record) -> Vec<FieldChange> {

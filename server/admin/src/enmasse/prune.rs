@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use busbar_model::object::{Record, Snapshot};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::accounts::ACCOUNTS;
+use crate::built_in::is_built_in;
 use crate::changes::ObjectName;
 use crate::enmasse::apply::ImportOptions;
 use crate::enmasse::keys;
 use crate::enmasse::read::Document;
 use crate::problem::Problems;
-use crate::registry::{Registry, SECURITY};
+use crate::registry::Registry;
 
 /// Which objects an import deletes because its document does not have them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -26,13 +25,6 @@ pub enum Prune {
     /// Those of all types.
     All,
 }
-
-/// What a server has from the start, by the beginning of its kind (management.md 1 and 6): whoever prunes must not lock himself out.
-const BUILT_IN: &[(&str, &[&str])] = &[
-    (SECURITY, &ACCOUNTS),
-    ("rbac_role", &["Root"]),
-    ("rbac_permission", &["Create", "Read", "Update", "Delete"]),
-];
 
 /// The objects that are to be deleted; `mentioned` are those of the document.
 ///
@@ -64,12 +56,4 @@ pub(super) fn condemned<'a>(
             && !is_built_in(record)
             && !mentioned.contains(&ObjectName::of(record))
     }))
-}
-
-fn is_built_in(record: &Record) -> bool {
-    let is_listed = |(kind, names): &(&str, &[&str])| {
-        let is_kind = record.kind == *kind || (kind.ends_with('.') && record.kind.starts_with(kind));
-        is_kind && names.contains(&record.name.as_str())
-    };
-    record.body.get("is_internal") == Some(&Value::Bool(true)) || BUILT_IN.iter().any(is_listed)
 }

@@ -8,7 +8,6 @@ mod arguments;
 mod report;
 mod wait;
 
-use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -18,6 +17,7 @@ use busbar_admin::enmasse::{Document, ExportOptions, Format, ImportOptions, Only
 use busbar_admin::{Code, Problem, Problems};
 
 use crate::cli::Exit;
+use crate::cli::agree::agree;
 use crate::cli::control::{try_ask, unexpected};
 use crate::cli::enmasse::arguments::{Action, OutputFormat};
 use crate::directory::Directory;
@@ -86,8 +86,7 @@ impl Enmasse {
         if options.prune != Prune::No && options.confirm.is_none() {
             options.confirm = self.agree(directory, &document)?;
         }
-        let who = std::env::var("USER").unwrap_or_default();
-        let request = Request::EnmasseImport { document, options, who };
+        let request = Request::EnmasseImport { document, options };
         match self.ask(directory, &request)? {
             Response::Imported(applied) if self.is_json() => println!("{}", serde_json::to_string_pretty(&applied)?),
             Response::Imported(applied) => print!("{applied}"),
@@ -102,31 +101,8 @@ impl Enmasse {
         if plan.delete.is_empty() {
             return Ok(None);
         }
-        eprint!("{plan}");
-        if self.yes {
-            return Ok(Some(plan.id));
-        }
-        if !std::io::stdin().is_terminal() {
-            let message = format!(
-                "{} objects would be deleted, and nobody has agreed to that",
-                plan.delete.len()
-            );
-            return Err(Exit::new(15, message)
-                .with_hint(format!(
-                    "look at the plan above; if it is right, run this again with --confirm {}",
-                    plan.id
-                ))
-                .into());
-        }
-        eprint!("Delete {} objects? Type `yes`: ", plan.delete.len());
-        std::io::stderr().flush()?;
-        let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer)?;
-        if answer.trim() == "yes" {
-            Ok(Some(plan.id))
-        } else {
-            Err(Exit::new(15, "nothing was changed").into())
-        }
+        agree(&plan, plan.delete.len(), &plan.id, self.yes)?;
+        Ok(Some(plan.id))
     }
 
     fn ask_plan(&self, directory: &Directory, document: &Document) -> anyhow::Result<Plan> {

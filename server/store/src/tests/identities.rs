@@ -8,6 +8,7 @@ use crate::Store;
 
 on_every_database!(
     objects_get_numbers_that_stay_and_never_come_again,
+    what_comes_back_has_its_number_again,
     a_service_and_what_is_set_for_it_have_one_number,
     objects_of_an_older_schema_get_numbers,
 );
@@ -36,6 +37,31 @@ async fn objects_get_numbers_that_stay_and_never_come_again(odb: &Odb) {
     let history = store.history("a", "x", 9).await.unwrap();
     let numbers: Vec<_> = history.iter().map(|it| it.record.as_ref().map(|it| it.id)).collect();
     assert_eq!(numbers, [Some(4), None, Some(3)]);
+}
+
+async fn what_comes_back_has_its_number_again(odb: &Odb) {
+    let store = odb.open().await;
+    let numbered = |kind: &str, name: &str, id: u64| {
+        let record = record(kind, name, json!({}));
+        put(busbar_model::object::Record { id, ..record })
+    };
+    for name in ["x", "y"] {
+        store.apply(&put(record("a", name, json!({}))), "test").await.unwrap();
+    }
+    store.apply(&delete("a", "x"), "test").await.unwrap();
+    let back = store.apply(&numbered("a", "x", 1), "test").await.unwrap();
+    assert_eq!(ids(&back), [("x", 1), ("y", 2)]);
+    assert_eq!(back.records[0].version, 2);
+    // numbers that nobody had, that another kind had and that somebody has are given to nobody
+    for (kind, name, id) in [("a", "p", 99), ("b", "q", 1), ("a", "r", 2)] {
+        store.apply(&numbered(kind, name, id), "test").await.unwrap();
+    }
+    let all = store.snapshot().await.unwrap();
+    assert_eq!(ids(&all), [("p", 3), ("r", 5), ("x", 1), ("y", 2), ("q", 4)]);
+    // under another name too
+    store.apply(&delete("a", "y"), "test").await.unwrap();
+    let back = store.apply(&numbered("a", "z", 2), "test").await.unwrap();
+    assert_eq!(back.get("a", "z").map(|it| it.id), Some(2));
 }
 
 async fn a_service_and_what_is_set_for_it_have_one_number(odb: &Odb) {

@@ -10,8 +10,10 @@ use busbar_model::object::{Change, ChangeSet, Record, Snapshot};
 use busbar_model::{Error, Kind};
 use busbar_store::{ObjectVersion, Revision};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::agreement::{PlanDigest, agreed};
+use crate::built_in::is_built_in;
 use crate::changes::{Applied, ChangeError, Changes, ObjectName};
 use crate::registry::{Fields, Registry};
 
@@ -56,6 +58,16 @@ pub struct FieldChange {
     pub old: Value,
     /// What it is since.
     pub new: Value,
+}
+
+/// What going back to a moment would do, and an id by which somebody can agree to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RestorePlan {
+    /// Made of all that it would do, and of the objects as they are. Good until these change, or the server is restarted.
+    pub id: String,
+    /// What would be done.
+    #[serde(flatten)]
+    pub applied: Applied,
 }
 
 impl Changes {
@@ -113,7 +125,7 @@ impl Changes {
         self.store.snapshot_at(revision).await
     }
 
-    /// Gives an object the fields that it had in `version`; one that was deleted comes back. A checked change like any other, and a new
+    /// Gives an object the fields that it had in `version`; one that was deleted comes back, with its id. A checked change like any other, and a new
     /// version.
     ///
     /// # Errors
@@ -139,31 +151,63 @@ impl Changes {
                 _ => error.with_hint("there was never such an object").into(),
             });
         };
-        let put = Change::Put(Record { name, ..record });
-        self.apply(put.into(), who).await
+        let put = move |current: &Snapshot| {
+            // the object may have left this name to go on under another one: then this is one of its own
+            let goes_on = current.iter().any(|it| it.id == record.id && it.name != name);
+            let id = if goes_on { 0 } else { record.id };
+            Ok(Change::Put(Record { name, id, ..record }).into())
+        };
+        self.transact(who, put).await
     }
 
-    /// Makes all objects what they were. A checked change like any other, and a new revision: what it undoes is not lost.
+    /// Makes all objects what they were, but for what a server has from the start, which stays. A checked change like any other, and a new
+    /// revision: what it undoes is not lost. If it deletes anything, `confirm` has to name the [plan](RestorePlan) that does so.
     ///
     /// # Errors
     ///
-    /// [`ChangeError`]; as of [`Changes::at`]. Then everything is as it was.
-    pub async fn restore(self: &Arc<Self>, moment: &Moment, who: &str) -> Result<Applied, ChangeError> {
+    /// [`ChangeError`]; as of [`Changes::at`]; E29 and E30 if it is not what was agreed to. Then everything is as it was.
+    pub async fn restore(
+        self: &Arc<Self>,
+        moment: &Moment,
+        confirm: Option<String>,
+        who: &str,
+    ) -> Result<Applied, ChangeError> {
         let then = self.at(moment).await?;
         let registry = self.registry;
-        self.transact(who, move |current| Ok(way_to(registry, current, &then)))
-            .await
+        let make = move |current: &Snapshot| {
+            let set = way_to(registry, current, &then);
+            let deletes = set.changes.iter().filter(|it| matches!(it, Change::Delete { .. }));
+            agreed(&plan_id(current, &set), deletes.count(), confirm.as_deref())?;
+            Ok(set)
+        };
+        self.transact(who, make).await
     }
 
     /// What [`Changes::restore`] would do.
     ///
     /// # Errors
     ///
-    /// As there.
-    pub async fn rehearse_restore(&self, moment: &Moment) -> Result<Applied, ChangeError> {
+    /// As there, but for what was agreed to.
+    pub async fn rehearse_restore(&self, moment: &Moment) -> Result<RestorePlan, ChangeError> {
         let then = self.at(moment).await?;
-        self.rehearse(|current| Ok(way_to(self.registry, current, &then))).await
+        let mut id = String::new();
+        let make = |current: &Snapshot| {
+            let set = way_to(self.registry, current, &then);
+            id = plan_id(current, &set);
+            Ok(set)
+        };
+        let applied = self.rehearse(make).await?;
+        Ok(RestorePlan { id, applied })
     }
+}
+
+fn plan_id(current: &Snapshot, set: &ChangeSet) -> String {
+    let mut digest = PlanDigest::new();
+    digest.add(&json!(current.revision));
+    for change in &set.changes {
+        digest.add(&json!(change));
+    }
+    digest.id()
 }
 
 fn past_version(fields: Fields, before: Option<&ObjectVersion>, version: &ObjectVersion) -> PastVersion {
@@ -211,11 +255,13 @@ fn past_version(fields: Fields, before: Option<&ObjectVersion>, version: &Object
 }
 
 /// The change set that makes `current` what it was `then`. An object is the same if its id is, whatever it is called; one that was deleted
-/// and made again is if its name is. What is of a type that this busbar does not have is left alone, as everywhere.
+/// and made again is if its name is. What was deleted comes back with its id. What a server has from the start stays, under its name. What is
+/// of a type that this busbar does not have is left alone, as everywhere.
 fn way_to(registry: Registry, current: &Snapshot, then: &Snapshot) -> ChangeSet {
     let then: Vec<&Record> = then.iter().filter(|it| registry.get(&it.kind).is_some()).collect();
     let now: BTreeMap<u64, &Record> = current.iter().map(|it| (it.id, it)).collect();
-    let is_same = |it: &Record| now.get(&it.id).filter(|now| now.kind == it.kind);
+    let is_kept = |now: &Record, then: &Record| now.name == then.name || !is_built_in(now);
+    let is_same = |it: &Record| now.get(&it.id).filter(|now| now.kind == it.kind && is_kept(now, it));
     let mut stays: BTreeSet<u64> = BTreeSet::new();
     let mut renames: Vec<(ObjectName, String)> = Vec::new();
     for record in &then {
@@ -229,7 +275,7 @@ fn way_to(registry: Registry, current: &Snapshot, then: &Snapshot) -> ChangeSet 
             None => stays.extend(current.get(&record.kind, &record.name).map(|it| it.id)),
         }
     }
-    let gone = current.iter().filter(|it| !stays.contains(&it.id));
+    let gone = current.iter().filter(|it| !stays.contains(&it.id) && !is_built_in(it));
     let mut changes: Vec<Change> = gone
         .map(|it| Change::Delete {
             kind: it.kind.clone(),

@@ -4,6 +4,7 @@ use busbar_model::object::Change;
 use serde_json::json;
 
 use super::*;
+use crate::problem::Code;
 use crate::samples::{Bench, delete, put, set};
 
 fn basic(name: &str, password: &str) -> Change {
@@ -108,6 +109,75 @@ async fn an_object_goes_back_to_a_version() {
     assert_eq!(applied.created, [name]);
 }
 
+fn numbers(bench: &Bench) -> Vec<(String, u64, u64)> {
+    let snapshot = bench.changes.snapshot();
+    snapshot.iter().map(|it| (it.name.clone(), it.id, it.version)).collect()
+}
+
+#[tokio::test]
+async fn what_was_deleted_comes_back_with_its_number() {
+    let bench = Bench::new().await;
+    let name = object("channel.http", "a");
+    make(&bench, [channel("a", None), channel("b", None)]).await;
+    let before = numbers(&bench);
+    make(&bench, [delete("channel.http", "a")]).await;
+    bench.changes.roll_back(&name, 1, "bob").await.unwrap();
+    // clients that stored a version must not mistake this for it
+    let (id, other) = (before[0].1, before[1].clone());
+    assert_eq!(numbers(&bench), [("a".to_owned(), id, 2), other.clone()]);
+    make(&bench, [delete("channel.http", "a")]).await;
+    bench.changes.restore(&Moment::Revision(1), None, "bob").await.unwrap();
+    assert_eq!(numbers(&bench), [("a".to_owned(), id, 3), other]);
+    assert_eq!(*bench.changes.snapshot(), bench.store.snapshot().await.unwrap());
+
+    // one that goes on under another name keeps its number for itself
+    make(&bench, [rename("channel.http", "a", "c")]).await;
+    bench.changes.roll_back(&name, 1, "bob").await.unwrap();
+    let ids: BTreeSet<u64> = numbers(&bench).into_iter().map(|it| it.1).collect();
+    assert_eq!(ids.len(), 3);
+    assert_eq!(bench.changes.snapshot().get("channel.http", "c").unwrap().id, id);
+    // made anew, it is another object
+    make(&bench, [delete("channel.http", "c")]).await;
+    make(&bench, [channel("c", None)]).await;
+    assert!(!ids.contains(&bench.changes.snapshot().get("channel.http", "c").unwrap().id));
+}
+
+#[tokio::test]
+async fn what_a_server_has_from_the_start_stays_and_deleting_the_rest_needs_an_agreement() {
+    let bench = Bench::new().await;
+    let internal = put(
+        "channel.http",
+        "own",
+        json!({"service": "known.service", "url_path": "/own", "is_internal": true}),
+    );
+    make(&bench, [basic("shop", "s3")]).await;
+    make(&bench, [basic("admin.invoke", "a"), basic("pubapi", "b"), internal]).await;
+    make(&bench, [channel("a", Some("shop"))]).await;
+    let start = Moment::Revision(0);
+    let plan = bench.changes.rehearse_restore(&start).await.unwrap();
+    let deleted = [object("channel.http", "a"), object("security.basic_auth", "shop")];
+    assert_eq!(plan.applied.deleted, deleted);
+
+    let code = |result: Result<Applied, ChangeError>| match result {
+        Err(ChangeError::Refused(problems)) => problems.0[0].code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(code(bench.changes.restore(&start, None, "bob").await), Code::E30);
+    // what the plan was made from has changed
+    make(&bench, [channel("a", None)]).await;
+    let late = bench.changes.restore(&start, Some(plan.id), "bob").await;
+    assert_eq!(code(late), Code::E29);
+    assert_eq!(bench.changes.snapshot().records.len(), 5);
+
+    let plan = bench.changes.rehearse_restore(&start).await.unwrap();
+    let other = bench.changes.rehearse_restore(&Moment::Revision(1)).await.unwrap();
+    assert_ne!(plan.id, other.id);
+    bench.changes.restore(&start, Some(plan.id), "bob").await.unwrap();
+    let snapshot = bench.changes.snapshot();
+    let left: Vec<&str> = snapshot.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(left, ["own", "admin.invoke", "pubapi"]);
+}
+
 #[tokio::test]
 async fn everything_goes_back_to_where_it_was() {
     let bench = Bench::new().await;
@@ -135,9 +205,9 @@ async fn everything_goes_back_to_where_it_was() {
     for index in (0..count).chain((0..count).rev()).chain([3, 1, 5, 2, 4]) {
         let moment = Moment::Revision(states[index].revision);
         let preview = bench.changes.rehearse_restore(&moment).await.unwrap();
-        let mut applied = bench.changes.restore(&moment, "bob").await.unwrap();
-        applied.revision = preview.revision;
-        assert_eq!(applied, preview);
+        let mut applied = bench.changes.restore(&moment, Some(preview.id), "bob").await.unwrap();
+        applied.revision = preview.applied.revision;
+        assert_eq!(applied, preview.applied);
         let now = bench.changes.snapshot();
         assert_eq!(
             busbar_store::diff(&now, &states[index]),
@@ -146,7 +216,11 @@ async fn everything_goes_back_to_where_it_was() {
         );
         assert_eq!(*now, bench.store.snapshot().await.unwrap());
     }
-    let error = bench.changes.restore(&Moment::Revision(999), "bob").await.unwrap_err();
+    let error = bench
+        .changes
+        .restore(&Moment::Revision(999), None, "bob")
+        .await
+        .unwrap_err();
     assert_eq!(Error::from(error).kind(), Kind::NotFound);
     let error = bench.changes.at(&Moment::Time("noon".into())).await.unwrap_err();
     assert_eq!(error.kind(), Kind::BadRequest);
@@ -167,8 +241,9 @@ async fn an_object_keeps_its_number_when_its_old_name_comes_back() {
     make(&bench, [channel("a", None)]).await;
     let id = bench.changes.snapshot().records[0].id;
     make(&bench, [rename("channel.http", "a", "b"), channel("a", None)]).await;
-    let applied = bench.changes.restore(&Moment::Revision(1), "bob").await.unwrap();
-    assert_eq!(applied.renamed.len(), 1);
+    let plan = bench.changes.rehearse_restore(&Moment::Revision(1)).await.unwrap();
+    let restored = bench.changes.restore(&Moment::Revision(1), Some(plan.id), "bob").await;
+    assert_eq!(restored.unwrap().renamed.len(), 1);
     let now = bench.changes.snapshot();
     assert_eq!((now.records.len(), now.records[0].id), (1, id));
 }

@@ -19,12 +19,11 @@ async fn objects_are_imported_planned_and_exported() {
         panic!()
     };
     assert_eq!(plan.create.len(), 1);
-    let import = |document: &Document, who: &str| Request::EnmasseImport {
+    let import = |document: &Document| Request::EnmasseImport {
         document: document.clone(),
         options: ImportOptions::default(),
-        who: who.into(),
     };
-    let Response::Imported(applied) = ask(&control, import(&document, "")).await else {
+    let Response::Imported(applied) = ask(&control, import(&document)).await else {
         panic!()
     };
     assert_eq!(
@@ -47,11 +46,7 @@ async fn objects_are_imported_planned_and_exported() {
     };
     assert!(text.starts_with("outconn_zmq:\n  - name: a\n"), "{text}");
 
-    let failed = failure(
-        &control,
-        import(&read("outconn_zmq: [{name: a, address: 'tcp://b'}]"), "ann"),
-    )
-    .await;
+    let failed = failure(&control, import(&read("outconn_zmq: [{name: a, address: 'tcp://b'}]"))).await;
     assert_eq!(
         (failed.kind, failed.problems[0].code, failed.exit_code),
         (Kind::Conflict, Code::W01, exit_code::INVALID_INPUT)
@@ -64,7 +59,7 @@ async fn objects_are_imported_planned_and_exported() {
     );
     let failed = failure(
         &control,
-        import(&read("outconn_zmq: [{name: b}, {name: c, address: 7}]"), "ann"),
+        import(&read("outconn_zmq: [{name: b}, {name: c, address: 7}]")),
     )
     .await;
     assert_eq!((failed.kind, failed.problems.len()), (Kind::BadRequest, 2));
@@ -208,16 +203,23 @@ async fn what_was_is_shown_and_brought_back() {
     let roll_back = Request::RollBack {
         object: object.clone(),
         version: 1,
-        who: String::new(),
     };
     assert!(matches!(ask(&control, roll_back).await, Response::Restored(it) if it.changed == [object.clone()]));
-    for (rehearse, revision) in [(true, 3), (false, 4)] {
-        let at = Moment::Revision(0);
-        let who = "bob".to_owned();
-        let restore = Request::Restore { at, rehearse, who };
-        assert!(matches!(ask(&control, restore).await, Response::Restored(it) if it.deleted == [object.clone()]));
-        assert_eq!(bench.changes.snapshot().revision, revision);
-    }
+    let restore = |rehearse, confirm| Request::Restore {
+        at: Moment::Revision(0),
+        rehearse,
+        confirm,
+    };
+    let Response::RestorePlanned(plan) = ask(&control, restore(true, None)).await else {
+        panic!()
+    };
+    assert_eq!(plan.applied.deleted, std::slice::from_ref(&object));
+    let refused = failure(&control, restore(false, None)).await;
+    assert_eq!((refused.kind, refused.problems[0].code), (Kind::Conflict, Code::E30));
+    assert_eq!(bench.changes.snapshot().revision, 3);
+    let made = ask(&control, restore(false, Some(plan.id))).await;
+    assert!(matches!(made, Response::Restored(it) if it.deleted == [object.clone()]));
+    assert_eq!(bench.changes.snapshot().revision, 4);
     let before = None;
     let Response::Revisions(revisions) = ask(&control, Request::Revisions { before, limit: 2 }).await else {
         panic!()
@@ -226,7 +228,7 @@ async fn what_was_is_shown_and_brought_back() {
         .iter()
         .map(|it| (it.revision, it.changed_by.as_str()))
         .collect();
-    assert_eq!(seen[0], (4, "bob"));
+    assert_eq!(seen[0], (4, "cli"));
     let nobody = Request::History {
         object: ObjectName {
             kind: "outgoing.zmq".into(),
