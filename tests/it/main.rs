@@ -36,6 +36,7 @@ mod kvdb;
 mod kvdb_faults;
 mod logs;
 mod management_client;
+mod management_everything;
 mod management_kvdb;
 mod management_openapi;
 mod market_cap;

@@ -121,6 +121,7 @@ fn snapshot() -> Snapshot {
             given("Viewer", "zato.*.get-list", "Read"),
             given("Robot", "zato.http-soap.*", "Create"),
             given("Robot", "zato.http-soap.*", "Delete"),
+            given("Robot", "busbar.*", "Update"),
             given("Root", "crm.*", "Read"),
             client("viewer", "Viewer"),
             client("robot", "Robot"),
@@ -305,6 +306,7 @@ fn roles_say_what_else_may_be_managed() {
         |definition: &str, service: &str| definitions.may_manage(definition, service, Permission::of_service(service));
     for all in ["pubapi", "admin.invoke"] {
         assert!(may(all, "zato.http-soap.delete") && may(all, "zato.service.upload-package"));
+        assert!(may(all, "busbar.enmasse.import"));
     }
     assert!(may("ide_publisher", builtin::IDE_DEPLOY) && !may("ide_publisher", "zato.http-soap.get-list"));
     assert!(may("viewer", "zato.http-soap.get-list") && may("viewer", "zato.scheduler.job.get-list"));
@@ -313,6 +315,8 @@ fn roles_say_what_else_may_be_managed() {
         ("viewer", "zato.http-soap.get"),
         ("viewer", "zato.http-soap.delete"),
         ("robot", "zato.http-soap.edit"),
+        // which is about everything at once, whatever a role says
+        ("robot", "busbar.enmasse.import"),
         ("robot", "zato.scheduler.job.create"),
         ("guest", "zato.http-soap.get-list"),
         ("nobody", "zato.http-soap.get-list"),

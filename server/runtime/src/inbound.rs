@@ -183,6 +183,8 @@ pub mod builtin {
     pub const METRICS: &str = "busbar.metrics";
     /// Makes a token worthless: `/zato/jwt/log-out`.
     pub const LOG_OUT: &str = "zato.security.jwt.log-out";
+    /// How the names of busbar's own services begin. Those that manage do something with objects of all types, and are for administrators.
+    pub const WHOLE: &str = "busbar.";
     /// Runs the management service that the path names: `/zato/json/{service_name}`.
     pub const MANAGE: &str = "busbar.manage";
     /// Runs the management service that the header `SOAPAction` names: `/zato/soap`.

@@ -19,7 +19,7 @@ use busbar_model::service::ServiceSettings;
 use busbar_model::{Error, Kind};
 use busbar_runtime::task::{self, TaskKind};
 use busbar_runtime::{Configure, Handler, Switch};
-use busbar_store::{Rotated, Store, Stored};
+use busbar_store::{Backup, Rotated, Store, Stored};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 
@@ -311,6 +311,15 @@ impl Changes {
     pub async fn rotate_secrets(&self) -> Result<Rotated, Error> {
         let _turn = self.turn.lock().await;
         self.store.rotate_secrets().await
+    }
+
+    /// All objects and deployed files, see [`Store::backup`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn backup(&self) -> Result<Backup, Error> {
+        self.store.backup().await
     }
 
     async fn make<F>(self: &Arc<Self>, make: F, who: &str) -> Result<Applied, ChangeError>

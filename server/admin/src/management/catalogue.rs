@@ -69,14 +69,15 @@ struct Row {
     /// The type that it is about, or what it measures, does not exist yet.
     #[serde(default)]
     pending: bool,
-    /// The versions that have it, for readers.
+    /// The versions of Zato that have it, for readers; `busbar`: none.
     #[serde(rename = "since")]
     _since: String,
     #[serde(rename = "until")]
     _until: Option<String>,
 }
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
+    include_str!("catalogue/busbar.toml"),
     include_str!("catalogue/cache.toml"),
     include_str!("catalogue/channel.toml"),
     include_str!("catalogue/common.toml"),

@@ -37,7 +37,7 @@ use serde_json::{Map, Value};
 use tracing::error;
 
 use crate::changes::Changes;
-use crate::control::Parts;
+use crate::control::{Control, Parts};
 use crate::management::answer::{Answer, fit, write};
 use crate::management::body::Format;
 use crate::management::catalogue::{CATALOGUE, Declared};
@@ -82,6 +82,7 @@ struct Inner {
     changes: Arc<Changes>,
     objects: Objects,
     parts: Parts,
+    control: Control,
     definitions: Definitions,
 }
 
@@ -127,6 +128,7 @@ impl Management {
     pub fn new(changes: Arc<Changes>, parts: Parts, definitions: Definitions) -> Self {
         Self(Arc::new(Inner {
             objects: Objects::new(changes.clone()),
+            control: Control::new(changes.clone(), parts.clone()),
             changes,
             parts,
             definitions,
@@ -143,6 +145,11 @@ impl Management {
 
     fn parts(&self) -> &Parts {
         &self.0.parts
+    }
+
+    /// What answers the command line.
+    fn control(&self) -> &Control {
+        &self.0.control
     }
 
     fn definitions(&self) -> &Definitions {

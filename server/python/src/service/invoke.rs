@@ -328,13 +328,14 @@ pub(crate) fn answer<'py>(
     Ok(value)
 }
 
-/// Strips a single top key that is called `response`, or that begins with `zato`.
+/// Strips a single top key that is called `response`, that begins with `zato`, or that is the response element of one of busbar's own
+/// services.
 pub(crate) fn without_response_elem(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     if let Ok(dict) = value.cast::<PyDict>()
         && dict.len() == 1
         && let Some((key, inner)) = dict.iter().next()
         && let Ok(key) = key.extract::<&str>()
-        && (key == "response" || key.starts_with("zato"))
+        && (key == "response" || key.starts_with("zato") || key.starts_with("busbar_") && key.ends_with("_response"))
     {
         return Ok(inner);
     }

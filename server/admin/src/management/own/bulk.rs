@@ -6,7 +6,7 @@ use busbar_model::object::{Change, ChangeSet, ObjectType, Record};
 use busbar_model::{Error, Kind};
 use serde_json::{Map, Value, json};
 
-use super::{Row, object};
+use super::{Row, check_administrator, object, wrong};
 use crate::changes::Applied;
 use crate::enmasse::{Document, ImportOptions, Item, import};
 use crate::management::answer::Answer;
@@ -30,10 +30,6 @@ pub const TABLE: &[Row] = &[
 /// Most objects of one request.
 const MAX: usize = 10_000;
 
-fn wrong(element: &str, message: &str) -> Error {
-    Error::new(Kind::BadRequest, format!("field `{element}`: {message}"))
-}
-
 /// What a request is about.
 struct Asked<'a> {
     /// The key of files that stands for the type.
@@ -44,10 +40,7 @@ struct Asked<'a> {
 }
 
 fn asked<'a>(management: &Management, call: &'a Call<'_>) -> Result<Asked<'a>, Error> {
-    if management.definitions().is_limited(call.head.security_name) {
-        let message = "your roles do not allow you to change objects of all types at once";
-        return Err(Error::new(Kind::Forbidden, message));
-    }
+    check_administrator(management, call)?;
     let name = call.text("object_type").unwrap_or_default();
     let registry = management.changes().registry();
     let (key, types) = match registry.get(name) {

@@ -82,7 +82,7 @@ fn told(deployed: &Deployed) -> Value {
 }
 
 /// A failure with its traceback, for clients that show texts.
-fn failed(failure: &Failure) -> Error {
+pub(super) fn failed(failure: &Failure) -> Error {
     let kind = if failure.kind == Kind::Service {
         Kind::BadRequest
     } else {

@@ -4,6 +4,7 @@ mod apispec;
 mod audit;
 mod bulk;
 mod deploy;
+mod everything;
 mod invoke;
 mod sample;
 mod security;
@@ -11,7 +12,7 @@ mod server;
 mod service;
 mod wsdl;
 
-use busbar_model::Error;
+use busbar_model::{Error, Kind};
 use busbar_runtime::handler::BoxFuture;
 use busbar_runtime::inbound::builtin;
 use serde_json::{Map, Value, json};
@@ -32,6 +33,7 @@ const TABLES: &[&[Row]] = &[
     audit::TABLE,
     bulk::TABLE,
     deploy::TABLE,
+    everything::TABLE,
     invoke::TABLE,
     sample::TABLE,
     security::TABLE,
@@ -87,6 +89,20 @@ async fn ping_all(management: &Management) -> Result<Answer, Error> {
         }
     }
     Ok(Answer::Done)
+}
+
+/// Refuses those who manage by their roles what is about objects of all types at once.
+fn check_administrator(management: &Management, call: &Call<'_>) -> Result<(), Error> {
+    if !management.definitions().is_limited(call.head.security_name) {
+        return Ok(());
+    }
+    let message = "your roles do not allow you to do anything with objects of all types at once";
+    Err(Error::new(Kind::Forbidden, message))
+}
+
+/// What is wrong with an element of a request.
+fn wrong(element: &str, message: &str) -> Error {
+    Error::new(Kind::BadRequest, format!("field `{element}`: {message}"))
 }
 
 /// A literal object as a map.
