@@ -11,6 +11,14 @@ import busbar.kvdb.exceptions
 HOMES = [(busbar.http.exceptions, requests.exceptions), (busbar.kvdb.exceptions, redis.exceptions)]
 
 
+#: What exceptions are made with that take more than a message, or a message of a certain form.
+ARGUMENTS = {
+    'AskError': ('5 10.0.0.1:6379',),
+    'JSONDecodeError': ('what happened', 'a document', 2),
+    'MovedError': ('5 10.0.0.1:6379',),
+}
+
+
 @pytest.fixture(params=HOMES, ids=['http', 'kvdb'])
 def home(request):
     """One of our modules, freshly imported, and the library whose names it has."""
@@ -35,9 +43,10 @@ def test_without_it_classes_of_the_same_names_and_bases_stand_in(home, monkeypat
         known = {base for base in ours.__all__ if issubclass(real, getattr(theirs, base))}
         assert {base for base in ours.__all__ if issubclass(stand_in, getattr(ours, base))} == known
         assert stand_in.__name__ == name
-        arguments = ('what happened', 'a document', 2) if name == 'JSONDecodeError' else ('what happened',)
+        arguments = ARGUMENTS.get(name, ('what happened',))
         assert str(stand_in(*arguments)) == str(real(*arguments))
-        assert str(stand_in(*arguments)).startswith('what happened')
+        assert str(stand_in(*arguments)).startswith(arguments[0])
+        assert vars(stand_in(*arguments)).items() <= vars(real(*arguments)).items()
 
 
 def test_there_are_no_other_names(home):
