@@ -63,8 +63,19 @@ impl Line {
         let connection = self
             .client
             .get_multiplexed_async_connection_with_config(&config)
-            .await?;
+            .await
+            .map_err(|error| self.named(error))?;
         Ok(open.insert(connection).clone())
+    }
+
+    /// Names the server if that did not let us in: the library's own words do not say which one it was.
+    fn named(&self, error: RedisError) -> RedisError {
+        if error.kind() != ErrorKind::AuthenticationFailed {
+            return error;
+        }
+        let address = self.client.get_connection_info().addr();
+        let what = "Redis does not accept the user name or the password";
+        RedisError::from((error.kind(), what, format!("the one at `{address}`")))
     }
 
     /// Forgets a connection that was lost.

@@ -356,7 +356,11 @@ impl RedisClient {
     /// A connection that receives what others publish. It has nothing subscribed yet.
     pub async fn subscription(&self) -> Result<RedisSubscription, RedisFailure> {
         let permit = self.permit().await?;
-        Ok(RedisSubscription::new(self.open_line(&[]).await?, permit))
+        let mut line = self.open_line(&[]).await?;
+        // until Redis has accepted a connection it serves others first: what is published right after the first `SUBSCRIBE` would be missed
+        line.run(&[vec![b"PING".to_vec()]], Some(self.inner.config.response_timeout))
+            .await?;
+        Ok(RedisSubscription::new(line, permit))
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, RedisFailure> {
@@ -464,7 +468,7 @@ impl RedisClient {
             .set_pipeline_buffer_size(QUEUE);
         let hello = MultiplexedConnection::new_with_config(endpoint.info.redis_settings(), stream, settings);
         let (connection, driver) = match timeout(config.connect_timeout, hello).await {
-            Ok(opened) => opened.map_err(|error| RedisFailure::from_library(&error))?,
+            Ok(opened) => opened.map_err(|error| RedisFailure::from_library(&error).of_login(endpoint.info.addr()))?,
             Err(_late) => {
                 return Err(RedisFailure::new(
                     RedisFailureKind::Timeout,
@@ -561,7 +565,14 @@ pub(super) fn transaction_result(
 ) -> Result<Vec<Result<Reply, RedisFailure>>, RedisFailure> {
     let mut replies: Vec<Reply> = replies.into_iter().collect();
     let last = replies.pop();
-    let refused = replies.into_iter().find_map(|reply| reply.into_result().err());
+    let refused = replies.into_iter().enumerate().find_map(|(index, reply)| {
+        let failure = reply.into_result().err()?;
+        // the first reply is that to `MULTI`
+        Some(match index.checked_sub(1) {
+            Some(command) => failure.of_command(command),
+            None => failure,
+        })
+    });
     match last {
         Some(Reply::Array(results)) => Ok(results.into_iter().map(Reply::into_result).collect()),
         Some(Reply::Nil) => Err(RedisFailure::new(RedisFailureKind::Watch, "Watched variable changed.")),

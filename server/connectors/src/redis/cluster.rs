@@ -123,7 +123,9 @@ impl Cluster {
         match timeout(limit, self.client.get_async_connection()).await {
             Ok(Ok(connection)) => Ok(open.insert(connection).clone()),
             Ok(Err(error)) => Err(match RedisFailure::from_library(&error) {
-                failure if failure.kind() == RedisFailureKind::Authentication => failure,
+                failure if failure.kind() == RedisFailureKind::Authentication => {
+                    failure.of_login(format_args!("{:?}", self.nodes))
+                }
                 failure => failed(failure.message().to_owned()),
             }),
             Err(_late) => Err(failed("it took too long".to_owned())),

@@ -1,6 +1,6 @@
 //! What can go wrong with Redis, in the kinds that redis-py has classes for.
 
-use std::io;
+use std::{fmt, io};
 
 use busbar_model::{Error, Kind};
 use redis::{ErrorKind, RedisError};
@@ -11,6 +11,7 @@ use redis::{ErrorKind, RedisError};
 pub struct RedisFailure {
     kind: RedisFailureKind,
     message: String,
+    command: Option<usize>,
 }
 
 /// What kind of failure it is.
@@ -72,6 +73,26 @@ impl RedisFailure {
         Self {
             kind,
             message: message.into(),
+            command: None,
+        }
+    }
+
+    /// The same, of this command of a transaction, counted from 0.
+    pub(super) fn of_command(self, index: usize) -> Self {
+        Self {
+            command: Some(index),
+            ..self
+        }
+    }
+
+    /// The same, naming the server if that did not let us in: whoever reads it may have several.
+    pub(super) fn of_login(self, server: impl fmt::Display) -> Self {
+        match self.kind {
+            RedisFailureKind::Authentication => Self {
+                message: format!("cannot log in to Redis at `{server}`: {}", self.message),
+                ..self
+            },
+            _ => self,
         }
     }
 
@@ -83,6 +104,11 @@ impl RedisFailure {
     /// The text, as redis-py would show it: Redis's own, less the code that the kind stands for.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The command of a transaction that Redis refused, counted from 0; `None`: none in particular.
+    pub fn command(&self) -> Option<usize> {
+        self.command
     }
 
     /// A failure that Redis itself reported, from its code and the text after it.
@@ -124,7 +150,9 @@ impl RedisFailure {
             }
             ErrorKind::AuthenticationFailed => Self::new(
                 RedisFailureKind::Authentication,
-                error.detail().map_or_else(|| error.to_string(), str::to_owned),
+                error
+                    .detail()
+                    .unwrap_or("it does not accept the user name or the password"),
             ),
             ErrorKind::Parse => Self::new(RedisFailureKind::InvalidResponse, error.to_string()),
             ErrorKind::Client | ErrorKind::InvalidClientConfig | ErrorKind::UnexpectedReturnType => {

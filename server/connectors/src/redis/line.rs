@@ -140,7 +140,9 @@ impl Line {
             address: endpoint.info.addr().to_string(),
         };
         for reply in line.run(&login(&endpoint.info), Some(response)).await? {
-            reply.into_result()?;
+            reply
+                .into_result()
+                .map_err(|failure| failure.of_login(endpoint.info.addr()))?;
         }
         Ok(line)
     }

@@ -163,6 +163,13 @@ async fn errors_have_the_kinds_of_redis_py() {
         .await
         .unwrap_err();
     assert_eq!(failure.kind(), RedisFailureKind::Authentication, "{failure}");
+    // which one of several it is
+    let alone = RedisClient::new(url("wrong")).unwrap().session().await.err().unwrap();
+    for failure in [failure, alone] {
+        let message = failure.message();
+        assert!(message.starts_with("cannot log in to Redis at `"), "{message}");
+        assert!(message.contains(".sock`: "), "{message}");
+    }
     let logged_in = RedisClient::new(url("secret")).unwrap();
     assert_eq!(logged_in.execute(&command("GET a")).await.unwrap(), Reply::Nil);
     logged_in.execute(&command("RPUSH l 1")).await.unwrap();

@@ -177,6 +177,8 @@ async fn over_tls_with_an_authority_of_ones_own() {
     let wrong = client(&format!("rediss://:wrong@127.0.0.1:{}?ssl_cert_reqs=none", server.port));
     let failure = wrong.execute(&command("GET a")).await.unwrap_err();
     assert_eq!(failure.kind(), RedisFailureKind::Authentication);
+    let place = format!("Redis at `127.0.0.1:{}`", server.port);
+    assert!(failure.message().contains(&place), "{failure}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
