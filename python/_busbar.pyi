@@ -27,6 +27,7 @@ from busbar.facilities.time import TimeUtil
 from busbar.facilities.translate import Translate
 from busbar.kvdb.bitfield import BitField
 from busbar.kvdb.lock import Lock
+from busbar.kvdb.pool import ConnectionPool, Encoder
 from busbar.kvdb.pubsub import PubSub
 
 _Model = TypeVar('_Model')
@@ -186,6 +187,9 @@ class Service:
         """Outgoing connections."""
     @property
     def kvdb(self) -> Kvdb:
+        """The key/value database."""
+    @property
+    def redis(self) -> Kvdb:
         """The key/value database."""
 
     # --- what a service is made of
@@ -1076,6 +1080,13 @@ class Redis:
         """All members of a sorted set with their scores, a few at a time."""
     def register_script(self, script: str | bytes) -> Script:
         """A script that can be called like a function."""
+    def get_encoder(self) -> Encoder:
+        """What makes bytes of values and text of replies."""
+    @property
+    def connection_pool(self) -> ConnectionPool:
+        """What libraries ask about the connection: how values are encoded."""
+    def get_connection_kwargs(self) -> dict[str, Any]:
+        """The same as `connection_pool.connection_kwargs`."""
     def pubsub(self, shard_hint: Any = ..., ignore_subscribe_messages: bool = ...) -> PubSub:
         """Receives what others publish."""
     def lock(
@@ -1376,7 +1387,7 @@ class Redis:
         mapping: Mapping[str, Any] | None = ...,
         items: Iterable[_Value] | None = ...,
     ) -> int: ...
-    def hsetnx(self, name: _Key, key: _Key, value: _Value) -> bool: ...
+    def hsetnx(self, name: _Key, key: _Key, value: _Value) -> int: ...
     def hstrlen(self, name: _Key, key: _Key) -> int: ...
     def httl(self, key: _Key, *fields: _Value) -> Any: ...
     def hvals(self, name: _Key) -> list[str]: ...
@@ -1509,13 +1520,13 @@ class Redis:
     def sinter(self, keys: _Key | Iterable[_Key], *args: _Key) -> _Set: ...
     def sintercard(self, numkeys: int, keys: Iterable[_Key], limit: int = ...) -> int: ...
     def sinterstore(self, dest: _Key, keys: _Key | Iterable[_Key], *args: _Key) -> int: ...
-    def sismember(self, name: _Key, value: _Value) -> bool: ...
+    def sismember(self, name: _Key, value: _Value) -> int: ...
     def slaveof(self, host: Any = ..., port: Any = ...) -> bool: ...
     def slowlog_get(self, num: Any = ...) -> list[dict[str, Any]]: ...
     def slowlog_len(self) -> int: ...
     def slowlog_reset(self) -> bool: ...
     def smembers(self, name: _Key) -> _Set: ...
-    def smismember(self, name: _Key, values: _Value | Iterable[_Value], *args: _Value) -> list[bool]: ...
+    def smismember(self, name: _Key, values: _Value | Iterable[_Value], *args: _Value) -> list[int]: ...
     def smove(self, src: _Key, dst: _Key, value: _Value) -> bool: ...
     def sort(
         self,
@@ -1769,6 +1780,8 @@ class Kvdb(Redis):
         """Asks the server whether it is there. Raises what redis-py would if it is not."""
     def translate(self, system1: str, key1: str, value1: str, system2: str, key2: str, default: Any = None) -> Any:
         """The same as `self.translate`."""
+    def subscribe(self, *args: _Key, **kwargs: Callable[[dict[str, Any]], Any]) -> PubSub:
+        """A new `pubsub()` that has subscribed to these channels."""
     def copy(self) -> Kvdb:  # type: ignore[override]
         """This very object: there is nothing to copy."""
     def close(self) -> None:
@@ -1814,7 +1827,10 @@ class Pipeline:
     """
 
     def execute(self, raise_on_error: bool = ...) -> list[Any]:
-        """Sends what was kept, and gives a list of what each command gives. Raises the first error among them."""
+        """Sends what was kept, and gives a list of what each command gives. Raises the first error among them.
+
+        With `raise_on_error=False` errors are in the list. Raises `WatchError` if something that is watched was changed.
+        """
     def watch(self, *names: _Key) -> bool:
         """Watches keys: if one of them is changed before `execute()`, that raises `WatchError` and nothing is done."""
     def unwatch(self) -> bool:
@@ -1829,8 +1845,32 @@ class Pipeline:
         """The same as `reset()`."""
     def bitfield(self, key: _Key, default_overflow: str | None = ...) -> BitField:
         """Numbers of any size within a value, changed and read together."""
-    def execute_command(self, *args: _Value, **_options: Any) -> Any:
+    def execute_command(self, *args: _Value, **options: Any) -> Any:
         """Keeps any command: its name, and its arguments."""
+    def lock(self, *args: Any, **options: Any) -> Lock:
+        """A lock of the client: it is taken at once, not with the pipeline's commands."""
+    def register_script(self, script: str | bytes) -> Script:
+        """A script that can be called like a function; then the pipeline keeps it as one of its commands."""
+    def get_encoder(self) -> Encoder:
+        """What makes bytes of values and text of replies."""
+    @property
+    def connection_pool(self) -> ConnectionPool:
+        """The same as the client's."""
+    @property
+    def command_stack(self) -> list[tuple[tuple[str | bytes, ...], dict[str, Any]]]:
+        """What is kept, to look at: a tuple of the command's words and a dictionary of options for each."""
+    @property
+    def scripts(self) -> set[Any]:
+        """Scripts of redis-py that are made known to Redis before the commands are sent."""
+    @property
+    def watching(self) -> bool:
+        """Whether something is watched."""
+    @property
+    def explicit_transaction(self) -> bool:
+        """Whether `multi()` was called."""
+    @property
+    def transaction(self) -> bool:
+        """Whether the commands are sent as a transaction."""
     def __enter__(self) -> Pipeline: ...
     def __exit__(self, *_args: object) -> None: ...
     def __len__(self) -> int: ...
@@ -2496,6 +2536,9 @@ class ScanIterator:
 class Script:
     """A script that can be called like a function: `script(keys=['a'], args=[1])`."""
 
+    @property
+    def registered_client(self) -> Any:
+        """Who runs it unless told otherwise."""
     @property
     def sha(self) -> str:
         """The script's SHA-1, in hexadecimal digits."""

@@ -83,7 +83,7 @@ fn commands_answer_as_redis_py_does() {
         (json!(["lrem", ["l", 0, "A"]]), "1"),
         // sets
         (json!(["sadd", ["set", "a", "b"]]), "2"),
-        (json!(["sismember", ["set", "a"]]), "True"),
+        (json!(["sismember", ["set", "a"]]), "1"),
         (json!(["srem", ["set", "a"]]), "1"),
         (json!(["smembers", ["set"]]), "{'b'}"),
         (json!(["scard", ["set"]]), "1"),
@@ -430,6 +430,88 @@ fn every_method_of_redis_py_is_there_or_has_a_reason() {
     assert!(got["count"].as_u64().unwrap() > 250, "{got}");
     let got = server.invoke("names.threads", "").expect(200).json();
     assert_eq!(got, json!({"read": "1", "ours": false, "caught": "never-taken"}));
+}
+
+/// What libraries do with a client that they are given.
+const LIBRARY: &str = "
+import copy
+import sys
+from zato.server.service import Service
+
+class Library(Service):
+    def handle(self):
+        ours = self.kvdb.conn
+        assert 'redis' not in sys.modules and type(ours) is ours.__class__
+        import redis
+        import redis.lock
+        from redis.commands.core import Script
+        path = ours.config_get('unixsocket')['unixsocket']
+        theirs = redis.Redis(unix_socket_path=path, decode_responses=True)
+        for client in (ours, self.kvdb.conn_bytes, self.kvdb):
+            assert isinstance(client, redis.Redis) and not isinstance(client, redis.client.Pipeline)
+            assert copy.copy(client) is client and copy.deepcopy([client])[0] is client
+            script = Script(client, 'return redis.call(\"INCRBY\", KEYS[1], ARGV[1])')
+            ours.script_flush()
+            ours.delete('n')
+            assert script(keys=['n'], args=[2]) == 2 == int(client.get('n'))
+            lock = redis.lock.Lock(client, 'lock', timeout=5)
+            assert lock.acquire(token='mine') and lock.owned() and lock.extend(1) and lock.reacquire() and lock.release() is None
+            with client.lock('lock', timeout=5, lock_class=redis.lock.Lock) as lock:
+                assert lock.owned()
+        # the class keeps the scripts of the first client; with another one they have to go there
+        elsewhere = redis.Redis(unix_socket_path=path, db=5)
+        with redis.lock.Lock(elsewhere, 'lock', timeout=5) as lock:
+            assert lock.owned() and not ours.exists('lock')
+        pipe = ours.pipeline()
+        assert isinstance(pipe, redis.client.Pipeline) and isinstance(pipe, redis.Redis)
+        script = Script(ours, 'return ARGV[1]')
+        ours.script_flush()
+        script(args=['x'], client=pipe)
+        assert pipe.scripts == {script} and pipe.execute() == ['x'] and pipe.scripts == set()
+        assert Script(pipe, 'return 1')() is pipe and pipe.execute() == [1]
+        script = ours.register_script('return ARGV[1]')
+        assert script(args=['x'], client=theirs) == 'x' == script(args=['x'], client=self.kvdb) and script.registered_client is ours
+        assert ours.get_encoder().encode(1.5) == b'1.5' and ours.get_encoder().decode(b'x') == 'x'
+        assert self.kvdb.conn_bytes.get_encoder().decode(b'x') == b'x'
+        try:
+            ours.get_encoder().encode(True)
+        except redis.DataError as error:
+            assert 'bool' in str(error)
+        settings = ours.connection_pool.connection_kwargs
+        assert settings == ours.get_connection_kwargs() and settings['decode_responses'] is True
+        assert ours.connection_pool.disconnect() is None
+        self.response.payload = 'well'
+";
+
+#[test]
+fn libraries_take_the_client_for_one_of_redis_py() {
+    let server = server()
+        .service("library.py", LIBRARY)
+        .config("[calls]\nreturn_tracebacks = true\n")
+        .start();
+    assert_eq!(server.invoke("library.library", "").expect(200).text(), "well");
+}
+
+#[test]
+fn a_refused_password_is_told_with_the_redis_that_refused_it() {
+    let redis = Stock::start();
+    let address = format!("127.0.0.1:{}", redis.port);
+    let server = server()
+        .service("command.py", COMMAND)
+        .config(&format!("[redis]\nurl = \"redis://:wr0ng@{address}\""))
+        .start();
+    wait_until("the hub to say so", || {
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains("cannot read the queue"))?;
+        assert!(line.contains("does not accept the user name or the password"), "{line}");
+        assert!(line.contains(&address), "{line}");
+        Some(())
+    });
+    let answer = server.invoke("command.command", r#"["get",["mine"]]"#);
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    let log = server.log();
+    assert!(log.contains(&format!("cannot log in to Redis at `{address}`")), "{log}");
+    assert!(!log.contains("wr0ng"), "{log}");
 }
 
 const WAITING: &str = "

@@ -115,6 +115,7 @@ class Typed(Service):
         conn = self.kvdb.conn
         assert_type(conn.get('key'), str | None)
         assert_type(conn.lrange('key', 0, -1), list[str])
+        assert_type(self.redis.get('key'), str | None)
         conn.set('key', 'value', ex=60)
         conn.incr('count')
         conn.expire('key', 60)

@@ -113,13 +113,16 @@ class Lock:
         limit = self.blocking_timeout if blocking_timeout is None else blocking_timeout
         mine = uuid1().hex.encode() if token is None else token.encode() if isinstance(token, str) else token
         until = None if limit is None else time.monotonic() + limit
-        expiry = int(self.timeout * 1000) if self.timeout else None
-        while not self.redis.set(self.name, mine, nx=True, px=expiry):
+        while not self.do_acquire(mine):
             if not waits or (until is not None and time.monotonic() + pause > until):
                 return False
             self.redis._pause(pause)
         self.local.token = mine
         return True
+
+    def do_acquire(self, token: str | bytes) -> bool:
+        """Tries once to take the lock with this token."""
+        return bool(self.redis.set(self.name, token, nx=True, px=int(self.timeout * 1000) if self.timeout else None))
 
     def locked(self) -> bool:
         """Whether anybody has the lock."""
@@ -141,9 +144,16 @@ class Lock:
         """
         mine = self._token()
         if mine is None:
-            raise self._error('LockError', "Cannot release a lock that's not owned or is already unlocked.")
+            raise self._error('LockError', 'Cannot release an unlocked lock')
         self.local.token = None
-        if not self.redis.eval(_RELEASE, 1, self.name, mine):
+        self.do_release(mine)
+
+    def do_release(self, expected_token: str | bytes) -> None:
+        """Frees the lock if it has this token.
+
+        :raises LockNotOwnedError: if it has not.
+        """
+        if not self.redis.eval(_RELEASE, 1, self.name, expected_token):
             raise self._error('LockNotOwnedError', "Cannot release a lock that's no longer owned")
 
     def extend(self, additional_time: float, replace_ttl: bool = False) -> Literal[True]:
@@ -152,19 +162,30 @@ class Lock:
         :raises LockError: if the lock was not taken, or has no timeout.
         :raises LockNotOwnedError: if it had expired meanwhile.
         """
-        return self._extend('extend', additional_time, '1' if replace_ttl else '0')
+        self._check('extend')
+        return self.do_extend(additional_time, replace_ttl)
+
+    def do_extend(self, additional_time: float, replace_ttl: bool) -> Literal[True]:
+        """Adds seconds, or puts them in the place of what is left; raises ``LockNotOwnedError`` if it had expired."""
+        return self._expire('extend', additional_time, '1' if replace_ttl else '0')
 
     def reacquire(self) -> Literal[True]:
         """Starts the lock's time anew; raises what ``extend()`` does."""
-        return self._extend('reacquire', self.timeout or 0, '1')
+        self._check('reacquire')
+        return self.do_reacquire()
 
-    def _extend(self, what: str, seconds: float, replaces: str) -> Literal[True]:
-        mine = self._token()
-        if mine is None:
+    def do_reacquire(self) -> Literal[True]:
+        """Starts the lock's time anew; raises ``LockNotOwnedError`` if it had expired."""
+        return self._expire('reacquire', self.timeout or 0, '1')
+
+    def _check(self, what: str) -> None:
+        if self._token() is None:
             raise self._error('LockError', f'Cannot {what} an unlocked lock')
         if self.timeout is None:
             raise self._error('LockError', f'Cannot {what} a lock with no timeout')
-        if not self.redis.eval(_EXTEND, 1, self.name, mine, int(seconds * 1000), replaces):
+
+    def _expire(self, what: str, seconds: float, replaces: str) -> Literal[True]:
+        if not self.redis.eval(_EXTEND, 1, self.name, self._token(), int(seconds * 1000), replaces):
             raise self._error('LockNotOwnedError', f"Cannot {what} a lock that's no longer owned")
         return True
 

@@ -139,6 +139,7 @@ const ATTRIBUTES: &[(&str, &str, Get)] = &[
     ("outgoing", "Outgoing connections.", outgoing),
     ("out", "Outgoing connections.", outgoing),
     ("kvdb", "The key/value database.", kvdb),
+    ("redis", "The key/value database.", kvdb),
     ("channel", "The channel through which the service was called.", channel),
     ("chan", "The channel through which the service was called.", channel),
     ("environ", "What the caller gave as `environ=`.", |service| {

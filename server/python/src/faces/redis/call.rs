@@ -125,7 +125,7 @@ impl<'py> Call<'py> {
     }
 
     pub(super) fn wrong(&self, message: &str) -> PyErr {
-        data_error(self.py, &format!("{}: {message}", self.method))
+        data_error(self.py, message)
     }
 }
 

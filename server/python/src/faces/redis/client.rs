@@ -7,7 +7,7 @@ use busbar_connectors::redis::{RedisClient, RedisNode, Reply};
 use busbar_model::{Error, Kind};
 use pyo3::exceptions::{PyAttributeError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
 use crate::environment::Environment;
 use crate::errors::to_python;
@@ -17,7 +17,7 @@ use crate::faces::redis::pipeline::Pipeline;
 use crate::faces::redis::refused;
 use crate::faces::redis::scan::{ScanIterator, Scanned};
 use crate::faces::redis::script::Script;
-use crate::faces::redis::shape::To;
+use crate::faces::redis::shape::{Shape, To};
 use crate::faces::redis::table::Method;
 use crate::turn;
 
@@ -97,6 +97,19 @@ impl Kvdb {
             .call1(arguments)
     }
 
+    /// A new `pubsub()` that has subscribed to these channels; those given by name have their messages passed to what is given for them.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn subscribe<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let subscription = Redis::pubsub(&Bound::new(py, self.conn())?, None)?;
+        subscription.call_method("subscribe", args.clone(), kwargs)?;
+        Ok(subscription)
+    }
+
     /// This very object: there is nothing to copy.
     fn copy(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
@@ -113,8 +126,29 @@ impl Kvdb {
         self.conn().__getitem__(py, key)
     }
 
+    fn __setitem__(&self, py: Python<'_>, key: Bound<'_, PyAny>, value: Bound<'_, PyAny>) -> PyResult<()> {
+        self.conn().__setitem__(py, key, value)
+    }
+
+    fn __delitem__(&self, py: Python<'_>, key: Bound<'_, PyAny>) -> PyResult<()> {
+        self.conn().__delitem__(py, key)
+    }
+
     fn __contains__(&self, py: Python<'_>, key: Bound<'_, PyAny>) -> PyResult<bool> {
         self.conn().__contains__(py, key)
+    }
+
+    #[getter(__class__)]
+    fn class<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        class_for(slf.as_any(), "redis", "Redis")
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
     }
 
     fn __repr__(&self) -> String {
@@ -215,6 +249,9 @@ impl Redis {
     /// Runs a command and waits for its reply.
     pub(super) fn run<'py>(&self, py: Python<'py>, command: Command) -> PyResult<Bound<'py, PyAny>> {
         let Command { words, shape, cast } = command;
+        if shape == Shape::Nothing {
+            return Ok(PyList::empty(py).into_any());
+        }
         let reply = self.reply(py, words)?;
         shape.convert(&self.to(py, cast), reply)
     }
@@ -269,7 +306,7 @@ impl Redis {
     }
 
     fn run_words<'py>(&self, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        self.run(args.py(), Command::by_hand(args)?)
+        self.run(args.py(), Command::by_hand(args, None)?)
     }
 }
 
@@ -283,9 +320,9 @@ impl Redis {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         if options.is_some_and(|options| options.contains("NEVER_DECODE").unwrap_or(false)) {
-            return self.as_bytes().run_words(args);
+            return self.as_bytes().run(args.py(), Command::by_hand(args, options)?);
         }
-        self.run_words(args)
+        self.run(args.py(), Command::by_hand(args, options)?)
     }
 
     /// Receives what others publish.
@@ -345,9 +382,9 @@ impl Redis {
 
     /// Commands that are sent in one go, in a transaction unless that is false.
     #[pyo3(signature = (transaction = true, shard_hint = None))]
-    fn pipeline(slf: &Bound<'_, Self>, transaction: bool, shard_hint: Option<&Bound<'_, PyAny>>) -> Pipeline {
+    fn pipeline(slf: &Bound<'_, Self>, transaction: bool, shard_hint: Option<&Bound<'_, PyAny>>) -> PyResult<Pipeline> {
         let _ = shard_hint;
-        Pipeline::new(slf.clone().unbind(), transaction)
+        Pipeline::new(slf, transaction)
     }
 
     /// Calls a function with a pipeline, watches the names that are given, and tries again when they were changed meanwhile. Gives what
@@ -365,7 +402,7 @@ impl Redis {
         let py = slf.py();
         let watch_error = py.import("busbar.kvdb.exceptions")?.getattr("WatchError")?;
         loop {
-            let pipeline = Bound::new(py, Pipeline::new(slf.clone().unbind(), true))?;
+            let pipeline = Bound::new(py, Pipeline::new(slf, true)?)?;
             if !watches.is_empty() {
                 pipeline.call_method("watch", watches.clone(), None)?;
             }
@@ -439,11 +476,41 @@ impl Redis {
 
     /// A script that can be called like a function.
     fn register_script(slf: &Bound<'_, Self>, script: &Bound<'_, PyAny>) -> PyResult<Script> {
-        Script::new(slf, script)
+        Script::new(slf.as_any(), script)
+    }
+
+    /// What makes bytes of values and text of replies.
+    fn get_encoder<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.connection_pool(py)?.call_method0("get_encoder")
+    }
+
+    /// What libraries ask about the connection: how values are encoded.
+    #[getter]
+    pub(super) fn connection_pool<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let class = py.import("busbar.kvdb.pool")?.getattr("ConnectionPool")?;
+        class.call1((self.is_text,))
+    }
+
+    /// The same as `connection_pool.connection_kwargs`.
+    fn get_connection_kwargs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.connection_pool(py)?.getattr("connection_kwargs")
     }
 
     /// Nothing is held open: this does nothing.
     fn close(&self) {}
+
+    #[getter(__class__)]
+    fn class<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        class_for(slf.as_any(), "redis", "Redis")
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
+    }
 
     fn __getattr__(slf: &Bound<'_, Self>, name: &str) -> PyResult<RedisMethod> {
         match Method::find(name) {
@@ -451,7 +518,7 @@ impl Redis {
                 target: Target::Client(slf.clone().unbind()),
                 method,
             }),
-            None => Err(no_method(name)),
+            None => Err(no_method("`self.kvdb.conn`", name)),
         }
     }
 
@@ -506,13 +573,26 @@ pub(super) fn bitfield<'py>(
     class.call1((client, key, default_overflow))
 }
 
-/// What is said of a name that is no method here.
-pub(super) fn no_method(name: &str) -> PyErr {
+/// What an object says that its class is. For `isinstance(conn, redis.Redis)`, in services that have imported `redis` themselves: nobody
+/// else pays for it.
+pub(super) fn class_for<'py>(object: &Bound<'py, PyAny>, module: &str, name: &str) -> Bound<'py, PyAny> {
+    let imported = || {
+        let modules = object.py().import("sys")?.getattr("modules")?;
+        modules.get_item(module)?.getattr(name)
+    };
+    imported()
+        .ok()
+        .filter(|class| class.is_instance_of::<PyType>())
+        .unwrap_or_else(|| object.get_type().into_any())
+}
+
+/// What is said of a name that is no method of this object.
+pub(super) fn no_method(of: &str, name: &str) -> PyErr {
     PyAttributeError::new_err(match refused::reason(name) {
-        Some(reason) => format!("`self.kvdb.conn.{name}` is not offered: {reason}"),
+        Some(reason) => format!("`{name}` of {of} is not offered: {reason}"),
         None => format!(
-            "`self.kvdb.conn` has no method `{name}`; use execute_command('{}', ...)",
-            name.to_uppercase()
+            "{of} has no attribute `{name}`; commands that have no method of their own go through \
+             execute_command('NAME OF THE COMMAND', ...)"
         ),
     })
 }

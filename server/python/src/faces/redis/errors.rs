@@ -9,10 +9,15 @@ use crate::errors::to_python;
 
 /// The exception for an error of Redis.
 pub(super) fn to_exception(py: Python<'_>, error: &Error) -> PyErr {
-    match std::error::Error::source(error).and_then(|source| source.downcast_ref::<RedisFailure>()) {
+    match failure_in(error) {
         Some(failure) => of_failure(py, failure),
         None => to_python(py, error, "kvdb"),
     }
+}
+
+/// What Redis said, if this error comes from there.
+pub(super) fn failure_in(error: &Error) -> Option<&RedisFailure> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref::<RedisFailure>())
 }
 
 /// The exception for a failure that stands in a list of replies.

@@ -33,7 +33,7 @@ mod tests;
 mod values;
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyFloat, PyTuple};
 
 pub(crate) use client::{Kvdb, RedisServers, Source};
 
@@ -57,10 +57,24 @@ impl Command {
         }
     }
 
-    /// A command that a service wrote out.
-    fn by_hand(args: &Bound<'_, PyTuple>) -> PyResult<Self> {
-        let words = special::by_hand(args)?;
-        let shape = table::shape_of(&words);
+    /// A command that a service wrote out. Of the options those count that redis-py itself gives to `execute_command` with ranges.
+    fn by_hand(args: &Bound<'_, PyTuple>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let (name, words) = special::by_hand(args)?;
+        let option = |name| options.map_or(Ok(None), |options| options.get_item(name));
+        if name.starts_with('Z') && option("withscores")?.map_or(Ok(false), |scored| scored.is_truthy())? {
+            let cast = option("score_cast_func")?.filter(|cast| !cast.is(args.py().get_type::<PyFloat>()));
+            return Ok(Self {
+                cast: cast.map(Bound::unbind),
+                ..Self::new(words, Shape::Scored)
+            });
+        }
+        // with a range it lists entries rather than summing them up
+        let is_listed = name == "XPENDING" && words.len() > 3;
+        let shape = if is_listed {
+            Shape::Plain
+        } else {
+            table::shape_of(&name)
+        };
         Ok(Self::new(words, shape))
     }
 }

@@ -2,7 +2,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
 use crate::faces::redis::Command;
 use crate::faces::redis::client::Redis;
@@ -14,13 +14,14 @@ use crate::faces::redis::values::{encode, encode_all};
 /// know it yet.
 #[pyclass(frozen, module = "_busbar")]
 pub(crate) struct Script {
-    registered_client: Py<Redis>,
+    /// A client or a pipeline: who runs it unless told otherwise.
+    registered_client: Py<PyAny>,
     text: Vec<u8>,
     hash: String,
 }
 
 impl Script {
-    pub(super) fn new(client: &Bound<'_, Redis>, script: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(super) fn new(client: &Bound<'_, PyAny>, script: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = client.py();
         let text = encode(script)?;
         let hash = py
@@ -50,22 +51,28 @@ impl Script {
         if let Some(keys) = keys {
             encode_all(keys, &mut values)?;
         }
-        let count = values.len().to_string().into_bytes();
+        let count = values.len();
         if let Some(args) = args {
             encode_all(args, &mut values)?;
         }
         let command = |name: &str, script: Vec<u8>| {
-            let mut words = vec![name.as_bytes().to_vec(), script, count.clone()];
+            let mut words = vec![name.as_bytes().to_vec(), script, count.to_string().into_bytes()];
             words.extend(values.iter().cloned());
             Command::new(words, Shape::Plain)
         };
+        let client = client.unwrap_or_else(|| self.registered_client.bind(py));
         // in the middle of a pipeline nobody could send the text after the hash
-        if let Some(pipeline) = client.and_then(|client| client.cast::<Pipeline>().ok()) {
+        if let Ok(pipeline) = client.cast::<Pipeline>() {
             return Pipeline::take(pipeline, command("EVAL", self.text.clone()));
         }
-        let client = match client.and_then(|client| client.cast::<Redis>().ok()) {
-            Some(client) => client,
-            None => self.registered_client.bind(py),
+        let Ok(client) = client.cast::<Redis>() else {
+            // `self.kvdb` itself, or one of redis-py's: `redis.lock.Lock` keeps the scripts of the first client for all others
+            let mut all = vec![
+                PyBytes::new(py, &self.text).into_any(),
+                count.into_pyobject(py)?.into_any(),
+            ];
+            all.extend(values.iter().map(|value| PyBytes::new(py, value).into_any()));
+            return client.call_method1(intern!(py, "eval"), PyTuple::new(py, all)?);
         };
         let unknown = py
             .import(intern!(py, "busbar.kvdb.exceptions"))?
@@ -74,6 +81,12 @@ impl Script {
             Err(error) if error.matches(py, unknown)? => client.get().run(py, command("EVAL", self.text.clone())),
             result => result,
         }
+    }
+
+    /// Who runs it unless told otherwise.
+    #[getter]
+    fn registered_client(&self, py: Python<'_>) -> Py<PyAny> {
+        self.registered_client.clone_ref(py)
     }
 
     /// The script's SHA-1, in hexadecimal digits.

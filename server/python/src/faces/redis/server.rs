@@ -1,6 +1,6 @@
 //! Commands about Redis itself, its clients, users, functions and fields that expire.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 
@@ -17,7 +17,7 @@ pub(super) static METHODS: &[Special] = &[
         if let Some(bits) = call.optional("bits") {
             let is_right = bits.extract::<u32>().is_ok_and(|bits| bits <= 4096);
             if !is_right {
-                return Err(call.wrong("genpass optionally accepts a bits argument, between 0 and 4096"));
+                return Err(call.wrong("genpass optionally accepts a bits argument, between 0 and 4096."));
             }
             words.push(encode(bits)?);
         }
@@ -68,7 +68,8 @@ pub(super) static METHODS: &[Special] = &[
             call.push_option(&mut words, name, option)?;
         }
         if words.len() == 2 {
-            return Err(call.wrong("CLIENT KILL must specify at least one filter"));
+            let message = "CLIENT KILL <filter> <value> ... ... <filter> <value> must specify at least one filter";
+            return Err(call.wrong(message));
         }
         command(words, Shape::Plain)
     }),
@@ -100,10 +101,11 @@ pub(super) static METHODS: &[Special] = &[
         for value in args {
             words.push(encode(&value)?);
         }
-        if let Some(name) = words.get_mut(1) {
-            name.make_ascii_uppercase();
-        }
-        let shape = shape_of(&words);
+        let Some(name) = words.get_mut(1) else {
+            return Err(PyTypeError::new_err("cluster() needs the argument `cluster_arg`"));
+        };
+        name.make_ascii_uppercase();
+        let shape = shape_of(&format!("CLUSTER {}", String::from_utf8_lossy(name)));
         command(words, shape)
     }),
     special("command_list", |args, kwargs| {

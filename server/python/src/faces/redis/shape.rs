@@ -32,6 +32,8 @@ impl<'py> To<'py> {
 pub(crate) enum Shape {
     /// Text, number, list or `None`, as it comes.
     Plain,
+    /// An empty list: the command is about nothing, and is not sent.
+    Nothing,
     /// `True` for `OK`, `None` for nothing.
     Ok,
     /// `True` unless the number is 0.
@@ -337,7 +339,7 @@ fn entries<'py>(to: &To<'py>, items: Vec<Reply>) -> PyResult<Bound<'py, PyAny>> 
     list(to, items, |item| entry(to, item))
 }
 
-/// Id and fields. What was deleted meanwhile has none.
+/// Id and fields. Of what was deleted meanwhile there are none, or not even the id.
 fn entry<'py>(to: &To<'py>, item: Reply) -> PyResult<Bound<'py, PyAny>> {
     let py = to.py;
     let Reply::Array(pair) = item else {
@@ -347,7 +349,7 @@ fn entry<'py>(to: &To<'py>, item: Reply) -> PyResult<Bound<'py, PyAny>> {
     let id = plain(to, pair.next().unwrap_or(Reply::Nil))?;
     let fields = match pair.next() {
         Some(Reply::Array(fields)) => dict(to, fields)?.into_any(),
-        _ => py.None().into_bound(py),
+        _ => PyDict::new(py).into_any(),
     };
     Ok((id, fields).into_pyobject(py)?.into_any())
 }

@@ -2,17 +2,21 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyTuple};
+use pyo3::types::{PyBytes, PyDelta, PyDict, PyFloat, PyInt, PyString, PyTuple};
 
 use crate::faces::redis::Command;
 use crate::faces::redis::call::{Call, Special, command, special, word};
-use crate::faces::redis::errors::data_error;
 use crate::faces::redis::shape::Shape;
-use crate::faces::redis::values::{encode, encode_all, encode_mapping, is_collection};
+use crate::faces::redis::values::{encode, encode_all, encode_mapping};
 
 /// What the replies of these commands become, where they are written out by hand.
 pub(super) static SHAPES: &[(&str, Shape)] = &[
+    ("ACL SETUSER", Shape::Ok),
+    ("BGSAVE", Shape::Done),
+    ("CLIENT PAUSE", Shape::Ok),
+    ("COPY", Shape::Bool),
     ("SET", Shape::Ok),
+    ("SLAVEOF", Shape::Ok),
     ("MSET", Shape::Ok),
     ("HMSET", Shape::Ok),
     ("MSETNX", Shape::Bool),
@@ -26,7 +30,9 @@ pub(super) static SHAPES: &[(&str, Shape)] = &[
     ("BZPOPMAX", Shape::PoppedScore),
     ("CLIENT LIST", Shape::Python("client_list")),
     ("CLUSTER ADDSLOTS", Shape::Ok),
+    ("CLUSTER ADDSLOTSRANGE", Shape::Ok),
     ("CLUSTER DELSLOTS", Shape::Ok),
+    ("CLUSTER DELSLOTSRANGE", Shape::Ok),
     ("CLUSTER FAILOVER", Shape::Ok),
     ("CLUSTER FORGET", Shape::Ok),
     ("CLUSTER GETKEYSINSLOT", Shape::Text),
@@ -48,6 +54,11 @@ pub(super) static SPECIAL: &[Special] = &[
             "name", "value", "ex", "px", "nx", "xx", "keepttl", "get", "exat", "pxat",
         ];
         let call = Call::bind("set", &names, args, kwargs)?;
+        for name in ["ex", "px"] {
+            if call.optional(name).is_some_and(|span| !is_span(span)) {
+                return Err(call.wrong(&format!("{name} must be datetime.timedelta or int")));
+            }
+        }
         let mut words = vec![
             word("SET"),
             encode(call.required("name")?)?,
@@ -65,10 +76,27 @@ pub(super) static SPECIAL: &[Special] = &[
     }),
     special("getex", |args, kwargs| {
         let call = Call::bind("getex", &["name", "ex", "px", "exat", "pxat", "persist"], args, kwargs)?;
+        let expiries = ["ex", "px", "exat", "pxat"];
+        let given = expiries.iter().filter(|name| call.optional(name).is_some()).count();
+        if given + usize::from(call.flag("persist")?) > 1 {
+            let message = "``ex``, ``px``, ``exat``, ``pxat``, and ``persist`` are mutually exclusive.";
+            return Err(call.wrong(message));
+        }
         let mut words = vec![word("GETEX"), encode(call.required("name")?)?];
         call.push_expiry(&mut words)?;
         call.push_flag(&mut words, "persist", "PERSIST")?;
         command(words, Shape::Plain)
+    }),
+    special("mget", |args, kwargs| {
+        let call = Call::bind("mget", &["keys"], &args.get_slice(0, 1), kwargs)?;
+        let mut words = vec![word("MGET")];
+        encode_all(call.required("keys")?, &mut words)?;
+        for key in args.iter().skip(1) {
+            words.push(encode(&key)?);
+        }
+        // Redis says no to an `MGET` of nothing; whoever collects keys need not look first whether there are any
+        let shape = if words.len() == 1 { Shape::Nothing } else { Shape::Plain };
+        command(words, shape)
     }),
     special("mset", |args, kwargs| mset("MSET", Shape::Ok, args, kwargs)),
     special("msetnx", |args, kwargs| mset("MSETNX", Shape::Bool, args, kwargs)),
@@ -96,15 +124,9 @@ pub(super) static SPECIAL: &[Special] = &[
         }
         if let Some(key) = call.optional("key") {
             words.push(encode(key)?);
-            // `None` as a value is an error of redis-py's own kind
-            let value = call
-                .values
-                .iter()
-                .find(|(name, _)| *name == "value")
-                .map(|(_, value)| value);
-            words.push(encode(
-                value.ok_or_else(|| call.wrong("'hset' with 'key' needs a 'value'"))?,
-            )?);
+            // without a value the error is that `None` is none
+            let none = call.py().None().into_bound(call.py());
+            words.push(encode(call.optional("value").unwrap_or(&none))?);
         }
         if let Some(mapping) = call.optional("mapping") {
             encode_mapping(mapping, &mut words)?;
@@ -177,8 +199,24 @@ pub(super) static SPECIAL: &[Special] = &[
             kwargs,
         )?;
         let mut words = vec![word("ZADD"), encode(call.required("name")?)?];
-        if call.flag("nx")? && call.flag("xx")? {
-            return Err(call.wrong("ZADD allows either 'nx' or 'xx', not both"));
+        let mut pairs = Vec::new();
+        encode_mapping(call.required("mapping")?, &mut pairs)?;
+        let (is_new, is_greater, is_less) = (call.flag("nx")?, call.flag("gt")?, call.flag("lt")?);
+        let wrong = if pairs.is_empty() {
+            Some("ZADD requires at least one element/score pair")
+        } else if is_new && call.flag("xx")? {
+            Some("ZADD allows either 'nx' or 'xx', not both")
+        } else if is_greater && is_less {
+            Some("ZADD allows either 'gt' or 'lt', not both")
+        } else if pairs.len() != 2 && call.flag("incr")? {
+            Some("ZADD option 'incr' only works when passing a single element/score pair")
+        } else if is_new && (is_greater || is_less) {
+            Some("Only one of 'nx', 'lt', or 'gr' may be defined.")
+        } else {
+            None
+        };
+        if let Some(message) = wrong {
+            return Err(call.wrong(message));
         }
         for (name, flag) in [
             ("nx", "NX"),
@@ -190,16 +228,10 @@ pub(super) static SPECIAL: &[Special] = &[
         ] {
             call.push_flag(&mut words, name, flag)?;
         }
-        let before = words.len();
-        let mut pairs = Vec::new();
-        encode_mapping(call.required("mapping")?, &mut pairs)?;
         for pair in pairs.chunks_exact(2) {
             // members come first in Python, scores on the line
             words.push(pair[1].clone());
             words.push(pair[0].clone());
-        }
-        if words.len() == before {
-            return Err(call.wrong("ZADD requires at least one element/score pair"));
         }
         command(words, if call.flag("incr")? { Shape::Float } else { Shape::Plain })
     }),
@@ -318,6 +350,16 @@ pub(super) static SPECIAL: &[Special] = &[
     }),
 ];
 
+/// Whether it is a time span as `set` takes it: `timedelta`, a whole number or the digits of one.
+fn is_span(value: &Bound<'_, PyAny>) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+    value.is_instance_of::<PyDelta>()
+        || value.is_instance_of::<PyInt>()
+        || value
+            .cast::<PyString>()
+            .is_ok_and(|text| text.to_str().is_ok_and(is_digits))
+}
+
 fn mset(
     name: &'static str,
     shape: Shape,
@@ -371,7 +413,9 @@ fn push_sorting(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
 /// How many patterns `groups` of a sort are made of.
 fn patterns_in(call: &Call<'_>) -> PyResult<usize> {
     match call.optional("get") {
-        Some(get) if is_collection(get) && get.len()? > 1 => get.len(),
+        Some(get) if !get.is_instance_of::<PyString>() && !get.is_instance_of::<PyBytes>() && get.len()? > 1 => {
+            get.len()
+        }
         _ => {
             Err(call
                 .wrong("when using \"groups\" the \"get\" argument must be specified and contain at least two keys"))
@@ -447,6 +491,16 @@ fn by_lex(
 
 /// What selects and orders the members of a range.
 fn push_range_options(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
+    let (by_score, by_lex) = (call.flag("byscore")?, call.flag("bylex")?);
+    if by_score && by_lex {
+        return Err(call.wrong("``byscore`` and ``bylex`` can not be specified together."));
+    }
+    if call.optional("offset").is_some() != call.optional("num").is_some() {
+        return Err(call.wrong("``offset`` and ``num`` must both be specified."));
+    }
+    if by_lex && call.flag("withscores")? {
+        return Err(call.wrong("``withscores`` not supported in combination with ``bylex``."));
+    }
     call.push_flag(words, "byscore", "BYSCORE")?;
     call.push_flag(words, "bylex", "BYLEX")?;
     call.push_flag(words, "desc", "REV")?;
@@ -577,25 +631,20 @@ fn scan(call: &Call<'_>, mut words: Vec<Vec<u8>>, shape: Shape) -> PyResult<Comm
     command(words, shape)
 }
 
-/// The words of a command that a service wrote out: `execute_command('CONFIG GET', 'maxmemory')`.
-pub(super) fn by_hand(args: &Bound<'_, PyTuple>) -> PyResult<Vec<Vec<u8>>> {
-    let mut words = Vec::with_capacity(args.len());
-    for (index, value) in args.iter().enumerate() {
-        if index == 0 {
-            let name = encode(&value)?;
-            words.extend(
-                name.split(|byte| *byte == b' ')
-                    .filter(|word| !word.is_empty())
-                    .map(<[u8]>::to_vec),
-            );
-        } else if is_collection(&value) {
-            return Err(data_error(args.py(), "a command takes values, not collections of them"));
-        } else {
-            words.push(encode(&value)?);
-        }
-    }
+/// Name, in upper case, and words of a command that a service wrote out: `execute_command('CONFIG GET', 'maxmemory')`.
+pub(super) fn by_hand(args: &Bound<'_, PyTuple>) -> PyResult<(String, Vec<Vec<u8>>)> {
+    let mut all = args.iter();
+    let name = all.next().map_or_else(|| Ok(Vec::new()), |name| encode(&name))?;
+    let mut words: Vec<Vec<u8>> = name
+        .split(|byte| *byte == b' ')
+        .filter(|word| !word.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
     if words.is_empty() {
         return Err(PyTypeError::new_err("execute_command() needs the name of a command"));
     }
-    Ok(words)
+    for value in all {
+        words.push(encode(&value)?);
+    }
+    Ok((String::from_utf8_lossy(&name).to_ascii_uppercase(), words))
 }

@@ -53,7 +53,7 @@ pub(super) static METHODS: &[Special] = &[
         let mut words = vec![word("XTRIM"), encode(call.required("name")?)?];
         push_trim(&call, &mut words)?;
         if words.len() == 2 {
-            return Err(call.wrong("one of maxlen and minid must be specified"));
+            return Err(call.wrong("One of ``maxlen`` or ``minid`` must be specified"));
         }
         command(words, Shape::Plain)
     }),
@@ -157,7 +157,7 @@ pub(super) static METHODS: &[Special] = &[
 /// `MAXLEN` or `MINID`, with what belongs to it.
 fn push_trim(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
     let (threshold, name) = match (call.optional("maxlen"), call.optional("minid")) {
-        (Some(_), Some(_)) => return Err(call.wrong("only one of maxlen and minid may be specified")),
+        (Some(_), Some(_)) => return Err(call.wrong("Only one of ``maxlen`` or ``minid`` may be specified")),
         (Some(maxlen), None) => (maxlen, "MAXLEN"),
         (None, Some(minid)) => (minid, "MINID"),
         (None, None) => return Ok(()),
@@ -176,6 +176,7 @@ fn push_trim(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
 
 /// The part that reading alone and in a group have in common.
 fn read(call: &Call<'_>, mut words: Vec<Vec<u8>>) -> PyResult<Command> {
+    let name = if words.len() == 1 { "XREAD" } else { "XREADGROUP" };
     call.push_option(&mut words, "count", "COUNT")?;
     call.push_option(&mut words, "block", "BLOCK")?;
     call.push_flag(&mut words, "noack", "NOACK")?;
@@ -183,7 +184,7 @@ fn read(call: &Call<'_>, mut words: Vec<Vec<u8>>) -> PyResult<Command> {
     let mut pairs = Vec::new();
     encode_mapping(call.required("streams")?, &mut pairs)?;
     if pairs.is_empty() {
-        return Err(call.wrong("streams must be a non empty dict"));
+        return Err(call.wrong(&format!("{name} streams must be a non empty dict")));
     }
     words.extend(pairs.iter().step_by(2).cloned());
     words.extend(pairs.into_iter().skip(1).step_by(2));

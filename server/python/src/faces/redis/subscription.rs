@@ -87,8 +87,8 @@ impl Subscription {
             .pattern
             .map(|pattern| text_or_bytes(py, is_text, &pattern))
             .transpose()?;
-        // nothing was subscribed to that could be given up
-        let channel = if push.is_nothing {
+        // nothing was subscribed to that could be given up, or it is about no channel
+        let channel = if push.is_nothing || push.kind == PushKind::Pong {
             py.None().into_bound(py)
         } else {
             text_or_bytes(py, is_text, &push.channel)?

@@ -94,27 +94,20 @@ fn specials() -> impl Iterator<Item = &'static Special> {
         .chain(server::METHODS)
 }
 
-/// What the reply of a command becomes that was written out by hand.
-pub(super) fn shape_of(words: &[Vec<u8>]) -> Shape {
-    let is_it = |command: &str| {
-        let mut parts = command.split(' ').enumerate();
-        parts.all(|(index, part)| {
-            words
-                .get(index)
-                .is_some_and(|word| word.eq_ignore_ascii_case(part.as_bytes()))
-        })
-    };
-    if is_it("ZRANGE") || is_it("ZREVRANGE") || is_it("ZRANGEBYSCORE") || is_it("ZREVRANGEBYSCORE") {
-        let is_scored = words.iter().any(|word| word.eq_ignore_ascii_case(b"WITHSCORES"));
-        return if is_scored { Shape::Scored } else { Shape::Plain };
+/// What the reply of a command becomes that was written out by hand. Like redis-py this goes by the first argument alone, `CONFIG GET`
+/// for instance; what comes of `CONFIG` and `GET` stays as it is.
+pub(super) fn shape_of(name: &str) -> Shape {
+    // only the method of that name knows that there are scores
+    if matches!(name, "ZPOPMAX" | "ZPOPMIN") {
+        return Shape::Plain;
     }
-    let simple = TABLE.iter().find(|spec| is_it(spec.command)).map(|spec| spec.shape);
+    let simple = TABLE.iter().find(|spec| spec.command == name).map(|spec| spec.shape);
     simple
         .or_else(|| {
             special::SHAPES
                 .iter()
                 .chain(streams::SHAPES)
-                .find(|(command, _)| is_it(command))
+                .find(|(command, _)| *command == name)
                 .map(|(_, shape)| *shape)
         })
         .unwrap_or(Shape::Plain)
@@ -273,7 +266,6 @@ static TABLE: &[Spec] = &[
         &[NAME, Default("amount", "1.0")],
         Shape::Float,
     ),
-    spec("mget", "MGET", &[All("keys")], Shape::Plain),
     spec("psetex", "PSETEX", &[NAME, Span("time_ms", true), VALUE], Shape::Ok),
     spec("setbit", "SETBIT", &[NAME, Arg("offset"), VALUE], Shape::Plain),
     spec("setex", "SETEX", &[NAME, Span("time", false), VALUE], Shape::Ok),
@@ -375,7 +367,7 @@ static TABLE: &[Spec] = &[
         &[Arg("key"), Maybe("count"), Flag("withvalues", "WITHVALUES")],
         Shape::Plain,
     ),
-    spec("hsetnx", "HSETNX", &[NAME, Arg("key"), VALUE], Shape::Bool),
+    spec("hsetnx", "HSETNX", &[NAME, Arg("key"), VALUE], Shape::Plain),
     spec("hstrlen", "HSTRLEN", &[NAME, Arg("key")], Shape::Plain),
     spec("hvals", "HVALS", &[NAME], Shape::Plain),
     // lists
@@ -434,9 +426,9 @@ static TABLE: &[Spec] = &[
     spec("sdiffstore", "SDIFFSTORE", &[Arg("dest"), All("keys")], Shape::Plain),
     spec("sinter", "SINTER", &[All("keys")], Shape::Set),
     spec("sinterstore", "SINTERSTORE", &[Arg("dest"), All("keys")], Shape::Plain),
-    spec("sismember", "SISMEMBER", &[NAME, VALUE], Shape::Bool),
+    spec("sismember", "SISMEMBER", &[NAME, VALUE], Shape::Plain),
     spec("smembers", "SMEMBERS", &[NAME], Shape::Set),
-    spec("smismember", "SMISMEMBER", &[NAME, All("values")], Shape::Bools),
+    spec("smismember", "SMISMEMBER", &[NAME, All("values")], Shape::Plain),
     spec("smove", "SMOVE", &[Arg("src"), Arg("dst"), VALUE], Shape::Bool),
     spec("spop", "SPOP", &[NAME, Maybe("count")], Shape::Plain),
     spec("srandmember", "SRANDMEMBER", &[NAME, Maybe("number")], Shape::Plain),

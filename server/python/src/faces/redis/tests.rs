@@ -38,6 +38,8 @@ assert r.set(p + 'a', 1, nx=True) is None and r.set(p + 'a', 1.5, ex=100, xx=Tru
 assert r.set(p + 'a', b'x', px=datetime.timedelta(seconds=50), get=True) == '1.5' and 0 < r.pttl(p + 'a') <= 50000
 assert r.incr(p + 'n') == 1 and r.incr(p + 'n', 5) == 6 and r.decr(p + 'n', amount=2) == 4 and r.incrbyfloat(p + 'n', 0.5) == 4.5
 assert r.mset({p + 'x': 1, p + 'y': 2}) is True and r.mget(p + 'x', p + 'y', p + 'z') == ['1', '2', None] == r.mget([p + 'x', p + 'y', p + 'z'])
+assert r.mget([]) == [] == r.mget(()) and r.mget({p + 'x': 0}.keys()) == ['1'] == r.mget(map(str, [p + 'x']))
+assert r.pipeline().get(p + 'x').mget([]).get(p + 'y').execute() == ['1', [], '2'] and r.pipeline(False).mget([]).execute() == [[]]
 assert r.msetnx({p + 'x': 1}) is False and r.setnx(p + 'w', 1) is True and r.append(p + 'w', 23) == 3 and r.strlen(p + 'w') == 3
 assert r.getrange(p + 'w', 0, 1) == '12' and r.getset(p + 'w', 'v') == '123' and r.getdel(p + 'w') == 'v'
 assert r.setex(p + 'e', 100, 'v') is True and r.psetex(p + 'e', 100000, 'v') is True
@@ -68,7 +70,7 @@ assert r.hgetall(h) == {'a': '1', 'b': '2', 'c': 'x', 'd': '4'} and r.hgetall(p 
 assert r.hget(h, 'a') == '1' and r.hget(h, 'z') is None and r.hmget(h, 'a', 'z') == ['1', None] == r.hmget(h, ['a', 'z'])
 assert r.hmset(h, {'a': 5}) is True and r.hincrby(h, 'a') == 6 and r.hincrbyfloat(h, 'a', 0.5) == 6.5
 assert r.hexists(h, 'a') is True and r.hlen(h) == 4 and sorted(r.hkeys(h)) == ['a', 'b', 'c', 'd'] and len(r.hvals(h)) == 4
-assert r.hsetnx(h, 'a', 1) is False and r.hdel(h, 'a', 'b', 'z') == 2 and dict(r.hscan_iter(h)) == {'c': 'x', 'd': '4'}
+assert repr(r.hsetnx(h, 'a', 1)) == '0' and r.hdel(h, 'a', 'b', 'z') == 2 and dict(r.hscan_iter(h)) == {'c': 'x', 'd': '4'}
 assert r.hscan(h) == (0, {'c': 'x', 'd': '4'}) and r.hstrlen(h, 'c') == 1
 l = p + 'l'
 assert r.rpush(l, 'a', 'b') == 2 and r.lpush(l, 'z') == 3 and r.lrange(l, 0, -1) == ['z', 'a', 'b'] and 'a' in r.lrange(l, 0, -1)
@@ -79,9 +81,9 @@ assert r.blpop(l, timeout=1) == (l, '2') and r.blpop([l, p + 'l3'], timeout=0.05
 r.rpush(l, 3, 1, 2)
 assert r.sort(l) == ['1', '2', '3'] and r.sort(l, desc=True, start=0, num=1) == ['3']
 s = p + 's'
-assert r.sadd(s, 'a', 'b') == 2 and r.smembers(s) == {'a', 'b'} and r.sismember(s, 'a') is True and r.sismember(s, 'z') is False
+assert r.sadd(s, 'a', 'b') == 2 and r.smembers(s) == {'a', 'b'} and repr([r.sismember(s, 'a'), r.sismember(s, 'z'), *r.smismember(s, 'ab')]) == '[1, 0, 0]'
 assert r.scard(s) == 2 and r.sadd(p + 's2', 'b', 'c') == 2 and r.sinter(s, p + 's2') == {'b'} and r.sunion([s, p + 's2']) == {'a', 'b', 'c'}
-assert r.sdiff(s, p + 's2') == {'a'} and r.sunionstore(p + 's3', s, p + 's2') == 3 and r.smismember(s, ['a', 'z']) == [True, False]
+assert r.sdiff(s, p + 's2') == {'a'} and r.sunionstore(p + 's3', s, p + 's2') == 3 and repr(r.smismember(s, ['a', 'z'])) == '[1, 0]'
 assert r.srem(s, 'a', 'z') == 1 and r.smove(s, p + 's2', 'b') is True and r.spop(s) is None and set(r.sscan_iter(p + 's3')) == {'a', 'b', 'c'}
 assert r.srandmember(p + 's3') in 'abc' and len(r.srandmember(p + 's3', 2)) == 2 and r.sscan(p + 's2')[0] == 0
 ",
@@ -113,7 +115,11 @@ assert r.script_exists(script.sha, '0' * 40) == [True, False] and r.evalsha(scri
 fails('NoScriptError', r.evalsha, '0' * 40, 0)
 assert r.publish(p + 'channel', 'x') == 0
 assert r.execute_command('SET', p + 'm', 1) is True and r.execute_command('HGETALL', p + 'none') == {}
-assert r.execute_command('ZADD', p + 'q', 1, 'a') == 1 and r.execute_command('ZRANGE', p + 'q', 0, -1, 'WITHSCORES') == [('a', 1.0)]
+assert r.execute_command('ZADD', p + 'q', 1, 'a') == 1 and r.execute_command('ZRANGE', p + 'q', 0, -1, 'WITHSCORES') == ['a', '1']
+assert r.execute_command('zrange', p + 'q', 0, -1, 'WITHSCORES', withscores=True, score_cast_func=int) == [('a', 1)]
+assert r.execute_command('CONFIG', 'GET', 'maxmemory')[0] == 'maxmemory' and 'maxmemory' in r.execute_command('config get', 'maxmemory')
+assert r.execute_command('SET ' + p + 'm 1') == 'OK' and r.execute_command('ZPOPMIN', p + 'q') == ['a', '1']
+assert 'Invalid input of type' in fails('DataError', r.execute_command, 'MGET', [p + 'm'])
 assert r.execute_command('OBJECT ENCODING', p + 'm') == 'int' and r.execute_command('CONFIG GET', 'appendonly')
 ",
     );
@@ -133,7 +139,7 @@ message = fails('ResponseError', pipe.execute)
 assert 'Command # 2 (INCRBY' in message and 'of pipeline caused error' in message, message
 pipe.incr(p + 'a'); pipe.get(p + 'a')
 results = pipe.execute(raise_on_error=False)
-assert isinstance(results[0], Exception) and results[1] == 'x'
+assert isinstance(results[0], Exception) and results[1] == 'x' and 'pipeline' not in str(results[0])
 pipe = r.pipeline()
 pipe.watch(p + 'a')
 assert pipe.get(p + 'a') == 'x'
@@ -142,6 +148,17 @@ pipe.multi()
 pipe.set(p + 'a', 'mine')
 fails('WatchError', pipe.execute)
 assert r.get(p + 'a') == 'changed'
+# also with nothing to do
+for is_multi in (True, False):
+    pipe.watch(p + 'a')
+    if is_multi: pipe.multi()
+    r.append(p + 'a', 'd')
+    assert 'Watched variable changed' in fails('WatchError', pipe.execute) and not pipe.watching
+    pipe.watch(p + 'a')
+    assert pipe.watching and pipe.execute() == [] and not pipe.watching
+pipe.execute_command('WATCH', p + 'a')
+assert pipe.watching and pipe.mget([]) == [] and pipe.execute_command('UNWATCH') and not pipe.watching and pipe.get(p + 'a') is pipe
+pipe.reset()
 pipe.watch(p + 'a'); pipe.multi(); pipe.set(p + 'a', 'mine')
 assert pipe.execute() == [True] and r.get(p + 'a') == 'mine'
 tries = []
@@ -156,6 +173,21 @@ pipe.execute_command('SET', p + 'a', 1)
 script = r.register_script('return 1')
 script(client=pipe)
 assert pipe.execute() == [True, 1]
+for is_raised in (True, False):
+    # none of them is run, so there is nothing to give either
+    queued = r.pipeline().set(p + 'b', 1).mget([]).execute_command('NO.SUCH', 1)
+    message = fails('ResponseError', queued.execute, is_raised)
+    assert message.startswith(\"Command # 3 (NO.SUCH 1) of pipeline caused error: unknown command\"), message
+    assert not r.exists(p + 'b')
+mine = r.pipeline()
+mine.register_script('return ARGV[1]')(args=['x'])
+mine.get(p + 'a')
+assert mine.command_stack == [(('EVAL', 'return ARGV[1]', '0', 'x'), {}), (('GET', p + 'a'), {})] and len(mine) == 2
+assert mine.execute() == ['x', '1'] and mine.command_stack == [] and mine.scripts == set()
+assert (mine.watching, mine.explicit_transaction, mine.transaction) == (False, False, True)
+with mine.lock(p + 'lock', timeout=5): assert r.exists(p + 'lock')
+try: mine.register
+except AttributeError as e: assert 'a pipeline has no attribute' in str(e) and 'REGISTER' not in str(e), e
 ",
     );
 }
@@ -181,6 +213,70 @@ for name in ('nonsense', 'monitor', 'json', 'select'):
 try: r.monitor
 except AttributeError as e: assert 'redis-cli' in str(e), e
 assert hasattr(r, 'lrange') and 'lrange' in dir(r)
+",
+    );
+}
+
+#[test]
+fn wrong_arguments_are_told_in_the_words_of_redis_py() {
+    passes(
+        "
+z = p + 'z'
+for words, call in [
+    ('ex must be datetime.timedelta or int', lambda: r.set(z, 1, ex=1.5)),
+    ('px must be datetime.timedelta or int', lambda: r.set(z, 1, px='soon')),
+    ('``ex``, ``px``, ``exat``, ``pxat``, and ``persist`` are mutually exclusive.', lambda: r.getex(z, ex=1, persist=True)),
+    ('``offset`` and ``num`` must both be specified.', lambda: r.zrange(z, 0, -1, offset=1)),
+    ('``byscore`` and ``bylex`` can not be specified together.', lambda: r.zrange(z, 0, -1, byscore=True, bylex=True)),
+    ('``withscores`` not supported in combination with ``bylex``.', lambda: r.zrange(z, '-', '+', bylex=True, withscores=True)),
+    ('ZADD requires at least one element/score pair', lambda: r.zadd(z, {})),
+    (\"ZADD allows either 'nx' or 'xx', not both\", lambda: r.zadd(z, {'a': 1}, nx=True, xx=True)),
+    (\"ZADD allows either 'gt' or 'lt', not both\", lambda: r.zadd(z, {'a': 1}, gt=True, lt=True)),
+    (\"ZADD option 'incr' only works when passing a single element/score pair\", lambda: r.zadd(z, {'a': 1, 'b': 2}, incr=True)),
+    (\"'hset' with no key value pairs\", lambda: r.hset(z, mapping={})),
+    (\"Invalid input of type: 'NoneType'. Convert to a bytes, string, int or float first.\", lambda: r.hset(z, 'a')),
+    ('``start`` and ``num`` must both be specified', lambda: r.sort(z, start=1)),
+    ('XREAD streams must be a non empty dict', lambda: r.xread({})),
+    ('XREADGROUP streams must be a non empty dict', lambda: r.xreadgroup('g', 'c', {})),
+]:
+    said = fails('DataError', call)
+    assert said == words, said
+assert r.set(z, 1, ex='10') is True and r.ttl(z) == 10
+for name, said in [('nonsense', 'has no attribute `nonsense`'), ('json', 'is not offered'), ('register', 'NAME OF THE COMMAND')]:
+    try: getattr(r, name)
+    except AttributeError as e: assert said in str(e) and 'NONSENSE' not in str(e), e
+    else: assert False
+",
+    );
+}
+
+#[test]
+fn an_entry_that_was_deleted_has_no_fields() {
+    passes(
+        "
+s = p + 's'
+r.xadd(s, {'a': 1}, id='1-1'); r.xgroup_create(s, 'g', 0); r.xreadgroup('g', 'c', {s: '>'}); r.xdel(s, '1-1')
+assert r.xreadgroup('g', 'c', {s: '0'}) == [[s, [('1-1', {})]]]
+",
+    );
+}
+
+#[test]
+fn the_database_is_a_dictionary_and_subscribes() {
+    passes(
+        "
+assert repr(self.redis) == '<kvdb>' and self.redis.conn.get(p + 'none') is None
+self.kvdb[p + 'a'] = 1
+assert self.kvdb[p + 'a'] == '1' and p + 'a' in self.redis
+del self.redis[p + 'a']
+assert p + 'a' not in self.kvdb
+got = []
+with self.kvdb.subscribe(p + 'c', **{p + 'd': got.append}) as sub:
+    assert set(sub.channels) == {p + 'c', p + 'd'}
+    assert [sub.get_message(timeout=5)['type'] for _ in range(2)] == ['subscribe'] * 2
+    assert self.kvdb.publish(p + 'c', 'x') == 1 and sub.get_message(timeout=5)['data'] == 'x'
+    sub.ping('hey')
+    assert sub.get_message(timeout=5) == {'type': 'pong', 'pattern': None, 'channel': None, 'data': 'hey'}
 ",
     );
 }
@@ -269,6 +365,11 @@ while not arrived.is_set(): r.publish(p + 'd', 1)
 sub.subscribe(**{p + 'e': lambda message: None})
 thread.stop(); thread.join(10)
 assert not thread.is_alive() and not sub.subscribed
+# what is published right after subscribing arrives
+for number in range(300):
+    with r.pubsub() as sub:
+        sub.subscribe(p + 'at once')
+        assert r.publish(p + 'at once', number) == 1, number
 raw = self.kvdb.conn_bytes.pubsub()
 raw.subscribe(p + 'f')
 assert raw.get_message(timeout=5)['channel'] == (p + 'f').encode()
@@ -301,6 +402,9 @@ assert lock.acquire()
 r.delete(p + 'lock')
 fails('LockNotOwnedError', lock.reacquire)
 with r.lock(p + 'quiet', timeout=5, raise_on_release_error=False): r.delete(p + 'quiet')
+token = r.lock(p + 'token', timeout=5)
+assert token.do_acquire('mine') and not token.do_acquire('other') and token.do_release('mine') is None
+assert 'Cannot release an unlocked lock' in fails('LockError', token.release)
 class Mine:
     def __init__(self, client, name, **options): self.all = (name, options)
 assert r.lock('n', 3, lock_class=Mine).all == ('n', {'timeout': 3})

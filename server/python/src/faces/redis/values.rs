@@ -2,10 +2,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMemoryView,
-    PySet, PyString, PyTuple,
-};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDateTime, PyDelta, PyDict, PyFloat, PyInt, PyMemoryView, PyString};
 
 use crate::faces::redis::errors::data_error;
 
@@ -45,28 +42,21 @@ pub(super) fn encode(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     ))
 }
 
-/// Several values: those of a list, a tuple or a set, else the value on its own.
+/// Several values: those of a list or of anything else that can be gone through, else the value on its own.
 pub(super) fn encode_all(value: &Bound<'_, PyAny>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
-    if is_collection(value) {
-        for item in value.try_iter()? {
-            words.push(encode(&item?)?);
+    let is_one = value.is_instance_of::<PyString>()
+        || value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyByteArray>()
+        || value.is_instance_of::<PyMemoryView>();
+    match value.try_iter() {
+        Ok(items) if !is_one => {
+            for item in items {
+                words.push(encode(&item?)?);
+            }
         }
-        return Ok(());
+        _ => words.push(encode(value)?),
     }
-    words.push(encode(value)?);
     Ok(())
-}
-
-/// Whether it is a collection of values rather than a value.
-pub(super) fn is_collection(value: &Bound<'_, PyAny>) -> bool {
-    value.is_instance_of::<PyList>()
-        || value.is_instance_of::<PyTuple>()
-        || value.is_instance_of::<PySet>()
-        || value.is_instance_of::<PyFrozenSet>()
-        || value
-            .get_type()
-            .name()
-            .is_ok_and(|name| matches!(name.to_str(), Ok("dict_keys" | "dict_values" | "generator")))
 }
 
 /// Names and values of a mapping.
