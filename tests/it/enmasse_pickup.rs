@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use busbar_testkit::wait_until;
+use busbar_testkit::{run, wait_until};
 
 use crate::{OK, server};
 
@@ -110,6 +110,15 @@ fn a_history_says_whose_files_and_commands_changed_what() {
     let seen: Vec<_> = history.as_array().unwrap().iter().map(|it| &it["changed_by"]).collect();
     let cli = format!("cli:{me}");
     assert_eq!(seen, [&cli, &cli, &format!("pickup:{owner}")]);
+    // a service that the command line calls changes for whoever calls it
+    let input = r#"{"name": "shop", "is_active": true, "username": "shop", "realm": "Shop"}"#;
+    let mut invoke = server.command("service");
+    invoke.arg("invoke").arg(server.directory());
+    invoke.args(["zato.security.basic-auth.create", "--payload", input]);
+    run(&mut invoke).expect_code(0);
+    let shop = ["--type", "security basic-auth", "--name", "shop", "--json"];
+    let history = server.run("history", &shop).expect_code(0).json();
+    assert_eq!(history[0]["changed_by"], *cli);
     let revisions = server.run("history", &[]).expect_code(0).stdout;
     assert!(revisions.contains(&format!("by {cli}\n")), "{revisions}");
 }

@@ -186,7 +186,7 @@ fn invoke(arguments: InvokeArguments) -> anyhow::Result<u8> {
         data_format: arguments.data_format,
         headers,
         timeout_secs: arguments.timeout,
-        channel: None,
+        ..Invoke::default()
     });
     let invoked = match ask(&directory, &request)? {
         Response::Invoked(invoked) => invoked,

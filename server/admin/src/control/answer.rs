@@ -52,7 +52,10 @@ impl Control {
                 services.sort_by(|a, b| a.name.cmp(&b.name));
                 Ok(Response::Services(services))
             }
-            Request::ServiceInvoke(invoke) => self.invoke(invoke).await,
+            Request::ServiceInvoke(invoke) => {
+                let caller = caller.to_owned();
+                self.invoke(Invoke { caller, ..invoke }).await
+            }
             Request::AuditLog { channel } => match self.parts.node.audit_log(&channel) {
                 Some(entries) => Ok(Response::AuditLog(entries)),
                 None => Err(failed(

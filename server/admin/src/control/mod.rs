@@ -295,6 +295,9 @@ pub struct Invoke {
     /// What the service is told of the channel that it is called through; `None`: that it is called by its name.
     #[serde(default)]
     pub channel: Option<Channel>,
+    /// Who calls, for the history of objects. Never read off a request: whoever carries that knows.
+    #[serde(skip)]
+    pub caller: String,
 }
 
 /// A channel that somebody who calls a service through `zato.service.invoke` wants it to see.

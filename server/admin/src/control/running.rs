@@ -57,6 +57,7 @@ impl Running {
             headers,
             timeout_secs,
             channel,
+            caller,
         } = invoke;
         let is_own = name == builtin::PING || CATALOGUE.contains_key(&name);
         if !is_own && !self.deployer.list().iter().any(|it| it.name == name) {
@@ -79,6 +80,8 @@ impl Running {
             data_format,
             soap: is_soap.then_some(SoapVersion::V11),
             channel: if channel.is_some() { &shown.name } else { &name },
+            // services of users are called by nobody in particular
+            username: if is_own { &caller } else { "" },
             ..ChannelFields::default()
         });
         let headers: Vec<(String, String)> = headers

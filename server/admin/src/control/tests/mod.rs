@@ -316,9 +316,7 @@ shop.b           7  shop.py                   Gets it.
             name: name.into(),
             payload,
             data_format: DataFormat::Json,
-            headers: Vec::new(),
-            timeout_secs: None,
-            channel: None,
+            ..Invoke::default()
         })
     };
     for payload in [
@@ -403,9 +401,7 @@ fn requests_are_what_a_script_would_write() {
                 name: "a".into(),
                 payload: "{}".into(),
                 data_format: DataFormat::Json,
-                headers: Vec::new(),
-                timeout_secs: None,
-                channel: None,
+                ..Invoke::default()
             }),
         ),
     ] {

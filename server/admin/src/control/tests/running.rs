@@ -84,7 +84,7 @@ async fn what_runs_here_is_invoked_and_deployed() {
         data_format: DataFormat::Json,
         headers: vec![("X-Test".into(), "1".into())],
         timeout_secs: Some(3),
-        channel: None,
+        ..Invoke::default()
     };
     let invoked = running.invoke(invoke("shop.run", "hello")).await.unwrap();
     assert_eq!((invoked.status, invoked.body), (201, "hello".into()));
