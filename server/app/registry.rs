@@ -90,6 +90,12 @@ mod many;
 mod tests {
     use std::collections::HashSet;
 
+    use busbar_admin::management::catalogue::Operation;
+    use busbar_admin::management::served;
+    use busbar_connectors::ping::can_ping;
+    use busbar_model::object::Object;
+    use busbar_model::service::ServiceSettings;
+
     use super::{COMMANDS, TYPES, command_of};
 
     #[test]
@@ -99,6 +105,34 @@ mod tests {
             assert!(seen.insert(object_type.kind.to_owned()), "{}", object_type.kind);
             for key in object_type.enmasse_keys {
                 assert!(seen.insert(format!("{key}/{:?}", object_type.enmasse_type)), "{key}");
+            }
+        }
+    }
+
+    /// What the services do is tested with a whole server.
+    #[test]
+    fn every_type_has_all_its_services() {
+        let names: HashSet<&str> = served().into_iter().map(|it| it.name.as_str()).collect();
+        // services are deployed, not made: `zato.service.*` is not about objects of a type
+        for object_type in TYPES.iter().filter(|it| it.kind != ServiceSettings::KIND) {
+            let kind = object_type.kind;
+            let lists = served()
+                .into_iter()
+                .filter(|it| it.operation == Some(Operation::List) && it.kinds.iter().any(|of| of == kind));
+            let families: Vec<&str> = lists.filter_map(|it| it.name.strip_suffix(".get-list")).collect();
+            let [family] = families[..] else {
+                panic!("{kind}: {families:?}");
+            };
+            let mut operations = vec!["get", "create", "edit", "delete"];
+            if object_type.secrets().iter().any(|secret| secret == "password") {
+                operations.push("change-password");
+            }
+            if can_ping(kind) {
+                operations.push("ping");
+            }
+            for operation in operations {
+                let name = format!("{family}.{operation}");
+                assert!(names.contains(name.as_str()), "{kind}: there is no {name}");
             }
         }
     }

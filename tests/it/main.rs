@@ -38,6 +38,7 @@ mod logs;
 mod management_client;
 mod management_everything;
 mod management_kvdb;
+mod management_objects;
 mod management_openapi;
 mod market_cap;
 mod microsoft_mail;

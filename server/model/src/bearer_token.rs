@@ -143,6 +143,26 @@ pub struct SecurityBearerToken {
     pub tls_ca_path: String,
 }
 
+/// Fields by which bearer tokens are known from OAuth 1.0, under whose name Zato has had them since 3.2.
+const OWN_FIELDS: [&str; 8] = [
+    "auth_server_url",
+    "client_id_field",
+    "client_secret_field",
+    "grant_type",
+    "jwks_url",
+    "jwks_path",
+    "jwks",
+    "introspection_url",
+];
+
+/// Whether fields of what may be bearer tokens or OAuth 1.0 are those of bearer tokens. Empty ones say nothing.
+pub fn are_fields(fields: &Map<String, Value>) -> bool {
+    let says_something = |value: &Value| !value.is_null() && value != "";
+    OWN_FIELDS
+        .iter()
+        .any(|field| fields.get(*field).is_some_and(says_something))
+}
+
 fn ten() -> u32 {
     10
 }
@@ -411,6 +431,21 @@ mod tests {
             ("leeway", json!({"jwks": "{}", "leeway": 3601})),
         ] {
             assert_eq!(import(item.clone()).unwrap_err().field, field, "{item}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_told_from_signatures_by_their_fields() {
+        for (fields, expected) in [
+            (json!({"auth_server_url": "https://login/token"}), true),
+            (json!({"jwks": {"keys": []}}), true),
+            (
+                json!({"client_id_field": "", "grant_type": null, "sig_method": "HMAC-SHA1"}),
+                false,
+            ),
+            (json!({}), false),
+        ] {
+            assert_eq!(are_fields(fields.as_object().unwrap()), expected, "{fields}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use busbar_model::bearer_token;
 use busbar_model::object::{ObjectType, Record, Snapshot};
 use busbar_model::references::Target;
 use serde_json::{Map, Value};
@@ -452,10 +453,7 @@ impl<'a> Resolver<'a> {
 
 /// What a type is called today: exports of 3.2 have bearer tokens under the name of what they replaced, OAuth 1.0.
 fn todays_type(name: String, fields: &Map<String, Value>) -> String {
-    let is_token = ["auth_server_url", "client_id_field", "grant_type"]
-        .iter()
-        .any(|field| fields.get(*field).is_some_and(|value| !value.is_null()));
-    if name == "oauth" && is_token {
+    if name == "oauth" && bearer_token::are_fields(fields) {
         "bearer_token".to_owned()
     } else {
         name

@@ -13,8 +13,8 @@ use crate::management::element::Element;
 pub struct Declared {
     /// Its name.
     pub name: String,
-    /// The kind of the objects that it is about; `http_soap`: channels or outgoing connections, as its input says.
-    pub kind: Option<String>,
+    /// The kinds of the objects that it is about; of several the input says which is meant.
+    pub kinds: Vec<String>,
     /// What it does with them; `None`: something of its own.
     pub operation: Option<Operation>,
     /// What it takes.
@@ -57,7 +57,9 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Row {
     name: String,
-    kind: Option<String>,
+    /// With blanks between.
+    #[serde(default)]
+    kind: String,
     operation: Option<Operation>,
     #[serde(default)]
     input: String,
@@ -106,8 +108,29 @@ pub static CATALOGUE: LazyLock<HashMap<String, Declared>> = LazyLock::new(|| {
             catalogue.insert(declared.name.clone(), declared);
         }
     }
+    for get in gets(&catalogue) {
+        catalogue.entry(get.name.clone()).or_insert(get);
+    }
     catalogue
 });
+
+/// A service for each list of objects that shows one of them as the list does. Zato has such services for a few types only.
+fn gets(catalogue: &HashMap<String, Declared>) -> Vec<Declared> {
+    let lists = catalogue.values().filter(|it| it.operation == Some(Operation::List));
+    let get = |list: &Declared| {
+        let (family, _) = list.name.rsplit_once('.')?;
+        let name = format!("{family}.get");
+        Some(Declared {
+            response_element: element_of(&name, "response"),
+            name,
+            operation: Some(Operation::Get),
+            input: Element::parse_all("cluster_id? id? name?").expect("elements in the notation"),
+            is_repeated: false,
+            ..list.clone()
+        })
+    };
+    lists.filter_map(get).collect()
+}
 
 fn declare(row: Row) -> Result<Declared, String> {
     Ok(Declared {
@@ -117,7 +140,7 @@ fn declare(row: Row) -> Result<Declared, String> {
         input: Element::parse_all(&row.input)?,
         output: Element::parse_all(&row.output)?,
         name: row.name,
-        kind: row.kind,
+        kinds: row.kind.split_whitespace().map(str::to_owned).collect(),
         operation: row.operation,
         is_repeated: row.repeated,
     })

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use busbar_model::object::{ObjectType, Record, Snapshot};
+use busbar_model::bearer_token::{self, SecurityBearerToken};
+use busbar_model::object::{Object, ObjectType, Record, Snapshot};
 use busbar_model::{Error, Kind};
 use busbar_runtime::crypto;
 use busbar_runtime::inbound::builtin;
@@ -33,8 +34,6 @@ pub const PING_LIMIT: Duration = Duration::from_secs(15);
 
 const CHANNEL: &str = "channel.http";
 const OUTGOING: &str = "outgoing.http";
-/// What the catalogue calls the two together.
-const HTTP: &str = "http_soap";
 const JSON_RPC: &str = "zato.channel.json-rpc.";
 
 /// What a service of the catalogue does with objects, if it is one of those.
@@ -57,21 +56,29 @@ struct Subject {
 }
 
 impl Subject {
-    fn of(management: &Management, call: &Call<'_>) -> Result<Self, Error> {
+    fn of(management: &Management, operation: Operation, call: &Call<'_>) -> Result<Self, Error> {
         let registry = management.changes().registry();
-        let kind = call.service.kind.as_deref().unwrap_or_default();
-        let kinds: &[&str] = match (kind, call.text("connection")) {
-            (HTTP, Some("channel")) => &[CHANNEL],
-            (HTTP, Some("outgoing")) => &[OUTGOING],
-            (HTTP, None | Some("")) => &[CHANNEL, OUTGOING],
-            (HTTP, Some(_)) => {
-                let problem = Problem::new(Code::E22, "must be `channel` or `outgoing`");
-                return Err(refused(problem.with_field("connection")));
-            }
-            _ => &[kind],
-        };
+        let kinds = call.service.kinds.iter();
+        let mut types: Vec<_> = kinds.filter_map(|kind| registry.get(kind)).collect();
+        let is_meant = |kind: &str| call.service.kinds.iter().any(|it| it == kind);
+        if is_meant(OUTGOING) && is_meant(CHANNEL) {
+            let direction = match call.text("connection") {
+                Some("channel") => "channel.",
+                Some("outgoing") => "outgoing.",
+                None | Some("") => "",
+                Some(_) => {
+                    let problem = Problem::new(Code::E22, "must be `channel` or `outgoing`");
+                    return Err(refused(problem.with_field("connection")));
+                }
+            };
+            types.retain(|it| it.kind.starts_with(direction));
+        }
+        if operation == Operation::Create && is_meant(SecurityBearerToken::KIND) {
+            let is_token = bearer_token::are_fields(&call.input);
+            types.retain(|it| (it.kind == SecurityBearerToken::KIND) == is_token);
+        }
         Ok(Self {
-            types: kinds.iter().filter_map(|kind| registry.get(kind)).collect(),
+            types,
             is_json_rpc: call.service.name.starts_with(JSON_RPC),
         })
     }
@@ -155,7 +162,7 @@ fn refused(problem: Problem) -> Error {
 ///
 /// What is wrong with the request, or with the change that it asks for. Then nothing was changed.
 pub async fn run(management: &Management, operation: Operation, call: &Call<'_>) -> Result<Answer, Error> {
-    let subject = Subject::of(management, call)?;
+    let subject = Subject::of(management, operation, call)?;
     match operation {
         Operation::List => list(management, &subject, call).await,
         Operation::Get => get(management, &subject, call).await,

@@ -46,15 +46,17 @@ use crate::management::own::Own;
 use crate::management::wire::Numbers;
 use crate::objects::Objects;
 
-/// Services that the dispatcher answers before anybody else, and beginnings of the names of those that are deployed, in Python.
-const ELSEWHERE: &[&str] = &[
-    "pub.zato.channel.json-rpc.gateway",
-    "pub.zato.service.service-invoker",
-    "zato.security.jwt.log-in",
-    "zato.security.jwt.log-out",
-    "zato.cache.",
+/// Beginnings of the names of services that are deployed, in Python.
+const DEPLOYED: &[&str] = &[
+    "zato.cache.builtin.get",
+    "zato.cache.builtin.clear",
+    "zato.cache.builtin.entry.",
     "zato.crypto.",
-    "zato.helpers.",
+    "zato.helpers.echo",
+    "zato.helpers.input-logger",
+    "zato.helpers.json-raw-request-logger",
+    "zato.helpers.sio-input-logger",
+    "zato.helpers.tls-logger",
     "zato.kvdb.",
     "pub.helpers.",
     "helpers.",
@@ -63,15 +65,15 @@ const ELSEWHERE: &[&str] = &[
 /// Every service of the catalogue that a server has, by name.
 pub fn served() -> Vec<&'static Declared> {
     let is_served = |service: &&'static Declared| {
-        crud::operation(service).is_some() || own::find(&service.name).is_some() || is_elsewhere(&service.name)
+        crud::operation(service).is_some() || own::find(&service.name).is_some() || is_deployed(&service.name)
     };
     let mut served: Vec<_> = CATALOGUE.values().filter(is_served).collect();
     served.sort_by(|a, b| a.name.cmp(&b.name));
     served
 }
 
-fn is_elsewhere(name: &str) -> bool {
-    ELSEWHERE.iter().any(|elsewhere| name.starts_with(elsewhere))
+fn is_deployed(name: &str) -> bool {
+    DEPLOYED.iter().any(|beginning| name.starts_with(beginning))
 }
 
 /// The management services of a server.
@@ -158,7 +160,7 @@ impl Management {
 
     fn find(&self, name: &str) -> Option<(&'static Declared, Run)> {
         let service = CATALOGUE.get(name)?;
-        let is_there = |kind: &str| kind == "http_soap" || self.changes().registry().get(kind).is_some();
+        let is_there = |kind: &String| self.changes().registry().get(kind).is_some();
         let run = match crud::operation(service) {
             Some(operation) => Run::Objects(operation),
             None => match own::find(name) {
@@ -166,11 +168,11 @@ impl Management {
                 None => self.is_builtin(name).then_some(Run::Deployed)?,
             },
         };
-        service.kind.as_deref().is_none_or(is_there).then_some((service, run))
+        (service.kinds.is_empty() || service.kinds.iter().any(is_there)).then_some((service, run))
     }
 
     fn is_builtin(&self, name: &str) -> bool {
-        if !is_elsewhere(name) {
+        if !is_deployed(name) {
             return false;
         }
         let services = self.parts().services.list();

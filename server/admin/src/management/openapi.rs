@@ -94,9 +94,10 @@ fn operation(service: &Declared) -> Value {
 }
 
 fn summary(service: &Declared) -> String {
-    let (Some(kind), Some(operation)) = (&service.kind, service.operation) else {
+    let Some(operation) = service.operation else {
         return format!("Runs `{}`", service.name);
     };
+    let kind = service.kinds.join("` or `");
     match operation {
         Operation::List => format!("Lists objects of the type `{kind}`"),
         Operation::Get => format!("Shows one `{kind}`"),

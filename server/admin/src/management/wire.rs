@@ -114,9 +114,13 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// The value of a security definition's `sec_type`: the last part of its kind.
+/// The value of a security definition's `sec_type`: the last part of its kind, `oauth` of bearer tokens too, as in 3.2.
 pub fn security_type(kind: &str) -> &str {
-    kind.strip_prefix(SECURITY).unwrap_or_default()
+    match kind.strip_prefix(SECURITY) {
+        Some("bearer_token") => "oauth",
+        Some(last) => last,
+        None => "",
+    }
 }
 
 /// Makes fields of a type out of a request's values: ids become names, old spellings today's, texts what the fields hold. What is

@@ -36,6 +36,7 @@ pub use definitions::Definitions;
 pub use groups::SecurityGroup;
 pub(crate) use guard::forbidden;
 pub use jwt::SecurityJwt;
+pub use jwt::log_in::Refused;
 pub(crate) use jwt::log_in::remote_ip;
 pub use oauth::SecurityOauth;
 pub use passwords::{hashed_password, is_hash};

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use busbar_dispatch::security::Refused;
 use busbar_model::object::{Record, Snapshot};
 use busbar_model::{Error, Kind};
+use busbar_runtime::inbound::builtin;
 use serde_json::{Map, Value, json};
 
 use super::{Row, object};
@@ -31,6 +33,8 @@ pub const TABLE: &[Row] = &[
     // Zato has them, and they do nothing there either
     ("zato.security.rbac.client-role.edit", |_, _| Box::pin(nothing())),
     ("zato.security.rbac.role-permission.edit", |_, _| Box::pin(nothing())),
+    (builtin::LOG_IN, |management, call| Box::pin(log_in(management, call))),
+    (builtin::LOG_OUT, |management, call| Box::pin(log_out(management, call))),
     ("zato.groups.get-member-list", |management, call| {
         Box::pin(members(management, call))
     }),
@@ -46,8 +50,39 @@ async fn nothing() -> Result<Answer, Error> {
     Ok(Answer::Done)
 }
 
+async fn log_in(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
+    let text = |name: &str| call.text(name).unwrap_or_default();
+    let definitions = management.definitions();
+    match definitions.open_session(text("username"), text("password"), call.head.remote, call.cid) {
+        Ok(token) => Ok(Answer::One(object(json!({"token": token})))),
+        Err(Refused::Credentials) => {
+            let message = "the user name or the password is not right";
+            Err(Error::new(Kind::Unauthorized, message))
+        }
+        Err(Refused::TooOften(wait)) => {
+            let seconds = wait.as_secs() + 1;
+            let message = format!("too many wrong passwords; try again in {seconds} s");
+            Err(Error::new(Kind::TooManyRequests, message))
+        }
+    }
+}
+
+async fn log_out(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
+    if management.definitions().close_session(call.head) {
+        Ok(Answer::Done)
+    } else {
+        let message = "no token was given, or it is not a valid one";
+        Err(Error::new(Kind::BadRequest, message))
+    }
+}
+
 fn definitions(snapshot: &Snapshot) -> impl Iterator<Item = &Record> {
     snapshot.iter().filter(|it| it.kind.starts_with(SECURITY))
+}
+
+/// Whether definitions of a kind are of this `sec_type`, as answers have it or as the kind does.
+fn is_of(kind: &str, sec_type: &str) -> bool {
+    security_type(kind) == sec_type || kind.strip_prefix(SECURITY) == Some(sec_type)
 }
 
 fn elements(management: &Management, call: &Call<'_>, record: &Record, numbers: &Numbers<'_>) -> Map<String, Value> {
@@ -68,7 +103,7 @@ async fn list(management: &Management, call: &Call<'_>) -> Result<Answer, Error>
     };
     let query = call.text("query").unwrap_or_default();
     let found: Vec<&Record> = definitions(&snapshot)
-        .filter(|it| types.is_empty() || types.contains(&security_type(&it.kind)))
+        .filter(|it| types.is_empty() || types.iter().any(|of| is_of(&it.kind, of)))
         .filter(|it| has_words(&it.name, query))
         .collect();
     page_of(&found, call, |it| elements(management, call, it, &numbers))

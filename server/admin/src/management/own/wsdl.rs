@@ -38,7 +38,10 @@ pub const TABLE: &[Row] = &[
 
 /// The WSDL that is kept for the service that an element names, and its own name. Empty texts: there is none.
 fn kept(management: &Management, call: &Call<'_>, element: &str) -> Result<(String, String), Error> {
-    let service = named(management, call.text(element).unwrap_or_default())?;
+    let Some(service) = call.text(element).filter(|name| !name.is_empty()) else {
+        return Err(Error::new(Kind::BadRequest, format!("Element missing: {element}")));
+    };
+    let service = named(management, service)?;
     let text = |field: &str| match setting(management, &service.name, field) {
         Some(Value::String(text)) => text,
         _ => String::new(),

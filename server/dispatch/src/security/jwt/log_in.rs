@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use busbar_model::Cid;
 use busbar_runtime::{Fault, Head, Outcome, Reply};
 use serde::Deserialize;
 use serde_json::json;
@@ -27,18 +28,28 @@ struct Credentials {
     password: String,
 }
 
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The user name or the password is not right.
+    Credentials,
+    /// There were too many wrong ones; this long no others are looked at.
+    TooOften(Duration),
+}
+
 impl Definitions {
-    /// Gives a token for a user name and a password.
-    pub(crate) fn log_in(&self, head: &Head<'_>, body: &[u8], cid: busbar_model::Cid) -> Outcome {
-        let Ok(Credentials { username, password }) = serde_json::from_slice(body) else {
-            let message = "Expected a JSON object with the texts `username` and `password`";
-            return Outcome::Fault(Fault::new(400, message));
-        };
+    /// Gives a token for a user name and a password to whoever asks from `remote`, an address with its port. It is good until its time is
+    /// over, or [`Definitions::close_session`].
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn open_session(&self, username: &str, password: &str, remote: &str, cid: Cid) -> Result<String, Refused> {
         let desk = &self.state().desk;
-        let remote = remote_ip(head.remote);
+        let address = remote_ip(remote);
         let now = Instant::now();
-        if let Some(wait) = self.state().throttle.wait(remote, &username, now) {
-            return Outcome::Fault(too_often(wait));
+        if let Some(wait) = self.state().throttle.wait(address, username, now) {
+            return Err(Refused::TooOften(wait));
         }
         let table = self.table();
         // all are looked at, so that the time tells nothing of which user names there are
@@ -51,28 +62,46 @@ impl Definitions {
             }
         }
         let Some((definition, jwt)) = found.and_then(|definition| Some((definition, definition.jwt()?))) else {
-            tracing::info!(%cid, remote = head.remote, "a JWT log-in was refused");
-            self.state().throttle.note(remote, &username, now);
-            return Outcome::Fault(
-                Fault::new(401, format!("Unauthorized; cid={cid}")).with_header("WWW-Authenticate", "jwt"),
-            );
+            tracing::info!(%cid, remote, "a JWT log-in was refused");
+            self.state().throttle.note(address, username, now);
+            return Err(Refused::Credentials);
         };
         let token = desk.mint.token(&jwt.username, jwt.ttl);
         let ttl = Duration::from_secs(jwt.ttl.into());
         desk.sessions.open(&token, &definition.name, jwt.version, ttl);
-        Outcome::Reply(Reply {
-            status: 200,
-            headers: vec![("Authorization".to_owned(), token.clone())],
-            body: json!({"response": {"token": token}}).to_string().into(),
-            ..Reply::default()
-        })
+        Ok(token)
     }
 
-    /// Makes the token of a request worthless.
-    pub(crate) fn log_out(&self, head: &Head<'_>) -> Outcome {
+    /// Makes the token of a request worthless. Whether it had one that was good.
+    pub fn close_session(&self, head: &Head<'_>) -> bool {
         let authorization = head.headers().find(|(name, _)| *name == "authorization");
         let token = authorization.and_then(|(_, value)| bearer_token(value));
-        let (status, body) = match token.is_some_and(|token| self.state().desk.sessions.close(token)) {
+        token.is_some_and(|token| self.state().desk.sessions.close(token))
+    }
+
+    /// `/zato/jwt/log-in`.
+    pub(crate) fn log_in(&self, head: &Head<'_>, body: &[u8], cid: Cid) -> Outcome {
+        let Ok(Credentials { username, password }) = serde_json::from_slice(body) else {
+            let message = "Expected a JSON object with the texts `username` and `password`";
+            return Outcome::Fault(Fault::new(400, message));
+        };
+        match self.open_session(&username, &password, head.remote, cid) {
+            Ok(token) => Outcome::Reply(Reply {
+                status: 200,
+                headers: vec![("Authorization".to_owned(), token.clone())],
+                body: json!({"response": {"token": token}}).to_string().into(),
+                ..Reply::default()
+            }),
+            Err(Refused::Credentials) => Outcome::Fault(
+                Fault::new(401, format!("Unauthorized; cid={cid}")).with_header("WWW-Authenticate", "jwt"),
+            ),
+            Err(Refused::TooOften(wait)) => Outcome::Fault(too_often(wait)),
+        }
+    }
+
+    /// `/zato/jwt/log-out`.
+    pub(crate) fn log_out(&self, head: &Head<'_>) -> Outcome {
+        let (status, body) = match self.close_session(head) {
             true => (200, json!({})),
             false => (400, json!({"result": "No token was given, or it is not a valid one"})),
         };
