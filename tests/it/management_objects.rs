@@ -470,3 +470,35 @@ channel_rest:
     let details = refused(&server, log_in, &json!({"username": "ann", "password": "s3cret"}), 429);
     assert!(details.contains("try again in"), "{details}");
 }
+
+#[test]
+fn pings_say_what_is_wrong() {
+    let canary = "c4nary-that-is-pinged";
+    let objects = "
+outgoing_sql:
+  - {name: sql, engine: postgresql, host: 127.0.0.1, port: 9, db_name: none, username: bus, password: CANARY}
+email_smtp:
+  - {name: smtp, host: 127.0.0.1, port: 9, username: bus, password: CANARY}
+email_imap:
+  - {name: imap, host: 127.0.0.1, port: 9, username: bus, password: CANARY}
+outconn_redis:
+  - {name: redis, host: 127.0.0.1, port: 9, password: CANARY}
+";
+    let server = server().enmasse(&objects.replace("CANARY", canary)).start();
+    for family in [
+        "zato.outgoing.sql",
+        "zato.email.smtp",
+        "zato.email.imap",
+        "zato.outgoing.redis",
+    ] {
+        let name = family.rsplit('.').next().unwrap();
+        let id = id_of(&server, &format!("{family}.get-list"), name);
+        let (status, details) = ask(&server, &format!("{family}.ping"), &json!({"id": id}));
+        let details = details.as_str().unwrap();
+        assert!(
+            status >= 500 && details.to_lowercase().contains("connection refused"),
+            "{family} {status}: {details}"
+        );
+        assert!(!details.contains(canary), "{details}");
+    }
+}

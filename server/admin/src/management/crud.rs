@@ -494,7 +494,8 @@ async fn ping(management: &Management, subject: &Subject, call: &Call<'_>) -> Re
     let (info, response_time, is_success) = match result {
         Ok(ping) => (ping.info.clone(), ping.response_time(), true),
         Err(error) if may_fail => (error.chain(), String::new(), false),
-        Err(error) => return Err(error),
+        // why is what a ping is for
+        Err(error) => return Err(Error::new(error.kind(), error.chain())),
     };
     let mut values = Map::new();
     for element in &call.service.output {
