@@ -502,3 +502,45 @@ outconn_redis:
         assert!(!details.contains(canary), "{details}");
     }
 }
+
+#[test]
+fn roles_and_permissions_from_the_start_stay_while_they_are_used() {
+    let server = server()
+        .enmasse(
+            "
+rbac_role:
+  - {name: Viewer, parent: Root}
+rbac_role_permission:
+  - {name: viewers make, role: Viewer, service: 'zato.*', permission: create}
+",
+        )
+        .start();
+    for (family, name, users) in [
+        ("role", "Root", "rbac_role `Viewer`"),
+        ("permission", "Create", "rbac_role_permission `viewers make`"),
+    ] {
+        let of = |operation: &str| format!("zato.security.rbac.{family}.{operation}");
+        let id = id_of(&server, &of("get-list"), name);
+        let details = refused(&server, &of("delete"), &json!({"id": id}), 409);
+        assert!(
+            details.contains(&format!("cannot be deleted, it is used by {users}")),
+            "{details}"
+        );
+    }
+    // what nobody names may go, also together with whoever names it
+    let gone = id_of(&server, "zato.security.rbac.permission.get-list", "Delete");
+    ok(&server, "zato.security.rbac.permission.delete", &json!({"id": gone}));
+}
+
+#[test]
+fn a_name_that_cannot_be_is_told_once() {
+    let server = server().start();
+    let id = id_of(&server, "zato.security.basic-auth.get-list", "ide_publisher");
+    let edit = json!({"id": id, "name": "a\nb", "is_active": true, "username": "ide_publisher", "realm": ""});
+    let details = refused(&server, "zato.security.basic-auth.edit", &edit, 400);
+    assert_eq!(
+        details.matches("must not contain control characters").count(),
+        1,
+        "{details}"
+    );
+}

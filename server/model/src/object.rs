@@ -297,6 +297,11 @@ impl ObjectType {
         references::references(&(self.marks)(), body)
     }
 
+    /// The same, and what is there without being made, as long as nobody deletes it.
+    pub fn all_references(&self, body: &Map<String, Value>) -> Vec<Reference> {
+        references::all_references(&(self.marks)(), body)
+    }
+
     /// Lets a body that names the target `old` name it `new`. Whether it did.
     pub fn rename(&self, body: &mut Map<String, Value>, target: &Target, old: &str, new: &str) -> bool {
         references::rename(&(self.marks)(), body, target, old, new)

@@ -95,7 +95,21 @@ impl Mark {
         let value = body.get(&self.field);
         let list = value.and_then(Value::as_array).into_iter().flatten();
         let names = value.into_iter().chain(list).filter_map(Value::as_str);
-        names.filter(|name| !name.is_empty() && !self.given.iter().any(|given| given.eq_ignore_ascii_case(name)))
+        names.filter(|name| !name.is_empty())
+    }
+
+    /// The name as it is given, if it is one of those.
+    fn given(&self, name: &str) -> Option<&str> {
+        let mut given = self.given.iter().map(String::as_str);
+        given.find(|given| given.eq_ignore_ascii_case(name))
+    }
+
+    fn reference(&self, name: &str) -> Reference {
+        Reference {
+            field: self.field.clone(),
+            target: self.target.clone(),
+            name: name.to_owned(),
+        }
     }
 }
 
@@ -110,15 +124,20 @@ pub(crate) fn marks(id: TypeId, schema: fn() -> &'static Value) -> Arc<[Mark]> {
     })
 }
 
-/// What the fields of an object name.
+/// What the fields of an object name and has to be made.
 pub(crate) fn references(marks: &[Mark], body: &Map<String, Value>) -> Vec<Reference> {
     let of_mark = |mark: &Mark| {
-        let reference = |name: &str| Reference {
-            field: mark.field.clone(),
-            target: mark.target.clone(),
-            name: name.to_owned(),
-        };
-        mark.names(body).map(reference).collect::<Vec<_>>()
+        let made = mark.names(body).filter(|name| mark.given(name).is_none());
+        made.map(|name| mark.reference(name)).collect::<Vec<_>>()
+    };
+    marks.iter().flat_map(of_mark).collect()
+}
+
+/// What the fields of an object name, also what is there without being made, in the spelling of what is given.
+pub(crate) fn all_references(marks: &[Mark], body: &Map<String, Value>) -> Vec<Reference> {
+    let of_mark = |mark: &Mark| {
+        let names = mark.names(body).map(|name| mark.given(name).unwrap_or(name));
+        names.map(|name| mark.reference(name)).collect::<Vec<_>>()
     };
     marks.iter().flat_map(of_mark).collect()
 }
@@ -128,7 +147,10 @@ pub(crate) fn rename(marks: &[Mark], body: &mut Map<String, Value>, target: &Tar
     let mut changed = false;
     for mark in marks.iter().filter(|mark| mark.target == *target) {
         let mut set = |value: &mut Value| {
-            if value.as_str() == Some(old) {
+            if value
+                .as_str()
+                .is_some_and(|name| mark.given(name).unwrap_or(name) == old)
+            {
                 *value = Value::from(new);
                 changed = true;
             }
@@ -181,6 +203,10 @@ mod tests {
         for nothing in [json!({}), json!({"security": null, "services": [], "role": "root"})] {
             assert_eq!(found(nothing), []);
         }
+        // what is given is named all the same
+        let body = json!({"role": "root"});
+        let all = all_references(&Mark::read(&schema()), body.as_object().unwrap());
+        assert_eq!(all.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["Root"]);
     }
 
     #[test]
@@ -195,6 +221,10 @@ mod tests {
             Value::Object(body.clone()),
             json!({"security": "z", "services": ["z", "y"], "role": "x", "note": "x"})
         );
+        body.insert("role".to_owned(), "root".into());
+        let role = Target::Kind("rbac_role".to_owned());
+        assert!(rename(&marks, body, &role, "Root", "Boss"));
+        assert_eq!(body["role"], "Boss");
     }
 
     #[test]

@@ -359,7 +359,9 @@ impl<'a> Draft<'a> {
             if self.put.contains(&name) {
                 continue;
             }
-            for reference in references(record) {
+            let object_type = self.registry.get(&record.kind);
+            let references = object_type.map(|it| it.all_references(&record.body));
+            for reference in references.into_iter().flatten() {
                 if group(&reference.target).is_some_and(|group| gone.contains(&(group, &reference.name))) {
                     let users = users.entry((reference.target, reference.name)).or_default();
                     users.push(name.to_string());
