@@ -1,6 +1,7 @@
 //! The object type of certificate authorities that outgoing connections trust.
 
 use std::fmt;
+use std::path::Path;
 
 use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement};
@@ -65,9 +66,13 @@ impl Object for SecurityTlsCaCert {
         if self.value.trim().is_empty() {
             return Err(FieldError::new("value", "must not be empty"));
         }
-        if self.is_text() {
-            // a file may still be put in its place
+        let path = Path::new(self.value.trim());
+        if self.is_text() || path.is_file() {
             self.read().map_err(|error| FieldError::new("value", error))?;
+        } else if !path.is_absolute() {
+            // a file may still be put in its place
+            let message = "must be certificates in PEM, or the whole path of a file with them";
+            return Err(FieldError::new("value", message));
         }
         Ok(())
     }
@@ -94,8 +99,16 @@ mod tests {
             object.check()
         };
         read(certificate.pem().repeat(2)).unwrap();
+        read("/nowhere/to-come.pem".to_owned()).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), certificate.pem()).unwrap();
+        read(file.path().display().to_string()).unwrap();
+        std::fs::write(file.path(), key.serialize_pem()).unwrap();
         for wrong in [
             String::new(),
+            "nonsense".to_owned(),
+            "certificates/own-ca.pem".to_owned(),
+            file.path().display().to_string(),
             key.serialize_pem(),
             "-----BEGIN CERTIFICATE-----".to_owned(),
         ] {

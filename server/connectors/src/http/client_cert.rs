@@ -86,12 +86,23 @@ impl Object for SecurityTlsKeyCert {
         if self.auth_data.trim().is_empty() {
             return Err(FieldError::new("auth_data", "must not be empty"));
         }
-        if self.is_text() {
-            // a file may still be put in its place
+        let Some(path) = self.path().map(Path::new) else {
             self.read()
                 .map_err(|error| FieldError::new("auth_data", error.chain()))?;
-        }
-        Ok(())
+            return Ok(());
+        };
+        // the path is not repeated: what was meant to be a text is a secret
+        let message = if path.is_file() {
+            self.read()
+                .err()
+                .map(|_| "is the path of a file without a certificate and its key in PEM")
+        } else if path.is_absolute() {
+            // a file may still be put in its place
+            None
+        } else {
+            Some("must be a certificate and its key in PEM, or the whole path of a file with them")
+        };
+        message.map_or(Ok(()), |message| Err(FieldError::new("auth_data", message)))
     }
 }
 
@@ -128,11 +139,19 @@ mod tests {
         assert!(
             at(&pem).is_ok() && at(&certificate.pem()).is_err() && at(&key.serialize_pem()).is_err() && at("").is_err()
         );
-        for text in ["", "-----BEGIN CERTIFICATE-----"] {
+        at(&certificate.pem()).unwrap_err();
+        let incomplete = file.path().to_str().unwrap();
+        for text in ["", "-----BEGIN CERTIFICATE-----", "nonsense", "own.pem", incomplete] {
             let definition = SecurityTlsKeyCert {
                 auth_data: text.to_owned(),
             };
-            assert_eq!(definition.check().unwrap_err().field, "auth_data", "{text}");
+            let error = definition.check().unwrap_err();
+            assert_eq!(error.field, "auth_data", "{text}");
+            assert!(!error.message.contains("nonsense") && !error.message.contains(incomplete));
         }
+        let to_come = SecurityTlsKeyCert {
+            auth_data: "/nowhere/to-come.pem".to_owned(),
+        };
+        to_come.check().unwrap();
     }
 }
