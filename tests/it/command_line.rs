@@ -210,6 +210,14 @@ fn objects_are_made_changed_and_asked_from_a_shell() {
     object("delete", &["--version", "1"]).expect_code(15);
     let unreachable = object("ping", &[]).expect_code(16);
     assert!(unreachable.stderr.contains("crm"), "{}", unreachable.stderr);
+    let unreachable = object("ping", &["--json"]).expect_code(16);
+    assert!(unreachable.stderr.contains("crm"), "{}", unreachable.stderr);
+    let answer = unreachable.json();
+    assert_eq!(
+        (&answer["is_success"], &answer["response_ms"]),
+        (&false.into(), &serde_json::Value::Null)
+    );
+    assert!(answer["info"].as_str().unwrap().contains("refused"), "{answer}");
     object("delete", &[]).expect_code(0);
     let gone = object("get", &[]).expect_code(15);
     assert!(

@@ -7,7 +7,7 @@ use busbar_model::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::changes::{Applied, ChangeError, Changes, ObjectName};
+use crate::changes::{Applied, ChangeError, Changes, ObjectName, check_name};
 use crate::problem::{Code, Problem};
 use crate::registry::Fields;
 
@@ -143,6 +143,11 @@ impl Objects {
         let renamed = after.clone();
         let make = move |current: &Snapshot| {
             let old = find(current, &before)?;
+            if let Err(message) = check_name(&renamed.name) {
+                // once, and not for either of its names
+                let problem = Problem::new(Code::E22, message).with_object(&before);
+                return Err(problem.with_field("name").into());
+            }
             let mut fields = old.body.clone();
             fields.extend(edit.fields);
             let mut set = ChangeSet::default().expecting(&before.kind, &before.name, edit.version);

@@ -16,9 +16,10 @@ use busbar_connectors::ping::can_ping;
 use busbar_model::object::ObjectType;
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::json;
 
 use crate::cli::Exit;
-use crate::cli::control::{ask, unexpected};
+use crate::cli::control::{ask, try_ask, unexpected};
 use crate::directory::Directory;
 use crate::registry::{TYPES, command_of};
 
@@ -267,7 +268,7 @@ fn act(object_type: &'static ObjectType, typed: &str, action: &str, arguments: &
             }
         }
         "get" => Request::ObjectGet(object()),
-        "ping" => Request::ObjectPing(object()),
+        "ping" => return ping(&directory, object(), is_json),
         _ => Request::ObjectDelete {
             object: object(),
             version: version(),
@@ -280,8 +281,6 @@ fn act(object_type: &'static ObjectType, typed: &str, action: &str, arguments: &
             let done = if action == "create" { "created" } else { "changed" };
             println!("{typed} `{name}` is {done}, version {version}");
         }
-        Response::Pinged(pinged) if is_json => println!("{}", serde_json::to_string_pretty(&pinged)?),
-        Response::Pinged(Pinged { info, response_ms }) => println!("{info}\nanswered in {response_ms:.1} ms"),
         Response::ObjectDeleted(applied) => {
             println!("{typed} `{}` is deleted", object().name);
             for warning in &applied.warnings {
@@ -291,6 +290,28 @@ fn act(object_type: &'static ObjectType, typed: &str, action: &str, arguments: &
         other => return Err(unexpected(&other)),
     }
     Ok(0)
+}
+
+/// Says what came of a ping. With `--json` that it failed is said in JSON too.
+fn ping(directory: &Directory, object: ObjectName, is_json: bool) -> anyhow::Result<u8> {
+    let (answer, failure) = match try_ask(directory, &Request::ObjectPing(object))? {
+        Response::Pinged(Pinged { info, response_ms }) if is_json => {
+            let answer = json!({"is_success": true, "info": info, "response_ms": response_ms});
+            (answer, None)
+        }
+        Response::Pinged(Pinged { info, response_ms }) => {
+            println!("{info}\nanswered in {response_ms:.1} ms");
+            return Ok(0);
+        }
+        Response::Failed(failure) if is_json => {
+            let answer = json!({"is_success": false, "info": failure.message, "response_ms": null});
+            (answer, Some(failure))
+        }
+        Response::Failed(failure) => return Err(Exit::from(failure).into()),
+        other => return Err(unexpected(&other)),
+    };
+    println!("{}", serde_json::to_string_pretty(&answer)?);
+    failure.map_or(Ok(0), |failure| Err(Exit::from(failure).into()))
 }
 
 #[cfg(test)]
