@@ -347,3 +347,27 @@ fn imports_at_once_are_whole_each() {
         }
     }
 }
+
+#[test]
+fn whoever_nobody_can_log_in_with_is_told_of() {
+    let server = server().start();
+    let file = "
+security:
+  - {name: shop, type: basic_auth, username: ann}
+  - {name: users, type: jwt, username: joe, password: null}
+  - {name: set, type: basic_auth, username: bob, password: s3cret}
+  - {name: backend, type: ntlm, username: SHOP\\ann}
+  - {name: header, type: xpath_sec, username: ann, username_expr: //u}
+";
+    let without = |kind: &str, name: &str| format!("! {kind} `{name}`: has no password, and refuses every caller");
+    let expected = [without("security.basic_auth", "shop"), without("security.jwt", "users")];
+    for output in [server.enmasse(&["--plan"], file), server.import(file).expect_code(0)] {
+        for warning in &expected {
+            assert!(output.stdout.contains(warning), "{}", output.stdout);
+        }
+        assert_eq!(output.stdout.matches("has no password").count(), 2, "{}", output.stdout);
+    }
+    // whoever was told once is not told again of what stays as it is
+    let again = server.import(file).expect_code(0);
+    assert!(!again.stdout.contains("has no password"), "{}", again.stdout);
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use busbar_model::object::{Change, ChangeSet, Snapshot};
+use busbar_model::object::{Change, ChangeSet, Placement, Record, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::agreement::agreed;
@@ -13,7 +13,7 @@ use crate::enmasse::plan::{Plan, Planner};
 use crate::enmasse::prune::{self, Prune};
 use crate::enmasse::read::Document;
 use crate::problem::{Code, Problem, Problems};
-use crate::registry::Registry;
+use crate::registry::{Registry, SECURITY};
 
 /// How a document is imported.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -130,11 +130,19 @@ impl Work {
         let mut planner = Planner::new(registry);
         let mut mentioned: BTreeSet<ObjectName> = left_out.iter().map(|it| it.name.clone()).collect();
         let mut files = HashMap::new();
+        let mut warnings: Vec<String> = left_out.into_iter().map(|it| it.problem.to_string()).collect();
         for Resolved { file, record, .. } in &resolved {
             let name = ObjectName::of(record);
+            let old = current.get(&record.kind, &record.name);
+            if old.is_none_or(|old| old.body != record.body) && refuses_everybody(registry, record) {
+                warnings.push(format!(
+                    "{name}: has no password, and refuses every caller until it is given one: by `password` in the file, or by `busbar \
+                     password set`"
+                ));
+            }
             files.insert(name.to_string(), file.clone());
             mentioned.insert(name);
-            planner.put(current.get(&record.kind, &record.name), record);
+            planner.put(old, record);
         }
         let mut deletes = Vec::new();
         for record in prune::condemned(registry, document, options, current, &mentioned)? {
@@ -145,7 +153,7 @@ impl Work {
             });
         }
         let mut plan = planner.finish();
-        plan.warnings = left_out.into_iter().map(|it| it.problem.to_string()).collect();
+        plan.warnings = warnings;
         let puts = resolved.into_iter().map(|it| Change::Put(it.record));
         Ok(Self {
             plan,
@@ -171,6 +179,22 @@ impl Work {
         }
         problems.or(())
     }
+}
+
+/// Whether it is a definition that callers need the password of, and that has none.
+fn refuses_everybody(registry: Registry, record: &Record) -> bool {
+    let is_empty = |field: &str| {
+        record
+            .body
+            .get(field)
+            .is_some_and(|value| value.is_null() || value == "")
+    };
+    // those of workers are for what is sent
+    let is_for_callers = registry
+        .get(&record.kind)
+        .is_some_and(|it| it.placement == Placement::Hub);
+    // without an expression to find a password by, none is asked for
+    record.kind.starts_with(SECURITY) && is_for_callers && is_empty("password") && !is_empty("password_expr")
 }
 
 /// The road on which changes are made knows objects and no files.
