@@ -127,7 +127,7 @@ fn describe(page: &mut String, before: &str, command: &Command) {
     }
     let arguments: Vec<&Arg> = command
         .get_arguments()
-        .filter(|it| !it.is_hide_set() && it.get_id() != "help" && it.get_id() != "version")
+        .filter(|it| !it.is_hide_set() && !says_something_of_itself(it))
         .collect();
     if !arguments.is_empty() {
         page.push_str("| Argument | Meaning |\n| --- | --- |\n");
@@ -147,6 +147,12 @@ fn describe(page: &mut String, before: &str, command: &Command) {
     {
         describe(page, &name, inner);
     }
+}
+
+/// Whether it is `--help` or the `--version` of the program, which every command has.
+fn says_something_of_itself(argument: &Arg) -> bool {
+    use clap::ArgAction::{Help, HelpLong, HelpShort, Version};
+    matches!(argument.get_action(), Help | HelpLong | HelpShort | Version)
 }
 
 fn typed(argument: &Arg) -> String {
