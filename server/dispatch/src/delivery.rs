@@ -68,7 +68,8 @@ impl Delivery {
             caller,
             request.into(),
         ));
-        let (queue, table, service) = (Arc::clone(&self.queue), Arc::clone(&self.table), service.to_owned());
+        let (queue, table, natives) = (Arc::clone(&self.queue), Arc::clone(&self.table), Arc::clone(natives));
+        let service = service.to_owned();
         Box::pin(async move {
             let answer = match outcome.await {
                 Outcome::Reply(reply) => reply.body,
@@ -80,7 +81,7 @@ impl Delivery {
             let answer = without_element(&answer);
             for name in envelope.callback {
                 // one of the hub's own takes a text
-                let is_own = table.get(&name).is_none();
+                let is_own = natives.has(&name) && table.get(&name).is_none();
                 let payload = if is_own {
                     to_raw_value(&answer.to_string())
                 } else {

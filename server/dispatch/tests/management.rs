@@ -506,7 +506,8 @@ async fn messages_for_services_of_the_hub_are_run_with_the_rights_of_whoever_lef
             expires: None,
         }
     };
-    let envelope = r#"{"payload": "{}", "callback": ["zato.http-soap.create"], "environ": {"a": 7}, "cid": "c"}"#;
+    let envelope =
+        r#"{"payload": "{}", "callback": ["zato.http-soap.create", "crm.gone"], "environ": {"a": 7}, "cid": "c"}"#;
     let refused = delivery.deliver(named("viewer", envelope)).await;
     assert!(
         matches!(&refused, Delivered::Never(reason) if reason.contains("403")),
@@ -522,6 +523,13 @@ async fn messages_for_services_of_the_hub_are_run_with_the_rights_of_whoever_lef
     let service = "zato.http-soap.delete".to_owned();
     let message = Message::of_service(Cid::new(), service.clone(), envelope.into(), None);
     assert_eq!(delivery.deliver(message).await, Delivered::Done);
+    let gone = queue.0.lock().unwrap().pop().unwrap();
+    assert_eq!(gone.service, "crm.gone");
+    let body: Value = serde_json::from_slice(&gone.body).unwrap();
+    assert_eq!(
+        (&body["payload"], &body["caller"]),
+        (&json!("zato.http-soap.delete internal "), &Value::Null)
+    );
     let called = queue.0.lock().unwrap().pop().unwrap();
     assert_eq!(called.service, "zato.http-soap.create");
     let body: Value = serde_json::from_slice(&called.body).unwrap();

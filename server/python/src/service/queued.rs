@@ -109,7 +109,8 @@ fn set_payload(
     payload: Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let py = envelope.py();
-    if invocation.environment.services.load().contains_key(name) {
+    // a callback may have been taken out meanwhile; it is one of ours all the same
+    if !native::may_have(name) || invocation.environment.services.load().contains_key(name) {
         return envelope.set_item(intern!(py, "payload"), payload);
     }
     let request = PyString::from_bytes(py, &native::body(&payload)?)?;

@@ -19,13 +19,18 @@ use crate::turn;
 /// What the names of services begin with that the hub may run. Others are not asked about.
 const PREFIXES: [&str; 3] = ["zato.", "pub.zato.", "busbar."];
 
+/// Whether a service of this name may be one of the hub's, if no worker has it.
+pub(crate) fn may_have(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Makes sure that the hub has a service of this name.
 ///
 /// # Errors
 ///
 /// A `KeyError` if there is none.
 pub(crate) fn check(py: Python<'_>, environment: &Environment, name: &str) -> PyResult<()> {
-    if !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+    if !may_have(name) {
         return Err(PyKeyError::new_err(name.to_owned()));
     }
     let found = environment.hub.request(HubRequest {
@@ -53,7 +58,7 @@ pub(super) fn call<'py>(
     arguments: &Arguments<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = caller.py();
-    if !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+    if !may_have(name) {
         return Err(PyKeyError::new_err(name.to_owned()));
     }
     let invocation = caller.get().invocation()?;
