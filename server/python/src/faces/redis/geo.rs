@@ -84,29 +84,33 @@ fn push_search(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
         (None, Some(longitude), Some(latitude)) => {
             words.extend([word("FROMLONLAT"), encode(longitude)?, encode(latitude)?]);
         }
+        (Some(_), ..) => {
+            return Err(call.wrong("GEOSEARCH member and longitude or latitude cant be set together"));
+        }
         _ => return Err(call.wrong("GEOSEARCH must have member or longitude and latitude")),
     }
     let unit = call.optional("unit").map_or_else(|| Ok(word("m")), encode)?;
     match (call.optional("radius"), call.optional("width"), call.optional("height")) {
         (Some(radius), None, None) => words.extend([word("BYRADIUS"), encode(radius)?, unit]),
         (None, Some(width), Some(height)) => words.extend([word("BYBOX"), encode(width)?, encode(height)?, unit]),
+        (Some(_), ..) => return Err(call.wrong("GEOSEARCH radius and width or height cant be set together")),
         _ => return Err(call.wrong("GEOSEARCH must have radius or width and height")),
     }
-    push_order(call, words)
+    push_order(call, "GEOSEARCH", words)
 }
 
-fn push_order(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
+fn push_order(call: &Call<'_>, command: &str, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
     if let Some(count) = call.optional("count") {
         words.extend([word("COUNT"), encode(count)?]);
         call.push_flag(words, "any", "ANY")?;
     } else if call.flag("any")? {
-        return Err(call.wrong("``any`` can't be provided without count"));
+        return Err(call.wrong(&format!("{command} ``any`` can't be provided without count")));
     }
     match call.optional("sort") {
         None => {}
         Some(order) => match encode(order)?.to_ascii_uppercase().as_slice() {
             order @ (b"ASC" | b"DESC") => words.push(order.to_vec()),
-            _ => return Err(call.wrong("invalid sort: use 'ASC' or 'DESC'")),
+            _ => return Err(call.wrong(&format!("{command} invalid sort: use 'ASC' or 'DESC'"))),
         },
     }
     Ok(())
@@ -157,7 +161,7 @@ fn radius(
     }
     words.push(encode(call.required("radius")?)?);
     words.push(call.optional("unit").map_or_else(|| Ok(word("m")), encode)?);
-    push_order(&call, &mut words)?;
+    push_order(&call, "GEORADIUS", &mut words)?;
     match (call.optional("store"), call.optional("store_dist")) {
         (Some(_), Some(_)) => Err(call.wrong("GEORADIUS store and store_dist cant be set together")),
         (None, None) => located(&call, words),

@@ -3,7 +3,7 @@
 //! * [`values`] - how values are sent
 //! * [`shape`] - what replies become
 //! * [`table`] - commands whose arguments need no thought
-//! * [`special`], [`streams`], [`geo`] - commands whose arguments do
+//! * [`special`], [`strings`], [`streams`], [`geo`] - commands whose arguments do
 //! * [`call`] - arguments by the names of their parameters
 //! * [`client`] - `self.kvdb.conn`
 //! * [`pipeline`] - commands that go together
@@ -26,6 +26,7 @@ mod server;
 mod shape;
 mod special;
 mod streams;
+mod strings;
 mod subscription;
 mod table;
 #[cfg(test)]

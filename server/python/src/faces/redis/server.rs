@@ -51,7 +51,12 @@ pub(super) static METHODS: &[Special] = &[
         let names = ["_id", "_type", "addr", "skipme", "laddr", "user", "maxage"];
         let call = Call::bind("client_kill_filter", &names, args, kwargs)?;
         let mut words = vec![word("CLIENT"), word("KILL")];
-        push_type(&call, &mut words, &["normal", "master", "slave", "pubsub"])?;
+        push_type(
+            &call,
+            &mut words,
+            "CLIENT KILL type",
+            &["normal", "master", "slave", "pubsub"],
+        )?;
         if let Some(skip) = call.optional("skipme") {
             if !skip.is_instance_of::<PyBool>() {
                 return Err(call.wrong("CLIENT KILL skipme must be a bool"));
@@ -76,7 +81,12 @@ pub(super) static METHODS: &[Special] = &[
     special("client_list", |args, kwargs| {
         let call = Call::bind("client_list", &["_type", "client_id"], args, kwargs)?;
         let mut words = vec![word("CLIENT"), word("LIST")];
-        push_type(&call, &mut words, &["normal", "master", "replica", "pubsub"])?;
+        push_type(
+            &call,
+            &mut words,
+            "CLIENT LIST _type",
+            &["normal", "master", "replica", "pubsub"],
+        )?;
         let ids = call.listed("client_id")?;
         if !ids.is_empty() {
             words.push(word("ID"));
@@ -211,13 +221,13 @@ fn is_on(call: &Call<'_>, name: &str) -> PyResult<bool> {
     call.optional(name).map_or(Ok(true), |value| value.is_truthy())
 }
 
-fn push_type(call: &Call<'_>, words: &mut Vec<Vec<u8>>, known: &[&str]) -> PyResult<()> {
+fn push_type(call: &Call<'_>, words: &mut Vec<Vec<u8>>, what: &str, known: &[&str]) -> PyResult<()> {
     let Some(kind) = call.optional("_type") else {
         return Ok(());
     };
     let kind = encode(kind)?;
     if !known.iter().any(|name| kind.eq_ignore_ascii_case(name.as_bytes())) {
-        return Err(call.wrong(&format!("the type of clients must be one of {}", known.join(", "))));
+        return Err(call.wrong(&format!("{what} must be one of {}", known.join(", "))));
     }
     words.extend([word("TYPE"), kind]);
     Ok(())

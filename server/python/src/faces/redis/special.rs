@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDelta, PyDict, PyFloat, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyString, PyTuple};
 
 use crate::faces::redis::Command;
 use crate::faces::redis::call::{Call, Special, command, special, word};
@@ -49,57 +49,6 @@ pub(super) static SHAPES: &[(&str, Shape)] = &[
 ];
 
 pub(super) static SPECIAL: &[Special] = &[
-    special("set", |args, kwargs| {
-        let names = [
-            "name", "value", "ex", "px", "nx", "xx", "keepttl", "get", "exat", "pxat",
-        ];
-        let call = Call::bind("set", &names, args, kwargs)?;
-        for name in ["ex", "px"] {
-            if call.optional(name).is_some_and(|span| !is_span(span)) {
-                return Err(call.wrong(&format!("{name} must be datetime.timedelta or int")));
-            }
-        }
-        let mut words = vec![
-            word("SET"),
-            encode(call.required("name")?)?,
-            encode(call.required("value")?)?,
-        ];
-        call.push_expiry(&mut words)?;
-        call.push_flag(&mut words, "keepttl", "KEEPTTL")?;
-        call.push_flag(&mut words, "nx", "NX")?;
-        call.push_flag(&mut words, "xx", "XX")?;
-        let is_get = call.flag("get")?;
-        if is_get {
-            words.push(word("GET"));
-        }
-        command(words, if is_get { Shape::Plain } else { Shape::Ok })
-    }),
-    special("getex", |args, kwargs| {
-        let call = Call::bind("getex", &["name", "ex", "px", "exat", "pxat", "persist"], args, kwargs)?;
-        let expiries = ["ex", "px", "exat", "pxat"];
-        let given = expiries.iter().filter(|name| call.optional(name).is_some()).count();
-        if given + usize::from(call.flag("persist")?) > 1 {
-            let message = "``ex``, ``px``, ``exat``, ``pxat``, and ``persist`` are mutually exclusive.";
-            return Err(call.wrong(message));
-        }
-        let mut words = vec![word("GETEX"), encode(call.required("name")?)?];
-        call.push_expiry(&mut words)?;
-        call.push_flag(&mut words, "persist", "PERSIST")?;
-        command(words, Shape::Plain)
-    }),
-    special("mget", |args, kwargs| {
-        let call = Call::bind("mget", &["keys"], &args.get_slice(0, 1), kwargs)?;
-        let mut words = vec![word("MGET")];
-        encode_all(call.required("keys")?, &mut words)?;
-        for key in args.iter().skip(1) {
-            words.push(encode(&key)?);
-        }
-        // Redis says no to an `MGET` of nothing; whoever collects keys need not look first whether there are any
-        let shape = if words.len() == 1 { Shape::Nothing } else { Shape::Plain };
-        command(words, shape)
-    }),
-    special("mset", |args, kwargs| mset("MSET", Shape::Ok, args, kwargs)),
-    special("msetnx", |args, kwargs| mset("MSETNX", Shape::Bool, args, kwargs)),
     special("copy", |args, kwargs| {
         let call = Call::bind(
             "copy",
@@ -349,38 +298,6 @@ pub(super) static SPECIAL: &[Special] = &[
         scan_of("ZSCAN", Shape::ScanScored, args, kwargs)
     }),
 ];
-
-/// Whether it is a time span as `set` takes it: `timedelta`, a whole number or the digits of one.
-fn is_span(value: &Bound<'_, PyAny>) -> bool {
-    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
-    value.is_instance_of::<PyDelta>()
-        || value.is_instance_of::<PyInt>()
-        || value
-            .cast::<PyString>()
-            .is_ok_and(|text| text.to_str().is_ok_and(is_digits))
-}
-
-fn mset(
-    name: &'static str,
-    shape: Shape,
-    args: &Bound<'_, PyTuple>,
-    kwargs: Option<&Bound<'_, PyDict>>,
-) -> PyResult<Command> {
-    // older services give the pairs as keyword arguments
-    let mut words = vec![word(name)];
-    for mapping in args {
-        encode_mapping(&mapping, &mut words)?;
-    }
-    if let Some(kwargs) = kwargs {
-        match kwargs.get_item("mapping")? {
-            Some(mapping) if kwargs.len() == 1 && mapping.is_instance_of::<PyDict>() => {
-                encode_mapping(&mapping, &mut words)?
-            }
-            _ => encode_mapping(kwargs.as_any(), &mut words)?,
-        }
-    }
-    command(words, shape)
-}
 
 fn blocking_pop(
     name: &'static str,

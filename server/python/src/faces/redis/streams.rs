@@ -1,6 +1,7 @@
 //! Streams: logs of entries that groups of consumers read and acknowledge.
 
 use pyo3::prelude::*;
+use pyo3::types::PyInt;
 
 use crate::faces::redis::Command;
 use crate::faces::redis::call::{Call, Special, command, special, word};
@@ -177,6 +178,16 @@ fn push_trim(call: &Call<'_>, words: &mut Vec<Vec<u8>>) -> PyResult<()> {
 /// The part that reading alone and in a group have in common.
 fn read(call: &Call<'_>, mut words: Vec<Vec<u8>>) -> PyResult<Command> {
     let name = if words.len() == 1 { "XREAD" } else { "XREADGROUP" };
+    let is_less = |option: &str, least: i64| {
+        let value = call.optional(option);
+        value.is_some_and(|value| !(value.is_instance_of::<PyInt>() && value.ge(least).unwrap_or(false)))
+    };
+    if is_less("block", 0) {
+        return Err(call.wrong(&format!("{name} block must be a non-negative integer")));
+    }
+    if is_less("count", 1) {
+        return Err(call.wrong(&format!("{name} count must be a positive integer")));
+    }
     call.push_option(&mut words, "count", "COUNT")?;
     call.push_option(&mut words, "block", "BLOCK")?;
     call.push_flag(&mut words, "noack", "NOACK")?;

@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::faces::redis::call::Special;
 use crate::faces::redis::shape::Shape;
 use crate::faces::redis::values::{encode, encode_all, encode_span, encode_time};
-use crate::faces::redis::{Command, geo, server, special, streams};
+use crate::faces::redis::{Command, geo, server, special, streams, strings};
 
 use self::Param::{All, Arg, Counted, Default, Fields, Flag, Maybe, Prefixed, Rest, Span, Time};
 
@@ -89,6 +89,7 @@ impl Method {
 fn specials() -> impl Iterator<Item = &'static Special> {
     special::SPECIAL
         .iter()
+        .chain(strings::METHODS)
         .chain(streams::METHODS)
         .chain(geo::METHODS)
         .chain(server::METHODS)
@@ -234,18 +235,6 @@ const LT: Param = Flag("lt", "LT");
 static TABLE: &[Spec] = &[
     // strings
     spec("append", "APPEND", &[Arg("key"), VALUE], Shape::Plain),
-    spec(
-        "bitcount",
-        "BITCOUNT",
-        &[Arg("key"), Maybe("start"), Maybe("end"), Maybe("mode")],
-        Shape::Plain,
-    ),
-    spec(
-        "bitpos",
-        "BITPOS",
-        &[Arg("key"), Arg("bit"), Maybe("start"), Maybe("end"), Maybe("mode")],
-        Shape::Plain,
-    ),
     spec("decr", "DECRBY", &[NAME, Default("amount", "1")], Shape::Plain),
     spec("decrby", "DECRBY", &[NAME, Default("amount", "1")], Shape::Plain),
     spec("get", "GET", &[NAME], Shape::Plain),

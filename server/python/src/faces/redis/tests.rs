@@ -238,6 +238,13 @@ for words, call in [
     ('``start`` and ``num`` must both be specified', lambda: r.sort(z, start=1)),
     ('XREAD streams must be a non empty dict', lambda: r.xread({})),
     ('XREADGROUP streams must be a non empty dict', lambda: r.xreadgroup('g', 'c', {})),
+    ('XREAD count must be a positive integer', lambda: r.xread({z: 0}, count=0)),
+    ('XREADGROUP block must be a non-negative integer', lambda: r.xreadgroup('g', 'c', {z: 0}, block=-1)),
+    ('Both start and end must be specified', lambda: r.bitcount(z, 1)),
+    ('bit must be 0 or 1', lambda: r.bitpos(z, 2)),
+    ('start argument is not set, when end is specified', lambda: r.bitpos(z, 1, end=5)),
+    ('GEOSEARCH member and longitude or latitude cant be set together', lambda: r.geosearch(z, member='a', longitude=1, radius=1)),
+    ('GEOSEARCH radius and width or height cant be set together', lambda: r.geosearch(z, member='a', radius=1, width=1, height=1)),
 ]:
     said = fails('DataError', call)
     assert said == words, said
