@@ -413,6 +413,7 @@ class SqlConnection:
     deferrable: bool | None
     paramstyle: str
     json_text: bool
+    json_loads: Callable[[str], Any] | None
     @property
     def engine(self) -> Literal['postgresql', 'mysql', 'sqlite']:
         """Kind of database."""

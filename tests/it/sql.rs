@@ -17,12 +17,12 @@ fn pytest(file: &str, passed: &str) {
 
 #[test]
 fn the_driver_speaks_to_every_database() {
-    pytest(include_str!("sql/test_driver.py"), "122 passed");
+    pytest(include_str!("sql/test_driver.py"), "137 passed");
 }
 
 #[test]
 fn statements_go_to_the_server_together() {
-    pytest(include_str!("sql/test_together.py"), "77 passed");
+    pytest(include_str!("sql/test_together.py"), "78 passed");
 }
 
 #[test]

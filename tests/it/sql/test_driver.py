@@ -280,6 +280,13 @@ def test_text_fits_every_type(pg, table, kind, text, read):
         ('\'{"a": 1}\'::json -> %s', ['a'], 1),
         ("'[1,2]'::json -> %s", [1], 2),
         ('abs(%s)', [-5], 5),
+        ('abs(%s)', [-(2**40)], 2**40),
+        ('array_cat(%s, %s)', [[1], [2]], [1, 2]),
+        ('array(SELECT unnest(%s))', [['x', 'y']], ['x', 'y']),
+        ('interval %s', ['3 days'], dt.timedelta(days=3)),
+        ('date %s', ['2024-01-10'], dt.date(2024, 1, 10)),
+        ('1 = %s::INTEGER', [2**40], False),
+        ('1 = %s::INTEGER', [2**70], False),
         ("jsonb_build_object('a', %s)", ['x'], {'a': 'x'}),
         ('%s::text', ["it's \\ %% here"], "it's \\ %% here"),
         ('concat(%s)', ["it's \\ here"], "it's \\ here"),
@@ -288,7 +295,49 @@ def test_text_fits_every_type(pg, table, kind, text, read):
 def test_types_are_inferred_as_for_literals(pg, expression, values, expected):
     # twice: the second time the way is known; and within a transaction that has begun
     for _ in range(2):
-        assert pg.execute(f'SELECT {expression}', values).fetchone() == (expected,)
+        (found,) = pg.execute(f'SELECT {expression}', values).fetchone()
+        assert (type(found), found) == (type(expected), expected)
+
+
+def test_parameters_that_stand_for_the_same(pg):
+    statement = 'SELECT x %% %s FROM generate_series(1, 4) x GROUP BY x %% %s ORDER BY x %% %s'
+    assert pg.execute(statement, [2, 2, 2]).fetchall() == [(0,), (1,)]
+    with pytest.raises(sql.ProgrammingError, match='GROUP BY'):
+        pg.execute(statement, [2, 3, 2])
+
+
+def test_types_that_only_the_server_knows(pg):
+    statement = 'SELECT relpartbound AS bound, relname FROM pg_class WHERE relname = %s'
+    for _ in range(2):
+        assert pg.execute(statement, ['pg_class']).fetchall() == [(None, 'pg_class')]
+        # within a transaction, and without rows
+        cursor = pg.execute(statement, ['nothing'])
+        assert ([column[0] for column in cursor.description], cursor.fetchall()) == (['bound', 'relname'], [])
+    pg.commit()
+    assert pg.execute(statement, ['nothing']).description[1][0] == 'relname'
+
+
+def test_copies_through_the_client_are_refused(pg, table):
+    temporary(pg, table, 'a int')
+    pg.execute(f'INSERT INTO {table} VALUES (1)')
+    for statement in f'COPY {table} TO STDOUT', f'COPY {table} FROM STDIN':
+        with pytest.raises(sql.NotSupportedError, match='executemany'):
+            pg.execute(statement)
+    assert pg.execute(f'SELECT a FROM {table}').fetchall() == [(1,)]
+
+
+def test_json_is_read_by_the_user_s_own_function(pg):
+    assert pg.execute('SELECT \'"\\ud800"\'::json').fetchone() == ('\ud800',)
+    (deep,) = pg.execute("SELECT (repeat('[', 500) || repeat(']', 500))::json").fetchone()
+    assert str(deep) == '[' * 500 + ']' * 500
+    statement = "SELECT '[1]'::json, ARRAY['{}'::jsonb]"
+    assert pg.execute(statement).fetchone() == ([1], [{}])
+    pg.json_loads = lambda text: ('read', text)
+    assert pg.execute(statement).fetchone() == (('read', '[1]'), [('read', '{}')])
+    pg.json_text = True
+    assert pg.execute(statement).fetchone() == ('[1]', ['{}'])
+    with pytest.raises(sql.ProgrammingError, match='already'):
+        pg.json_loads = str
 
 
 def test_enums_domains_and_rows(pg, table):
@@ -471,6 +520,15 @@ def test_values_of_mariadb_there_and_back(maria, table):
     assert maria.execute(f'SELECT d = %s FROM {table}', [Decimal('12345.6789')]).fetchone() == (1,)
     maria.execute(f'UPDATE {table} SET a = NULL, d = %s', [None])
     assert maria.execute(f'SELECT a, d FROM {table} WHERE %s', [True]).fetchone() == (None, None)
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('-inf'), Decimal('NaN'), Decimal('Infinity')])
+def test_mariadb_has_no_number_that_is_none(maria, table, value):
+    temporary(maria, table, 'a decimal(10, 2), b double')
+    for column in 'a', 'b':
+        with pytest.raises(sql.DataError, match='no number'):
+            maria.execute(f'INSERT INTO {table} ({column}) VALUES (%s)', [value])
+    assert maria.execute(f'SELECT * FROM {table}').fetchall() == []
 
 
 def test_ids_that_are_made(maria, table):

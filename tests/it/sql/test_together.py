@@ -162,6 +162,31 @@ def test_a_table_that_has_changed(pg, table):
     assert pg.execute(NAMED).fetchone()[0] <= 2
 
 
+def test_values_that_are_cast_go_together_as_well(pg, table):
+    pg.execute(f'ALTER TABLE {table} ADD day date')
+    pg.commit()
+    cursor = pg.cursor()
+    rows = [(str(number), None if number % 2 else '2024-01-10') for number in range(1000)]
+    cursor.executemany(f'INSERT INTO {table} (id, day) VALUES (%s, %s)', rows)
+    assert cursor.rowcount == 1000
+    assert pg.execute(NAMED).fetchone() == (1,)
+    # and with BEGIN
+    statement = f'SELECT day FROM {table} WHERE id = %s'
+    for _ in range(3):
+        pg.commit()
+        assert pg.execute(statement, ['8']).fetchall() == [(dt.date(2024, 1, 10),)]
+    assert pg.execute(NAMED).fetchone() == (2,)
+    # of many variants those are forgotten on the server that are here
+    for count in range(40):
+        pg.commit()
+        wheres = ' OR '.join(['id = %s'] * 6)
+        values = [str(place) if count >> place & 1 else place for place in range(6)]
+        for _ in range(2):
+            assert len(pg.execute(f'SELECT id FROM {table} WHERE {wheres}', values).fetchall()) == 6
+            pg.commit()
+    assert pg.execute(NAMED).fetchone()[0] < 40
+
+
 def test_results_that_grow_and_shrink(pg):
     statement = 'SELECT i, i * 1.5 FROM generate_series(1, %s) i'
     for count in 1, 1, 2000, 2000, 1, 1:

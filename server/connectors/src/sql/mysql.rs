@@ -17,7 +17,7 @@ use super::moment::{Date, DateTime, Span, Time, seconds};
 use super::outcome::{Column, ColumnKind, Columns, Outlet, RowKind, unreadable};
 use super::postgres::widen;
 use super::scan::{Scanned, Verb};
-use super::value::{Cell, Param};
+use super::value::{Cell, Param, float_text};
 
 /// A connection.
 pub(super) struct MyLink {
@@ -242,6 +242,8 @@ impl Encode<'_, MySql> for Argument<'_> {
             Param::Null => return Ok(IsNull::Yes),
             Param::Bool(value) => out.extend(i64::from(*value).to_le_bytes()),
             Param::Int(value) => out.extend(value.to_le_bytes()),
+            Param::Float(value) if !value.is_finite() => return Err(no_number(&float_text(*value))),
+            Param::Decimal(text) if !text.bytes().all(is_of_number) => return Err(no_number(text)),
             Param::Float(value) => out.extend(value.to_le_bytes()),
             Param::Bytes(bytes) => return <&[u8] as Encode<MySql>>::encode_by_ref(&bytes.as_slice(), out),
             Param::Text(text) | Param::Json(text) | Param::Decimal(text) => {
@@ -273,6 +275,16 @@ impl Encode<'_, MySql> for Argument<'_> {
             _ => <str as Type<MySql>>::type_info(),
         })
     }
+}
+
+/// What exact numbers are written with.
+fn is_of_number(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E')
+}
+
+/// The server would store zero.
+fn no_number(text: &str) -> sqlx::error::BoxDynError {
+    format!("MySQL and MariaDB have no number {text}; give None, which is NULL, in its place").into()
 }
 
 /// A span as MySQL's TIME: `-838:59:59.000000`.

@@ -16,9 +16,9 @@ use super::super::error::SqlFailure;
 use super::super::outcome::{Columns, Outlet, RowKind};
 use super::super::scan::{Scanned, Verb};
 use super::super::value::{Param, float_text, hex, uuid_text, write_to};
-use super::way::{Way, way};
+use super::way::Way;
 use super::write::write_quoted;
-use super::{PgKind, PgLink, Plan, Prepared};
+use super::{Fit, PgKind, PgLink, Plan, Prepared};
 
 /// Rows beyond which the binary form is worth a round trip.
 const MAX_ROWS: u64 = 100;
@@ -69,10 +69,10 @@ impl PgLink {
         &mut self,
         begin: &str,
         scanned: &Scanned,
-        plan: &Plan,
+        fit: &Fit,
         list: &[Param],
     ) -> Result<Option<Flight>, SqlFailure> {
-        let Plan::Prepared(prepared, _) = plan else {
+        let Plan::Prepared(prepared, _) = &*fit.plan else {
             return Ok(None);
         };
         let number = self.number(scanned, prepared);
@@ -80,7 +80,7 @@ impl PgLink {
             return Ok(None);
         };
         let mut executions = String::new();
-        let is_written = write_execute(self.tag, number, prepared, list, &mut executions);
+        let is_written = write_execute(self.tag, number, prepared, list, &fit.ways, &mut executions);
         if !is_written || (prepared.has_styles() && !self.has_known_styles().await?) {
             return Ok(None);
         }
@@ -174,12 +174,17 @@ impl PgLink {
     pub(super) async fn run_together(
         &mut self,
         scanned: &Scanned,
-        plan: &Plan,
+        fit: &Fit,
         lists: &[Vec<Param>],
         outlet: &mut Outlet,
     ) -> Result<usize, SqlFailure> {
-        let Plan::Prepared(prepared, _) = plan else {
+        let (Plan::Prepared(prepared, _), Some(plan)) = (&*fit.plan, self.plans.get(&scanned.text)) else {
             return Ok(0);
+        };
+        let plan = plan.clone();
+        let suits = |list: &[Param]| match &*plan {
+            Plan::Prepared(prepared, _) => fit.takes(list, &prepared.ways(list)),
+            Plan::Literal(_) => false,
         };
         let Some(number) = self.number(scanned, prepared) else {
             return Ok(0);
@@ -188,7 +193,10 @@ impl PgLink {
         let mut count = 0;
         for list in lists {
             let end = executions.len();
-            if end > MAX_BYTES || !write_execute(self.tag, number, prepared, list, &mut executions) {
+            let is_written = end <= MAX_BYTES
+                && suits(list)
+                && write_execute(self.tag, number, prepared, list, &fit.ways, &mut executions);
+            if !is_written {
                 executions.truncate(end);
                 break;
             }
@@ -213,11 +221,16 @@ fn are_same(known: &Columns, columns: &[PgColumn]) -> bool {
 }
 
 /// Writes the execution of a statement. `false`: one of the values must be given in another way.
-fn write_execute(tag: u64, number: u32, prepared: &Prepared, list: &[Param], out: &mut String) -> bool {
+fn write_execute(tag: u64, number: u32, prepared: &Prepared, list: &[Param], ways: &[Way], out: &mut String) -> bool {
     write_to(out, format_args!("EXECUTE busbar_{tag:x}_{number}"));
-    for (index, (value, (info, kind))) in list.iter().zip(&prepared.parameters).enumerate() {
+    for (index, ((value, (_, kind)), way)) in list.iter().zip(&prepared.parameters).zip(ways).enumerate() {
         out.push(if index == 0 { '(' } else { ',' });
-        if way(value, info, kind) != Way::Inferred || !write_value(value, kind, out) || out.len() > 2 * MAX_BYTES {
+        let is_written = match (value, way) {
+            // the statement casts text
+            (Param::List(_), Way::Text(_)) => write_value(&Param::Text(value.to_text()), kind, out),
+            _ => write_value(value, kind, out),
+        };
+        if !is_written || out.len() > 2 * MAX_BYTES {
             return false;
         }
     }

@@ -32,7 +32,7 @@ use styles::has_binary_form;
 use text::read_text;
 pub(super) use types::{PgKind, widen};
 use types::{read_binary, read_common};
-use way::{Way, is_uncertain, way};
+use way::{Way, is_ambiguous, is_uncertain, way};
 use write::{Argument, write_literal};
 
 /// Counts changes of tables that went through this process. Prepared statements from before one may give other columns by now, which the
@@ -80,17 +80,64 @@ pub(super) struct PgLink {
 enum Plan {
     Prepared(Prepared, std::sync::Mutex<Vec<(Vec<Way>, Arc<Plan>)>>),
     /// With its values written into it.
-    Literal,
+    Literal(Reason),
+}
+
+/// Why values are written into a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// It is neither a query nor a change, takes no parameters, or gives what is only known as text; or nothing is prepared.
+    Plain,
+    /// It has a function for which values without a type may be of several.
+    Ambiguous,
+    /// It gives what sqlx cannot find the type of: preparing it fails.
+    Unresolved,
 }
 
 struct Prepared {
     text: Arc<str>,
+    verb: Verb,
     parameters: Vec<(PgTypeInfo, PgKind)>,
     columns: Option<Arc<Columns>>,
     named: Named,
 }
 
+/// A plan, and how certain values are given with it.
+struct Fit {
+    plan: Arc<Plan>,
+    ways: Vec<Way>,
+}
+
+impl Fit {
+    /// Whether values are given in the same ways.
+    fn takes(&self, list: &[Param], ways: &[Way]) -> bool {
+        let mut pairs = list.iter().zip(self.ways.iter().zip(ways));
+        // NULL has any type
+        pairs.all(|(value, (ours, theirs))| *value == Param::Null || ours == theirs)
+    }
+}
+
+impl Plan {
+    /// Numbers in SQL of what was prepared for it.
+    fn numbers(&self) -> Vec<u32> {
+        let Self::Prepared(prepared, variants) = self else {
+            return Vec::new();
+        };
+        let variants = super::lock(variants);
+        let others = variants.iter().flat_map(|(_, variant)| variant.numbers());
+        prepared.named.number().into_iter().chain(others).collect()
+    }
+}
+
 impl Prepared {
+    /// How values are given to its parameters.
+    fn ways(&self, list: &[Param]) -> Vec<Way> {
+        let given = list.iter().zip(&self.parameters);
+        given
+            .map(|(value, (info, kind))| way(value, info, kind, self.verb))
+            .collect()
+    }
+
     /// Whether what it gives is written differently from session to session, as text.
     fn has_styles(&self) -> bool {
         let columns = self.columns.iter().flat_map(|columns| columns.iter());
@@ -170,6 +217,12 @@ impl PgLink {
         began: &mut bool,
         outlet: &mut Outlet,
     ) -> Result<(), SqlFailure> {
+        if scanned.copies {
+            let message = "COPY ... FROM STDIN and COPY ... TO STDOUT are not supported";
+            let hint = "Write rows with executemany, which sends many of them together, and read them with SELECT; the server's \
+                own files can be copied from and to.";
+            return Err(SqlFailure::new(SqlFailureClass::NotSupported, message).hinted(hint));
+        }
         if scanned.verb == Verb::Define || scanned.is_script {
             DEFINITIONS.fetch_add(1, Ordering::Relaxed);
             self.has_defined = true;
@@ -180,13 +233,13 @@ impl PgLink {
         let mut begin = begin;
         let mut at = 0;
         while let Some(list) = lists.get(at) {
-            let plan = self.plan(scanned, list, begin.is_none() && outlet.in_transaction).await;
-            let plan = plan.map_err(|failure| self.told(failure))?;
+            let fit = self.fit(scanned, list, begin.is_none() && outlet.in_transaction).await;
+            let fit = fit.map_err(|failure| self.told(failure))?;
             let may_repeat = begin.is_some() || !outlet.in_transaction;
             let mut flight = None;
             if let Some(begin) = begin.take() {
                 if lists.len() == 1 {
-                    flight = self.first_of_transaction(begin, scanned, &plan, list).await?;
+                    flight = self.first_of_transaction(begin, scanned, &fit, list).await?;
                 }
                 if flight.is_none() {
                     self.command(begin).await?;
@@ -195,7 +248,7 @@ impl PgLink {
                 }
             }
             if lists.len() > 1 {
-                match self.run_together(scanned, &plan, &lists[at..], outlet).await {
+                match self.run_together(scanned, &fit, &lists[at..], outlet).await {
                     Ok(0) => {}
                     Ok(count) => {
                         at += count;
@@ -209,15 +262,15 @@ impl PgLink {
                 }
             }
             at += 1;
-            let result = match (flight, &*plan) {
+            let result = match (flight, &*fit.plan) {
                 (Some(flight), Plan::Prepared(prepared, _)) => self.fly(flight, prepared, began, outlet).await,
-                _ => self.run_plan(&plan, scanned, list, outlet).await,
+                _ => self.run_fit(&fit, scanned, list, outlet).await,
             };
             match result {
                 Err(failure) if may_repeat && lists.len() == 1 && is_stale(&failure) && !outlet.has_sent() => {
                     self.start_over(&failure, *began, outlet).await?;
-                    let plan = self.plan(scanned, list, *began).await?;
-                    self.run_plan(&plan, scanned, list, outlet).await?;
+                    let fit = self.fit(scanned, list, *began).await?;
+                    self.run_fit(&fit, scanned, list, outlet).await?;
                 }
                 Err(failure) => return Err(self.told(failure)),
                 Ok(()) => {}
@@ -260,50 +313,67 @@ impl PgLink {
         failure
     }
 
-    async fn run_plan(
+    async fn run_fit(
         &mut self,
-        plan: &Arc<Plan>,
+        fit: &Fit,
         scanned: &Scanned,
         list: &[Param],
         outlet: &mut Outlet,
     ) -> Result<(), SqlFailure> {
-        let Plan::Prepared(prepared, variants) = &**plan else {
-            return self.run_plain(scanned, list, outlet).await;
-        };
-        let mut ways = Vec::with_capacity(list.len());
-        for (value, (info, kind)) in list.iter().zip(&prepared.parameters) {
-            ways.push(way(value, info, kind));
+        match &*fit.plan {
+            Plan::Prepared(prepared, _) => self.run_prepared(prepared, list, &fit.ways, outlet).await,
+            Plan::Literal(reason) => self.run_plain(scanned, list, *reason, outlet).await,
         }
-        if ways.iter().all(|way| *way == Way::Inferred) {
-            return self.run_prepared(prepared, list, &ways, outlet).await;
-        }
-        let known = super::lock(variants)
-            .iter()
-            .find(|(known, _)| *known == ways)
-            .map(|(_, plan)| plan.clone());
-        let variant = match known {
-            Some(variant) => variant,
-            None => {
-                let text = join(&scanned.pieces, |out, index| {
-                    write_to(out, format_args!("${}", index + 1));
-                    match &ways[index] {
-                        Way::Inferred => {}
-                        Way::As(name) => write_to(out, format_args!("::{name}")),
-                        Way::Text(name) => write_to(out, format_args!("::text::{name}")),
-                    }
-                });
-                let variant = Arc::new(self.prepare(text.into(), list.len()).await?);
-                let mut variants = super::lock(variants);
-                if variants.len() < MAX_VARIANTS {
-                    variants.push((ways.clone(), variant.clone()));
-                }
-                variant
+    }
+
+    /// The way in which a statement is run with such values: as it is, or as a variant that says which types they have.
+    async fn fit(&mut self, scanned: &Scanned, list: &[Param], in_transaction: bool) -> Result<Fit, SqlFailure> {
+        let plan = self.plan(scanned, list, in_transaction).await?;
+        let (ways, known) = match &*plan {
+            Plan::Literal(_) => (Vec::new(), Some(plan.clone())),
+            Plan::Prepared(prepared, variants) => {
+                let ways = prepared.ways(list);
+                let known = if ways.iter().all(|way| *way == Way::Inferred) {
+                    Some(plan.clone())
+                } else {
+                    let variants = super::lock(variants);
+                    let known = variants.iter().find(|(known, _)| *known == ways);
+                    known.map(|(_, variant)| variant.clone())
+                };
+                (ways, known)
             }
         };
-        match &*variant {
-            Plan::Prepared(prepared, _) => self.run_prepared(prepared, list, &ways, outlet).await,
-            Plan::Literal => self.run_plain(scanned, list, outlet).await,
+        let plan = match known {
+            Some(plan) => plan,
+            None => self.variant(&plan, scanned, &ways).await?,
+        };
+        Ok(Fit { plan, ways })
+    }
+
+    /// Prepares a variant of a statement.
+    async fn variant(&mut self, plan: &Plan, scanned: &Scanned, ways: &[Way]) -> Result<Arc<Plan>, SqlFailure> {
+        let pieces = match plan {
+            Plan::Prepared(prepared, _) => without_casts(scanned, prepared, ways),
+            Plan::Literal(_) => scanned.pieces.clone(),
+        };
+        let text = join(&pieces, |out, index| {
+            write_to(out, format_args!("${}", index + 1));
+            match &ways[index] {
+                Way::Inferred => {}
+                Way::As(name) => write_to(out, format_args!("::{name}")),
+                Way::Text(name) => write_to(out, format_args!("::text::{name}")),
+            }
+        });
+        let variant = Arc::new(self.prepare(text.into(), ways.len(), scanned.verb).await?);
+        if let Plan::Prepared(_, variants) = plan {
+            let mut variants = super::lock(variants);
+            if variants.len() >= MAX_VARIANTS {
+                self.nameless
+                    .extend(variants.drain(..).flat_map(|(_, variant)| variant.numbers()));
+            }
+            variants.push((ways.to_vec(), variant.clone()));
         }
+        Ok(variant)
     }
 
     /// The way in which a statement is run.
@@ -314,14 +384,14 @@ impl PgLink {
         let is_plain = scanned.is_script || !matches!(scanned.verb, Verb::Query | Verb::Change);
         if is_plain || !self.prepares {
             // as literals: what is neither reads nor writes takes no parameters
-            return Ok(Arc::new(Plan::Literal));
+            return Ok(Arc::new(Plan::Literal(Reason::Plain)));
         }
         // what cannot be inferred would end the transaction
         let guarded = in_transaction && !scanned.slots.is_empty();
         if guarded {
             self.command(GUARD).await?;
         }
-        let plan = match self.prepare(scanned.text.clone(), list.len()).await {
+        let plan = match self.prepare(scanned.text.clone(), list.len(), scanned.verb).await {
             Ok(plan) => {
                 if guarded {
                     self.command("RELEASE SAVEPOINT busbar_prepare").await?;
@@ -333,13 +403,17 @@ impl PgLink {
                 if guarded {
                     self.command(BACK_TO_GUARD).await?;
                 }
-                return Ok(Arc::new(Plan::Literal));
+                return Ok(Arc::new(Plan::Literal(Reason::Plain)));
             }
             Err(failure) if !list.is_empty() && is_uncertain(&failure) => {
                 if guarded {
                     self.command(BACK_TO_GUARD).await?;
                 }
-                Plan::Literal
+                Plan::Literal(if is_ambiguous(&failure) {
+                    Reason::Ambiguous
+                } else {
+                    Reason::Plain
+                })
             }
             Err(failure) => return Err(failure),
         };
@@ -351,9 +425,13 @@ impl PgLink {
         Ok(plan)
     }
 
-    async fn prepare(&mut self, text: Arc<str>, count: usize) -> Result<Plan, SqlFailure> {
+    async fn prepare(&mut self, text: Arc<str>, count: usize, verb: Verb) -> Result<Plan, SqlFailure> {
         let sql = AssertSqlSafe(text.clone()).into_sql_str();
-        let statement = (&mut self.connection).prepare(sql).await?;
+        let statement = match (&mut self.connection).prepare(sql).await {
+            // it knows not all categories of types: that of pg_node_tree is none of its
+            Err(sqlx::Error::ColumnDecode { .. }) => return Ok(Plan::Literal(Reason::Unresolved)),
+            prepared => prepared?,
+        };
         let parameters: Vec<_> = match statement.parameters() {
             Some(Either::Left(types)) => types.iter().map(|info| (info.clone(), PgKind::of(info))).collect(),
             _ => Vec::new(),
@@ -367,10 +445,11 @@ impl PgLink {
             .iter()
             .any(|column| matches!(column.kind, ColumnKind::Postgres(PgKind::Other)))
         {
-            return Ok(Plan::Literal);
+            return Ok(Plan::Literal(Reason::Plain));
         }
         let prepared = Prepared {
             text,
+            verb,
             parameters,
             columns: (!columns.is_empty()).then(|| Arc::new(columns)),
             named: Named::default(),
@@ -409,12 +488,22 @@ impl PgLink {
     }
 
     /// Runs a statement with its values written into it.
-    async fn run_plain(&mut self, scanned: &Scanned, list: &[Param], outlet: &mut Outlet) -> Result<(), SqlFailure> {
-        let text = join(&scanned.pieces, |out, index| write_literal(&list[index], out));
+    async fn run_plain(
+        &mut self,
+        scanned: &Scanned,
+        list: &[Param],
+        reason: Reason,
+        outlet: &mut Outlet,
+    ) -> Result<(), SqlFailure> {
+        let are_typed = reason == Reason::Ambiguous;
+        let text = join(&scanned.pieces, |out, index| {
+            write_literal(&list[index], are_typed, out)
+        });
         if !self.has_known_styles
             && self.prepares
+            && reason != Reason::Unresolved
             && has_binary_form(scanned)
-            && let Plan::Prepared(prepared, _) = self.prepare(text.as_str().into(), 0).await?
+            && let Plan::Prepared(prepared, _) = self.prepare(text.as_str().into(), 0, scanned.verb).await?
         {
             return self.run_prepared(&prepared, &[], &[], outlet).await;
         }
@@ -441,7 +530,10 @@ impl PgLink {
         drop(stream);
         if scanned.gives_rows() && !outlet.has_columns() {
             // no row came, so nobody has said which columns there are
-            let columns = self.describe(&text, outlet.in_transaction).await?;
+            let columns = match reason {
+                Reason::Unresolved => self.describe_by_row(&text, scanned, outlet.in_transaction).await?,
+                Reason::Plain | Reason::Ambiguous => self.describe(&text, outlet.in_transaction).await?,
+            };
             outlet.set_columns(columns);
         }
         Ok(())
@@ -468,6 +560,35 @@ impl PgLink {
             }
         }
         Ok(None)
+    }
+
+    /// The columns of a query that gave no rows and cannot be prepared: those of a row of nothing but NULL.
+    async fn describe_by_row(
+        &mut self,
+        text: &str,
+        scanned: &Scanned,
+        in_transaction: bool,
+    ) -> Result<Option<Arc<Columns>>, SqlFailure> {
+        if scanned.verb != Verb::Query {
+            return Ok(None);
+        }
+        // the server sees that nothing of the query can be in the result, and does not run it; a comment may be the last of it
+        let query = text.trim_end().trim_end_matches(';');
+        let sql = format!("SELECT query.* FROM (SELECT) AS nothing LEFT JOIN ({query}\n) AS query ON false");
+        if in_transaction {
+            self.command(GUARD).await?;
+        }
+        let row = (&mut self.connection)
+            .fetch_one(sqlx::raw_sql(AssertSqlSafe(sql)))
+            .await;
+        if in_transaction {
+            self.command(BACK_TO_GUARD).await?;
+        }
+        match row.map_err(SqlFailure::from) {
+            Ok(row) => Ok(Some(Arc::new(columns(row.columns())))),
+            Err(failure) if failure.is_disconnect() => Err(failure),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The server has lost what was prepared: from now on values are written into statements, which needs nothing of the kind.
@@ -504,11 +625,30 @@ impl PgLink {
 
     fn drop_plans(&mut self) {
         for (_, plan) in self.plans.drain() {
-            if let Plan::Prepared(prepared, _) = &*plan {
-                self.nameless.extend(prepared.named.number());
-            }
+            self.nameless.extend(plan.numbers());
         }
     }
+}
+
+/// What stands between the placeholders, without the casts that SQLAlchemy writes behind those for integers whose values do not fit: that
+/// `id = 1099511627776` is nowhere true is no error.
+fn without_casts(scanned: &Scanned, prepared: &Prepared, ways: &[Way]) -> Vec<String> {
+    let mut pieces = scanned.pieces.clone();
+    for (index, (way, (_, kind))) in ways.iter().zip(&prepared.parameters).enumerate() {
+        let cast = match kind {
+            PgKind::Int2 => "::SMALLINT",
+            PgKind::Int4 => "::INTEGER",
+            PgKind::Int8 => "::BIGINT",
+            _ => continue,
+        };
+        if matches!(way, Way::As("int4" | "int8" | "numeric"))
+            && let Some(rest) = pieces[index + 1].strip_prefix(cast)
+            && !rest.starts_with('[')
+        {
+            pieces[index + 1] = rest.to_owned();
+        }
+    }
+    pieces
 }
 
 fn columns(columns: &[PgColumn]) -> Columns {

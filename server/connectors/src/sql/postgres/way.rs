@@ -5,6 +5,7 @@ use sqlx::postgres::PgTypeInfo;
 
 use super::super::error::SqlFailure;
 use super::super::moment::Time;
+use super::super::scan::Verb;
 use super::super::value::Param;
 use super::PgKind;
 
@@ -19,19 +20,33 @@ pub(super) enum Way {
     Text(String),
 }
 
-/// The server cannot tell which types parameters have, or has no function for parameters without a type.
+/// The server cannot tell which types parameters have, or has no function for parameters without a type; or takes no parameter in that
+/// place, but a literal: `interval %s`; or does not see that what is grouped or ordered by is what is selected, as two parameters are
+/// never the same: `SELECT date_trunc(%s, at) ... GROUP BY date_trunc(%s, at)`.
 pub(super) fn is_uncertain(failure: &SqlFailure) -> bool {
     matches!(
         failure.sqlstate(),
-        Some("42P18" | "42P08" | "42725" | "42883" | "42804" | "42846")
+        Some("42P18" | "42P08" | "42725" | "42883" | "42804" | "42846" | "42601" | "42803" | "42P10")
     )
 }
 
-/// How a value is given to a parameter of that type.
-pub(super) fn way(value: &Param, info: &PgTypeInfo, kind: &PgKind) -> Way {
+/// Several functions would take a value without a type: `unnest(%s)`.
+pub(super) fn is_ambiguous(failure: &SqlFailure) -> bool {
+    matches!(failure.sqlstate(), Some("42725" | "42804"))
+}
+
+/// How a value is given to a parameter of that type, in a statement of that kind.
+pub(super) fn way(value: &Param, info: &PgTypeInfo, kind: &PgKind, verb: Verb) -> Way {
     use PgKind as K;
     let cast = || Way::Text(type_name(info).to_owned());
+    // what a query gives may be of the type of a value; what is written has that of its column
+    let is_query = verb == Verb::Query;
     match (value, kind) {
+        // of functions that take several types the server has inferred one: `abs(%s)` is for integers, too, and `array_cat(%s, %s)`
+        (Param::Int(_), K::Float8) if is_query => as_integer(value),
+        (Param::List(values), K::Array(element)) if is_query && **element == K::Text && !is_of_text(values) => {
+            Way::Text(array_type(values).to_owned())
+        }
         (Param::Null, _)
         | (Param::Text(_), K::Text | K::Json | K::Jsonb)
         | (Param::Bool(_), K::Bool | K::Int2 | K::Int4 | K::Int8)
@@ -54,8 +69,7 @@ pub(super) fn way(value: &Param, info: &PgTypeInfo, kind: &PgKind) -> Way {
         (Param::Text(_), _) | (Param::List(_), K::Array(_)) => cast(),
         (Param::List(values), _) => Way::Text(array_type(values).to_owned()),
         (Param::Bool(_), _) => Way::As("bool"),
-        (Param::Int(value), _) if i32::try_from(*value).is_ok() => Way::As("int4"),
-        (Param::Int(_), _) => Way::As("int8"),
+        (Param::Int(_), _) => as_integer(value),
         (Param::Float(_), _) => Way::As("float8"),
         (Param::Decimal(_), _) => Way::As("numeric"),
         (Param::Bytes(_), _) => Way::As("bytea"),
@@ -70,6 +84,19 @@ pub(super) fn way(value: &Param, info: &PgTypeInfo, kind: &PgKind) -> Way {
         (Param::Uuid(_), _) => Way::As("uuid"),
         (Param::Json(_), _) => Way::As("jsonb"),
     }
+}
+
+/// As the type that a literal of an integer has.
+fn as_integer(value: &Param) -> Way {
+    Way::As(match value {
+        Param::Int(value) if i32::try_from(*value).is_ok() => "int4",
+        _ => "int8",
+    })
+}
+
+/// Whether an array of such values is one of text, or may be.
+fn is_of_text(values: &[Param]) -> bool {
+    array_type(values) == "text[]"
 }
 
 /// The name of a type in a cast. Some of those that SQL itself has mean a length of one.

@@ -117,8 +117,8 @@ fn unfit(kind: &PgKind) -> sqlx::error::BoxDynError {
     format!("a number cannot be given where PostgreSQL expects {kind:?}").into()
 }
 
-/// Writes a value as SQL would have it.
-pub(super) fn write_literal(value: &Param, out: &mut String) {
+/// Writes a value as SQL would have it. `are_typed`: lists of text say that they are, which fits nothing but text.
+pub(super) fn write_literal(value: &Param, are_typed: bool, out: &mut String) {
     match value {
         Param::Null => out.push_str("NULL"),
         Param::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
@@ -156,7 +156,7 @@ pub(super) fn write_literal(value: &Param, out: &mut String) {
         Param::List(values) => {
             let text = value.to_text();
             let cast = format!("::{}", array_type(values));
-            write_quoted(&text, if cast == "::text[]" { "" } else { &cast }, out);
+            write_quoted(&text, if cast == "::text[]" && !are_typed { "" } else { &cast }, out);
         }
     }
 }
@@ -186,7 +186,7 @@ mod tests {
     fn literals_cannot_break_out() {
         let write = |value: &Param| {
             let mut out = String::new();
-            write_literal(value, &mut out);
+            write_literal(value, false, &mut out);
             out
         };
         assert_eq!(write(&Param::Text("a'b".to_owned())), " 'a''b'");

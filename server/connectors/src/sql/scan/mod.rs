@@ -103,6 +103,8 @@ pub struct Scanned {
     pub(super) writes: bool,
     /// Whether it may end a transaction with a commit.
     pub(super) commits: bool,
+    /// Whether it is a COPY of PostgreSQL whose rows are sent or taken by the client.
+    pub(super) copies: bool,
     /// Whether the session may have other settings, or other prepared statements, after it.
     pub(super) sets: Sets,
 }
@@ -138,6 +140,7 @@ impl Scanned {
             returns: words.returns,
             writes: words.writes(),
             commits: words.commits(engine),
+            copies: words.copies,
             sets: words.sets(),
         })
     }

@@ -136,6 +136,14 @@ fn what_a_statement_may_do_is_seen() {
     ] {
         assert_eq!(scanned(sql, Engine::Postgres).sets, Sets { styles, forgets }, "{sql}");
     }
+    for (sql, copies) in [
+        ("COPY t (stdout) FROM '/tmp/stdin'", true),
+        ("COPY t FROM '/tmp/stdin'", false),
+        ("SELECT 1; copy (SELECT 1) TO stdout", true),
+        ("COPY t TO PROGRAM 'x'; SELECT stdin FROM t", false),
+    ] {
+        assert_eq!(scanned(sql, Engine::Postgres).copies, copies, "{sql}");
+    }
 }
 
 #[test]

@@ -57,6 +57,10 @@ pub(super) struct Words {
     ends_there: bool,
     sets: Sets,
     drops_statements: bool,
+    /// The statement is a COPY.
+    is_copy: bool,
+    /// A COPY is from or to the client.
+    pub(super) copies: bool,
 }
 
 impl Words {
@@ -79,6 +83,7 @@ impl Words {
             "DATESTYLE" | "INTERVALSTYLE" | "EXTRA_FLOAT_DIGITS" | "SET_CONFIG" | "PG_SETTINGS" => {
                 self.sets.styles = true
             }
+            "STDIN" | "STDOUT" => self.copies |= self.is_copy,
             "DEALLOCATE" | "DISCARD" => self.drops_statements = true,
             "ALL" => self.sets.forgets |= self.drops_statements,
             _ => {}
@@ -99,6 +104,7 @@ impl Words {
     /// The first word of a statement.
     fn begin(&mut self, word: &str) {
         let verb = verb(word);
+        self.is_copy = word == "COPY";
         self.ends |= matches!(word, "COMMIT" | "END");
         self.ends_there |= verb == Verb::Define || matches!(word, "BEGIN" | "START" | "CALL");
         // what is in the body of a procedure is not seen

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use busbar_connectors::sql::{Engine, Scanned, SqlFailure, SqlFailureClass, SqlSession, SqlTarget, Style};
 use busbar_model::{Error, Kind};
@@ -13,6 +13,7 @@ use pyo3::types::PyDict;
 use super::cursor::SqlCursor;
 use super::errors::{class, raise, to_exception};
 use super::pool;
+use super::values::JsonForm;
 use crate::environment::Environment;
 use crate::errors::to_python;
 use crate::service::instance::Service;
@@ -47,6 +48,7 @@ pub(crate) struct SqlConnection {
     pub(super) environment: Arc<Environment>,
     style: Mutex<Style>,
     json_text: AtomicBool,
+    json_loads: OnceLock<Py<PyAny>>,
     is_used: AtomicBool,
     info: Py<PyDict>,
 }
@@ -96,6 +98,7 @@ impl SqlConnection {
             environment,
             style: Mutex::new(Style::Pyformat),
             json_text: AtomicBool::new(false),
+            json_loads: OnceLock::new(),
             is_used: AtomicBool::new(false),
             info: PyDict::new(py).unbind(),
         }
@@ -140,8 +143,13 @@ impl SqlConnection {
         Ok(scanned)
     }
 
-    pub(super) fn has_json_text(&self) -> bool {
-        self.json_text.load(Ordering::Relaxed)
+    /// What becomes of JSON.
+    pub(super) fn has_json_text(&self) -> JsonForm<'_> {
+        match self.json_loads.get() {
+            _ if self.json_text.load(Ordering::Relaxed) => JsonForm::Text,
+            Some(loads) => JsonForm::Read(loads),
+            None => JsonForm::Objects,
+        }
     }
 }
 
@@ -254,12 +262,26 @@ impl SqlConnection {
     /// Whether JSON comes as text, not as what it stands for.
     #[getter]
     fn get_json_text(&self) -> bool {
-        self.has_json_text()
+        self.json_text.load(Ordering::Relaxed)
     }
 
     #[setter]
     fn set_json_text(&self, json_text: bool) {
         self.json_text.store(json_text, Ordering::Relaxed);
+    }
+
+    /// What reads JSON, instead of the driver: a function that is given its text. It can be given once.
+    #[getter]
+    fn get_json_loads(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.json_loads.get().map(|loads| loads.clone_ref(py))
+    }
+
+    #[setter]
+    fn set_json_loads(&self, py: Python<'_>, loads: Py<PyAny>) -> PyResult<()> {
+        self.json_loads.set(loads).map_err(|_| {
+            let message = "the connection has a function that reads JSON already";
+            raise(py, SqlFailureClass::Programming, message)
+        })
     }
 
     /// Whether the driver has begun a transaction that is still open.

@@ -16,6 +16,7 @@ use crate::json;
 
 static DECIMAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static UUID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static JSON_LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 fn decimal(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     DECIMAL.import(py, "decimal", "Decimal")
@@ -23,6 +24,10 @@ fn decimal(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 
 fn uuid(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     UUID.import(py, "uuid", "UUID")
+}
+
+fn json_loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    JSON_LOADS.import(py, "json", "loads")
 }
 
 // === to the database ===
@@ -197,11 +202,22 @@ fn offset(value: &Bound<'_, PyAny>) -> PyResult<Option<i32>> {
 
 // === from the database ===
 
+/// What JSON becomes.
+#[derive(Clone, Copy)]
+pub(super) enum JsonForm<'a> {
+    /// What it stands for.
+    Objects,
+    /// Its text.
+    Text,
+    /// What a function of the user's makes of its text.
+    Read(&'a Py<PyAny>),
+}
+
 /// A row as a tuple. `values` is empty, and is so again afterwards: whoever makes many tuples makes one such list.
 pub(super) fn tuple<'py>(
     py: Python<'py>,
     row: Row<'_>,
-    json_text: bool,
+    json: JsonForm<'_>,
     values: &mut Vec<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     values.clear();
@@ -209,7 +225,7 @@ pub(super) fn tuple<'py>(
     for index in 0..row.len() {
         // looked at where it lies: to move it costs more
         let value = match &row.cell(index) {
-            Ok(cell) => object(py, cell, json_text)?,
+            Ok(cell) => object(py, cell, json)?,
             Err(failure) => return Err(to_exception(py, failure)),
         };
         // SAFETY: the object is alive, and so is its type
@@ -227,7 +243,7 @@ pub(super) fn tuple<'py>(
 }
 
 #[inline]
-fn object<'py>(py: Python<'py>, cell: &Cell<'_>, json_text: bool) -> PyResult<Bound<'py, PyAny>> {
+fn object<'py>(py: Python<'py>, cell: &Cell<'_>, json: JsonForm<'_>) -> PyResult<Bound<'py, PyAny>> {
     Ok(match cell {
         Cell::Null => py.None().into_bound(py),
         Cell::Bool(value) => PyBool::new(py, *value).to_owned().into_any(),
@@ -263,18 +279,28 @@ fn object<'py>(py: Python<'py>, cell: &Cell<'_>, json_text: bool) -> PyResult<Bo
             arguments.set_item(intern!(py, "int"), u128::from_be_bytes(*bytes))?;
             uuid(py)?.call((), Some(&arguments))?
         }
-        Cell::Json(text) if json_text => PyString::new(py, &String::from_utf8_lossy(text)).into_any(),
-        Cell::Json(text) => json::read(py, text).map_err(|error| {
-            raise(
-                py,
-                SqlFailureClass::Data,
-                format!("JSON of the database cannot be read: {error}"),
-            )
-        })?,
+        Cell::Json(text) => {
+            let as_text = || PyString::new(py, &String::from_utf8_lossy(text));
+            match json {
+                JsonForm::Text => as_text().into_any(),
+                JsonForm::Read(loads) => loads.bind(py).call1((as_text(),))?,
+                JsonForm::Objects => match json::read(py, text) {
+                    Ok(value) => value,
+                    // half of a pair of surrogates, or depths, at which only Python's own reader does not take offence
+                    Err(_) => json_loads(py)?.call1((as_text(),)).map_err(|error| {
+                        raise(
+                            py,
+                            SqlFailureClass::Data,
+                            format!("JSON of the database cannot be read: {error}"),
+                        )
+                    })?,
+                },
+            }
+        }
         Cell::List(cells) => {
             let list = PyList::empty(py);
             for cell in cells {
-                list.append(object(py, cell, json_text)?)?;
+                list.append(object(py, cell, json)?)?;
             }
             list.into_any()
         }
