@@ -37,4 +37,4 @@ bench: ## Measures busbar against its peers; PART=bare runs one part
 	@.venv/bin/python bench/run.py $(foreach part,$(PART),--part $(part))
 
 clean: stop ## Removes the demo and what was built
-	rm -rf demo target .venv .venv-sqlalchemy-1.4 .bench-venv .fuzz-venv
+	rm -rf demo target .venv .venv-sqlalchemy-1.4 .venv-sqlalchemy-2.0 .bench-venv .fuzz-venv

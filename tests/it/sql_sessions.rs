@@ -12,13 +12,25 @@ fn pytest(home: &Path) -> Output {
     run(busbar("test", home).current_dir(home).arg("-q"))
 }
 
-/// The same with SQLAlchemy 1.4, in the virtual environment that `scripts/setup test` makes.
-fn pytest_with_1_4(home: &Path) -> Output {
-    let usual = || repository().join(".venv-sqlalchemy-1.4");
-    let venv = std::env::var_os("BUSBAR_TEST_VENV_SQLALCHEMY_1_4").map_or_else(usual, PathBuf::from);
+/// The same with an older SQLAlchemy, `1.4` or `2.0`, in the virtual environment that `scripts/setup test` makes.
+fn pytest_with(version: &str, home: &Path) -> Output {
+    let usual = || repository().join(format!(".venv-sqlalchemy-{version}"));
+    let variable = format!("BUSBAR_TEST_VENV_SQLALCHEMY_{}", version.replace('.', "_"));
+    let venv = std::env::var_os(variable).map_or_else(usual, PathBuf::from);
     assert!(venv.is_dir(), "{} is missing: run `scripts/setup test`", venv.display());
     let mut command = busbar("test", home);
     run(command.current_dir(home).arg("-q").env("VIRTUAL_ENV", venv))
+}
+
+/// What holds for all versions.
+fn write_tests_of_all_versions(home: &Path) {
+    for (name, text) in [
+        ("test_styles.py", include_str!("sql_sessions/test_styles.py")),
+        ("test_left_open.py", include_str!("sql_sessions/test_left_open.py")),
+        ("test_postgresql.py", include_str!("sql_sessions/test_postgresql.py")),
+    ] {
+        fs::write(home.join(name), text).unwrap();
+    }
 }
 
 #[test]
@@ -33,14 +45,33 @@ fn the_examples_of_the_page_pass() {
 #[test]
 fn sessions_take_the_styles_of_all_versions() {
     let home = tempfile::tempdir().unwrap();
-    fs::write(
-        home.path().join("test_styles.py"),
-        include_str!("sql_sessions/test_styles.py"),
-    )
-    .unwrap();
+    write_tests_of_all_versions(home.path());
     let output = pytest(home.path());
     assert_eq!(output.code, 0, "{output:?}");
-    assert!(output.stdout.contains("9 passed"), "{output:?}");
+    assert!(output.stdout.contains("43 passed"), "{output:?}");
+}
+
+#[test]
+fn sessions_are_those_of_sqlalchemy_2_0_as_well() {
+    let home = tempfile::tempdir().unwrap();
+    write_tests_of_all_versions(home.path());
+    fs::write(
+        home.path().join("test_direct.py"),
+        include_str!("sql_sessions/test_direct.py"),
+    )
+    .unwrap();
+    let output = pytest_with("2.0", home.path());
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("52 passed"), "{output:?}");
+}
+
+#[test]
+fn sessions_are_those_of_sqlalchemy_1_4_as_well() {
+    let home = tempfile::tempdir().unwrap();
+    write_tests_of_all_versions(home.path());
+    let output = pytest_with("1.4", home.path());
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("43 passed"), "{output:?}");
 }
 
 #[test]
@@ -54,33 +85,6 @@ fn queries_as_text_go_straight_to_the_driver() {
     let output = pytest(home.path());
     assert_eq!(output.code, 0, "{output:?}");
     assert!(output.stdout.contains("9 passed"), "{output:?}");
-}
-
-#[test]
-fn what_is_left_open_is_rolled_back_with_a_warning() {
-    let home = tempfile::tempdir().unwrap();
-    fs::write(
-        home.path().join("test_left_open.py"),
-        include_str!("sql_sessions/test_left_open.py"),
-    )
-    .unwrap();
-    let output = pytest(home.path());
-    assert_eq!(output.code, 0, "{output:?}");
-    assert!(output.stdout.contains("9 passed"), "{output:?}");
-}
-
-#[test]
-fn sessions_are_those_of_sqlalchemy_1_4_as_well() {
-    let home = tempfile::tempdir().unwrap();
-    for (name, text) in [
-        ("test_styles.py", include_str!("sql_sessions/test_styles.py")),
-        ("test_left_open.py", include_str!("sql_sessions/test_left_open.py")),
-    ] {
-        fs::write(home.path().join(name), text).unwrap();
-    }
-    let output = pytest_with_1_4(home.path());
-    assert_eq!(output.code, 0, "{output:?}");
-    assert!(output.stdout.contains("18 passed"), "{output:?}");
 }
 
 #[test]

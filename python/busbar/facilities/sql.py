@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from busbar import sql
@@ -47,6 +47,10 @@ class SQLConnections:
         except Inactive:
             return True
         return True
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the databases, also of those that are switched off."""
+        return iter(sql.Pool.names())
 
     def finish(self) -> None:
         """Closes what the call has left open. Called by the server when it has ended."""

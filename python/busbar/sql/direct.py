@@ -75,17 +75,29 @@ class Query:
         return known[1], known[2]
 
 
+#: What SQLAlchemy makes rows with: three functions since 2.1, before that one.
+_MAKES_MANY: Final = isinstance(result.IteratorResult(result.SimpleResultMetaData(['a']), iter(()))._row_getter, tuple)
+
+
 def _rows_of(metadata: Any) -> Any:
-    """Makers of one row, of many, and of rows in between, in the manner of SQLAlchemy's ``_row_getter``."""
+    """The maker of one row, or those of one row, of many, and of rows in between: SQLAlchemy's ``_row_getter``."""
     key_to_index = metadata._key_to_index
 
     def one(data: Any) -> SQLRow:
         return SQLRow(metadata, None, key_to_index, data)
 
+    if not _MAKES_MANY:
+        return one
+
     def many(rows: Sequence[Any]) -> list[SQLRow]:
         return [SQLRow(metadata, None, key_to_index, data) for data in rows]
 
     return one, many, many
+
+
+def _is_heard(target: Any) -> bool:
+    """Whether somebody listens to what an engine or a dialect does. SQLAlchemy only notes that somebody did."""
+    return target._has_events and any(getattr(target.dispatch, name) for name in target.dispatch._event_names)
 
 
 class Texts:
@@ -110,7 +122,7 @@ class Texts:
         """The query of a text; ``None`` if SQLAlchemy must execute it."""
         engine, dialect = self._engine, self._dialect
         # the first connection is one that SQLAlchemy gets to know the server by
-        if 'default_schema_name' not in dialect.__dict__ or engine._has_events or dialect._has_events or engine.echo:
+        if 'default_schema_name' not in dialect.__dict__ or _is_heard(engine) or _is_heard(dialect) or engine.echo:
             return None
         # looked up each time: listening to one of them for the first time replaces it
         pool = self._pool.dispatch

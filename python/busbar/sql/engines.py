@@ -79,7 +79,20 @@ def _native(pool: Any) -> Engine:
     made: Engine = sqlalchemy.create_engine(
         url, creator=partial(_connect, pool.name, style), poolclass=sqlalchemy.pool.NullPool
     )
-    return made
+    return _extended(made)
+
+
+def _extended(made: Any) -> Engine:
+    """The same engine, which takes what those of SQLAlchemy 1.3 took."""
+    from busbar.sql.dialects.common import IS_14
+
+    if not IS_14:
+        from busbar.sql.connections import Engine
+
+        # whoever creates engines lets nobody choose their class
+        made.__class__ = Engine
+    engine: Engine = made
+    return engine
 
 
 class _Handed(threading.local):
@@ -128,4 +141,4 @@ def _foreign(pool: Any) -> Engine:
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
         message = f'SQL connection `{pool.name}` needs the driver of `{pool.engine}`, which cannot be loaded: {error}'
         raise ImportError(message) from error
-    return made
+    return _extended(made)

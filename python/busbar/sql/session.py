@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from busbar.sql.direct import DirectResult
 
 if not IS_14:
+    from busbar.sql.connections import Subtransaction
     from busbar.sql.direct import plain_text
 
 __all__ = ['Session', 'close_left_open']
@@ -92,6 +93,14 @@ class Session(Base):
         """Takes back what was done since the last time."""
         if not self._end(lambda direct: direct.rollback()):
             super().rollback()
+
+    if not IS_14:
+
+        def begin(self, nested: bool = False, *, subtransactions: bool = False) -> Any:
+            """Begins a transaction; a part of the open one, if it may be that."""
+            if subtransactions and not nested and self.in_transaction():
+                return Subtransaction(self)
+            return super().begin(nested)
 
     def execute(self, statement: Any, params: Any = None, mapper: Any = None, bind: Any = None, **more: Any) -> Any:
         """Executes a statement. Text is SQL, whose parameters are written ``:name``."""

@@ -182,9 +182,7 @@ def test_a_session_that_has_ended_gives_its_connection_back(crm):
     crm.run(ended)
 
 
-def test_who_listens_sees_everything(bus):
-    # somebody has listened to its engine from then on
-    crm = make(bus, 'Heard')
+def test_who_listens_sees_everything(crm):
     seen = []
     engine = crm.run(lambda session: session.get_bind())
 
@@ -205,6 +203,8 @@ def test_who_listens_sees_everything(bus):
             event.remove(target, name, listener)
         assert seen == [ALL]
         seen.clear()
+        # and once nobody does any more, nothing is left of it
+        assert crm.run(lambda session: type(session.execute(ALL))) is DirectResult
 
 
 def test_who_listens_to_transactions_hears_what_sqlalchemy_tells(crm):

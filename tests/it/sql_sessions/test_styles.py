@@ -1,16 +1,23 @@
 """Sessions of `self.outgoing.sql`, in the styles of SQLAlchemy 1.3, 1.4 and 2."""
 
-from contextlib import closing
+import os
+from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, String, create_engine, inspect, select, text
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, create_engine, inspect, select, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.orm import declarative_base, relationship
 
+from busbar import sql
 from zato.common.exception import Inactive
 from zato.server.service import Int, Service
 
 Base = declarative_base()
+SERVERS = {
+    'postgresql': os.environ.get('BUSBAR_TEST_POSTGRESQL', 'postgresql://postgres@127.0.0.1:5432/test'),
+    'mysql': os.environ.get('BUSBAR_TEST_MYSQL', 'mysql://root@127.0.0.1:3306/test'),
+}
 
 
 class Customer(Base):
@@ -29,17 +36,44 @@ class Order(Base):
     total = Column(Integer)
 
 
+@contextmanager
+def database(engine):
+    """The fields of a connection to an empty database of the test's own."""
+    if engine == 'sqlite':
+        yield {}
+        return
+    at, name = urlsplit(SERVERS[engine]), f'busbar_styles_{os.getpid()}'
+    with closing(sql.connect(SERVERS[engine], autocommit=True)) as admin:
+        admin.execute(f'CREATE DATABASE {name}')
+        yield {
+            'engine': engine,
+            'host': at.hostname,
+            'port': at.port,
+            'username': at.username,
+            'password': at.password or '',
+            'db_name': name,
+        }
+        admin.execute(f'DROP DATABASE {name}' + (' WITH (FORCE)' if engine == 'postgresql' else ''))
+
+
+@pytest.fixture(params=['sqlite', 'postgresql', 'mysql'])
+def engine(request):
+    return request.param
+
+
 @pytest.fixture
-def crm(bus):
-    crm = bus.sql('CRM')
+def crm(bus, engine):
+    with database(engine) as fields:
+        crm = bus.sql('CRM', **fields)
 
-    def fill(session):
-        session.add(Customer(id=1, name='Jane', orders=[Order(total=5), Order(total=7)]))
-        session.add(Customer(id=2, name='50% :off', orders=[]))
+        def fill(session):
+            for customer in (Customer(name='Jane', orders=[Order(total=5), Order(total=7)]), Customer(name='50% :off')):
+                session.add(customer)
+                session.flush()
 
-    crm.run(lambda session: Base.metadata.create_all(session.connection()))
-    crm.run(fill)
-    return crm
+        crm.run(lambda session: Base.metadata.create_all(session.connection()))
+        crm.run(fill)
+        yield crm
 
 
 def test_rows(crm):
@@ -116,15 +150,84 @@ def test_orm(crm):
     crm.run(orm)
 
 
-def test_raw_connection_and_reflection(crm):
+def test_raw_connection_and_reflection(crm, engine):
+    mark = '?' if engine == 'sqlite' else '%s'
+
     def raw(session):
         connection = session.get_bind().raw_connection()
         with closing(connection), closing(connection.cursor()) as cursor:
-            cursor.execute('SELECT name FROM customer WHERE id = ?', (1,))
+            cursor.execute(f'SELECT name FROM customer WHERE id = {mark}', (1,))
             assert cursor.fetchall() == [('Jane',)]
-        assert {column['name'] for column in inspect(session.get_bind()).get_columns('customer')} == {'id', 'name'}
+        found = inspect(session.get_bind())
+        assert {column['name'] for column in found.get_columns('customer')} == {'id', 'name'}
+        assert found.get_pk_constraint('customer_order')['constrained_columns'] == ['id']
+        assert [key['referred_table'] for key in found.get_foreign_keys('customer_order')] == ['customer']
+        # MariaDB has an index for a foreign key
+        assert [index['column_names'] for index in found.get_indexes('customer_order')] in ([], [['customer_id']])
+        assert found.get_indexes('customer') == []
+        reflected = Table('customer_order', MetaData(), autoload_with=session.get_bind())
+        assert reflected.c.keys() == ['id', 'customer_id', 'total']
 
     crm.run(raw)
+
+
+def test_connections_and_engines_take_text(crm, engine):
+    mark, named = ('?', ':name') if engine == 'sqlite' else ('%s', '%(name)s')
+    one = f'SELECT id, name FROM customer WHERE name = {mark}'
+
+    def connections(session):
+        connection = session.connection()
+        assert connection.execute(one, ('Jane',)).fetchone()['name'] == 'Jane'
+        assert connection.execute(one, 'Jane').first().items() == [('id', 1), ('name', 'Jane')]
+        if engine != 'sqlite':
+            assert connection.execute(f'SELECT id FROM customer WHERE name = {named}', name='Jane').scalar() == 1
+            assert connection.execute(f'SELECT id FROM customer WHERE name = {named}', {'name': 'Jane'}).scalar() == 1
+        insert = f'INSERT INTO customer (name) VALUES ({mark})'
+        assert connection.execute(insert, [('a',), ('b',)]).rowcount == 2
+        connection.execute(insert, ('c',), ('d',))
+        connection.execute(Customer.__table__.insert(), {'name': 'e'})
+        connection.execute(Customer.__table__.insert(), {'name': 'f'}, {'name': 'g'})
+        connection.execute(Customer.__table__.insert(), name='h')
+        found = connection.execute(select(Customer.name).where(Customer.id > 2).order_by(Customer.name)).fetchall()
+        assert [row['name'] for row in found] == list('abcdefgh')
+        assert connection.scalar('SELECT count(*) FROM customer') == 10
+
+    crm.run(connections)
+
+    def engines(session):
+        made = session.get_bind()
+        assert made.execute(one, 'Jane').fetchall()[0]['id'] == 1
+        assert made.execute(f'UPDATE customer SET name = {mark} WHERE id = 1', 'Joan').rowcount == 1
+        assert [row.name for row in made.execute(select(Customer.name).order_by(Customer.id).limit(2))] == [
+            'Joan',
+            '50% :off',
+        ]
+        assert made.scalar('SELECT name FROM customer WHERE id = 1') == 'Joan'
+
+    crm.run(engines)
+    assert crm._run(lambda service: service.outgoing.sql['CRM'].pool.stats()['in_use']) == 0
+
+
+def test_subtransactions(crm):
+    def inner(session, name):
+        with session.begin(subtransactions=True):
+            session.query(Customer).filter(Customer.id == 1).one().name = name
+            if name == 'wrong':
+                raise ValueError(name)
+
+    def outer(session):
+        session.execute('SELECT 1').first()
+        inner(session, 'inner')
+        assert session.in_transaction()
+        session.commit()
+        session.query(Customer).filter(Customer.id == 2).one().name = 'lost'
+        session.flush()
+        with pytest.raises(ValueError, match='wrong'):
+            inner(session, 'wrong')
+        session.rollback()
+
+    crm.run(outer)
+    assert [row['name'] for row in crm.execute('SELECT name FROM customer ORDER BY id')] == ['inner', '50% :off']
 
 
 class Answers(Service):
@@ -160,7 +263,7 @@ def test_payloads(bus, crm):
         )
 
 
-def test_one_statement(bus, crm):
+def test_one_statement(bus, crm, engine):
     def face(service):
         sql = service.outgoing.sql['CRM']
         assert sql.execute('SELECT id, name FROM customer WHERE id = :id', {'id': 1}) == [{'id': 1, 'name': 'Jane'}]
@@ -171,10 +274,11 @@ def test_one_statement(bus, crm):
             sql.one('SELECT name FROM customer')
         assert 0 <= sql.ping() < 10
         assert 0 <= sql.pool.ping({}) < 10
-        assert sql.pool.engine.dialect.name == 'sqlite'
+        assert sql.pool.engine.dialect.name == engine
         assert service.out.sql.get('CRM').name == 'CRM'
         assert 'CRM' in service.outgoing.sql
         assert 'nothing' not in service.outgoing.sql
+        assert list(service.outgoing.sql) == ['CRM']
 
     bus.run(face)
 

@@ -29,9 +29,22 @@ _FLOATS: Final = base._FLOAT_TYPES
 _EXACT: Final = (*base._DECIMAL_TYPES, *base._INT_TYPES)
 
 
+#: Types whose values the driver has read: json, jsonb, and arrays of them.
+_JSON: Final = frozenset({114, 199, 3802, 3807})
+
+
 def _cast(of: type, **more: Any) -> type:
     """The same type, whose parameters are cast to it."""
     return type(f'Cast{of.__name__}', (of,), {'render_bind_cast': True, '__module__': __name__, **more})
+
+
+def _read(of: Any) -> type:
+    """A type of JSON, whose values the driver has read; where a column of another type stands for it, they are text."""
+
+    def result_processor(self: Any, dialect: Any, coltype: object) -> Any:
+        return None if coltype in _JSON else of.result_processor(self, dialect, coltype)
+
+    return type(of.__name__, (of,), {'result_processor': result_processor, '__module__': __name__})
 
 
 class _Interval(postgresql.INTERVAL):
@@ -58,17 +71,20 @@ _AS_IT_IS: Final = {'bind_processor': lambda self, dialect: None, 'result_proces
 _Numeric: Final = type('Numeric', (types.Numeric,), _AS_IT_IS)
 _Float: Final = type('Float', (types.Float,), _AS_IT_IS)
 
-_COLSPECS: dict[Any, Any] = {types.Numeric: _Numeric, types.Float: _Float}
+_COLSPECS: dict[Any, Any] = {
+    types.Numeric: _Numeric,
+    types.Float: _Float,
+    types.JSON: _read(json.JSON),
+    json.JSON: _read(json.JSON),
+    json.JSONB: _read(json.JSONB),
+}
 
 
 def _cast_specs() -> dict[Any, Any]:
     index = types.JSON
+    # text has no cast: the server takes it for what it is compared with, as it does a literal
     return {
         types.ARRAY: _cast(postgresql.ARRAY),
-        types.String: _cast(types.String),
-        types.JSON: _cast(json.JSON),
-        json.JSON: _cast(json.JSON),
-        json.JSONB: _cast(json.JSONB),
         index.JSONPathType: json.JSONPathType,
         index.JSONIntIndexType: _cast(index.JSONIntIndexType, __visit_name__='json_int_index'),
         index.JSONStrIndexType: _cast(index.JSONStrIndexType, __visit_name__='json_str_index'),
@@ -193,12 +209,15 @@ class PostgreSQL(Common, base.PGDialect):
     supports_native_json_deserialization = False
     colspecs: ClassVar[dict[Any, Any]] = {**base.PGDialect.colspecs, **_COLSPECS}
 
-    def on_connect(self) -> Callable[[Any], None]:
-        """JSON is left to SQLAlchemy, which knows of deserializers."""
+    def on_connect(self) -> Callable[[Any], None] | None:
+        """The driver reads JSON, also of statements given as text; with the engine's deserializer if it has one."""
         above = super().on_connect()
+        loads = self._json_deserializer
+        if loads is None:
+            return above
 
         def on_connect(connection: Any) -> None:
-            connection.json_text = True
+            connection.json_loads = loads
             if above is not None:
                 above(connection)
 
