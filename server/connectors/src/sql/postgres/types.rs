@@ -133,19 +133,6 @@ pub(super) fn out_of_range(what: &str) -> Wrong {
     format!("{what} is outside of what Python has, the years 1 to 9999").into()
 }
 
-/// Reads the binary form of a value, if it is of one of the usual types and nothing is wrong with it.
-#[inline(always)]
-pub(super) fn read_common<'a>(kind: &PgKind, bytes: &'a [u8]) -> Option<Cell<'a>> {
-    Some(match kind {
-        PgKind::Int4 => Cell::Int(i32::from_be_bytes(bytes.try_into().ok()?).into()),
-        PgKind::Int8 => Cell::Int(i64::from_be_bytes(bytes.try_into().ok()?)),
-        PgKind::Float8 => Cell::Float(f64::from_be_bytes(bytes.try_into().ok()?)),
-        PgKind::Bool => Cell::Bool(bytes == [1]),
-        PgKind::Text if bytes != [0] => Cell::Text(Cow::Borrowed(std::str::from_utf8(bytes).ok()?)),
-        _ => return None,
-    })
-}
-
 /// Reads the binary form of a value.
 pub(super) fn read_binary<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, Wrong> {
     Ok(match kind {

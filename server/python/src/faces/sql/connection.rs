@@ -144,7 +144,7 @@ impl SqlConnection {
     }
 
     /// What becomes of JSON.
-    pub(super) fn has_json_text(&self) -> JsonForm<'_> {
+    pub(super) fn json_form(&self) -> JsonForm<'_> {
         match self.json_loads.get() {
             _ if self.json_text.load(Ordering::Relaxed) => JsonForm::Text,
             Some(loads) => JsonForm::Read(loads),

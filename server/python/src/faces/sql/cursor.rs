@@ -95,7 +95,7 @@ impl SqlCursor {
         let connection = self.connection.get();
         let _used = connection.enter(py)?;
         let (outcome, columns) = self.result(py)?;
-        let json_text = connection.has_json_text();
+        let json_form = connection.json_form();
         let fetched = PyList::empty(py);
         let mut values = Vec::with_capacity(columns.len());
         let mut left = limit;
@@ -119,7 +119,7 @@ impl SqlCursor {
                 && let Some(row) = rows.next_row()
             {
                 left -= 1;
-                match tuple(py, row, json_text, &mut values) {
+                match tuple(py, row, json_form, &mut values) {
                     Ok(row) => fetched.append(row)?,
                     Err(error) => {
                         failed = Some(error);
