@@ -23,4 +23,12 @@ def main(bench: Bench, arguments: list[str]) -> int:
     sys.path.insert(0, os.getcwd())
     signal.signal(signal.SIGINT, signal.default_int_handler)
     bus.start(bench)
-    return int(pytest.main(arguments, plugins=[plugin]))
+    try:
+        code = int(pytest.main(arguments, plugins=[plugin]))
+        # nobody finalises the interpreter, which would write what is left
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        # whoever read it has left, as `head` does
+        code = 1
+    return code
