@@ -61,18 +61,15 @@ impl Place {
 struct Packed(u64);
 
 impl Packed {
-    /// `None` if it has another zone, or is nothing that Python has a form for.
+    /// `None` if it does not fit: it has another zone, or a part that no clock or calendar shows.
     #[inline]
-    fn new(DateTime { date, time }: DateTime) -> Option<Self> {
-        if !matches!(time.offset, None | Some(0)) {
-            return None;
-        }
-        let year = u64::try_from(date.year).ok().filter(|year| *year < 1 << 14)?;
-        let days = year << 9 | u64::from(date.month & 15) << 5 | u64::from(date.day & 31);
+    fn new(point: DateTime) -> Option<Self> {
+        let DateTime { date, time } = point;
+        let days = (date.year as u64 & 0x3FFF) << 9 | u64::from(date.month & 15) << 5 | u64::from(date.day & 31);
         let clock = u64::from(time.hour & 31) << 12 | u64::from(time.minute & 63) << 6 | u64::from(time.second & 63);
-        let point = days << 17 | clock;
         let micro = u64::from(time.micro) & 0xF_FFFF;
-        Some(Self((point << 20 | micro) << 1 | u64::from(time.offset.is_some())))
+        let packed = Self(((days << 17 | clock) << 20 | micro) << 1 | u64::from(time.offset.is_some()));
+        (packed.get() == point).then_some(packed)
     }
 
     #[inline]
@@ -290,10 +287,17 @@ mod tests {
             date: Date::MAX,
             time: clock.at(3600),
         };
-        let mut batch = Batch::default();
-        push(&mut batch, [Ok(Cell::DateTime(elsewhere))]);
-        let cell = batch.next_row().unwrap().cell(0).unwrap();
-        assert_eq!(cell, Cell::DateTime(elsewhere));
+        // whoever makes an object of it finds out, rather than get another hour
+        let impossible = DateTime {
+            date: Date::MAX,
+            time: Time { hour: 77, ..clock },
+        };
+        for point in [elsewhere, impossible] {
+            let mut batch = Batch::default();
+            push(&mut batch, [Ok(Cell::DateTime(point))]);
+            let cell = batch.next_row().unwrap().cell(0).unwrap();
+            assert_eq!(cell, Cell::DateTime(point));
+        }
     }
 
     #[test]
