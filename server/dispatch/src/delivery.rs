@@ -53,12 +53,16 @@ impl Delivery {
 
     /// Runs a service of the hub's own for the one that left the message, then leaves messages for those that wait for its answer.
     fn run_native(&self, cid: Cid, service: &str, body: &[u8]) -> BoxFuture<'static, Delivered> {
-        let unreadable = || Delivered::Never("the message cannot be read".to_owned());
-        let read = serde_json::from_slice::<Envelope>(body).ok();
-        let read =
-            read.and_then(|envelope| Some((serde_json::from_str::<String>(envelope.payload.get()).ok()?, envelope)));
-        let (Some((request, envelope)), Some(natives)) = (read, self.dispatcher.natives()) else {
-            return Box::pin(std::future::ready(unreadable()));
+        let never =
+            |why: String| -> BoxFuture<'static, Delivered> { Box::pin(std::future::ready(Delivered::Never(why))) };
+        let read = serde_json::from_slice::<Envelope>(body)
+            .and_then(|envelope| Ok((serde_json::from_str::<String>(envelope.payload.get())?, envelope)));
+        let (request, envelope) = match read {
+            Ok(read) => read,
+            Err(error) => return never(format!("the message cannot be read: {error}")),
+        };
+        let Some(natives) = self.dispatcher.natives() else {
+            return never(format!("this server has no service `{service}`"));
         };
         let caller = envelope.caller.as_deref().unwrap_or_default();
         let shown = envelope.cid.clone().unwrap_or_else(|| cid.to_string());
