@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from busbar.errors import Timeout, timeout_after
+
 __all__ = ['Background', 'Timeout', 'spawn']
 
 logger = logging.getLogger(__name__)
@@ -20,15 +22,6 @@ LIMIT: Final = 1_000
 _SLICE: Final = 0.1
 
 _places = threading.BoundedSemaphore(LIMIT)
-
-
-class Timeout(BaseException):
-    """It took longer than whoever waits is willing to wait."""
-
-    def __init__(self, seconds: float | None = None, exception: Any = None) -> None:
-        super().__init__(f'{seconds} seconds' if seconds is not None else '')
-        self.seconds = seconds
-        self.exception = exception
 
 
 class Background:
@@ -118,7 +111,7 @@ class Background:
         :raises Timeout: if it has not ended in time.
         """
         if not self.join(timeout if block else 0):
-            raise Timeout(timeout)
+            raise timeout_after(timeout or 0)
         if self.exception is not None:
             raise self.exception
         return self.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 __all__ = ['DeadlineExceeded', 'Timeout', 'timeout_after']
 
@@ -17,22 +18,25 @@ class DeadlineExceeded(BaseException):
 
 
 class Timeout(BaseException):
-    """What ``self.invoke(..., timeout=n)`` waited for did not come in time.
+    """It took longer than whoever waits is willing to wait: ``self.invoke(..., timeout=n)``, or a result from the background.
 
     :param seconds: how long it was waited for.
+    :param exception: what gevent's class takes there: what is to be raised instead.
     """
 
-    def __init__(self, seconds: float | None = None) -> None:
+    def __init__(self, seconds: float | None = None, exception: Any = None) -> None:
         super().__init__(seconds)
         self.seconds = seconds
+        self.exception = exception
 
     def __str__(self) -> str:
-        return f'{self.seconds} seconds'
+        return f'{self.seconds} seconds' if self.seconds is not None else ''
 
 
 def timeout_after(seconds: float) -> BaseException:
-    """The exception for a wait that took too long: gevent's where services use that package, else our own."""
-    gevents = getattr(sys.modules.get('gevent'), 'Timeout', None)
-    if isinstance(gevents, type) and issubclass(gevents, BaseException):
-        return gevents(seconds)
+    """The exception for a wait that took too long: the one that services know which use gevent, or its stand-in, else our own."""
+    for name in ('gevent', 'busbar.stand_ins.gevent'):
+        known = getattr(sys.modules.get(name), 'Timeout', None)
+        if isinstance(known, type) and issubclass(known, BaseException):
+            return known(seconds)
     return Timeout(seconds)

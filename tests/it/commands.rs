@@ -49,7 +49,7 @@ class Done(Service):
         self.logger.info('Got %s %s', result.stdout.strip(), result.exit_code)
 
 class Slow(Service):
-    timeout = 1
+    deadline_secs = 1
     def handle(self):
         self.commands.invoke('echo $$ > slow.pid; sleep 300')
 ";

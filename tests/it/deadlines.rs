@@ -84,7 +84,7 @@ class Default(Service):
         time.sleep(30)
 
 class Longer(Service):
-    timeout = 20
+    deadline_secs = 20
     def handle(self):
         time.sleep(1.5)
         self.response.payload = 'done'
@@ -167,7 +167,7 @@ import asyncio
 from zato.server.service import Service
 
 class Waits(Service):
-    timeout = 1
+    deadline_secs = 1
     async def handle(self):
         try:
             await asyncio.sleep(1000)

@@ -312,3 +312,90 @@ class Unnamed(Service):
     );
     server.get("/unnamed").expect(500);
 }
+
+#[test]
+fn what_was_given_as_environ_is_read_by_attributes() {
+    let server = start(
+        "
+class Callee(Service):
+    def handle(self):
+        self.environ.seen = True
+        self.response.payload = {'a': self.environ.a, 'b': self.environ['b']}
+
+class Caller(Service):
+    def handle(self):
+        given = {'a': 1, 'b': 2}
+        self.response.payload = {'answer': self.invoke('api.callee', environ=given), 'given': given}
+",
+        &["caller"],
+    );
+    let answer = server.post("/caller", "").expect(200).json();
+    assert_eq!(answer, json!({"answer": {"a": 1, "b": 2}, "given": {"a": 1, "b": 2}}));
+}
+
+#[test]
+fn what_wsgi_says_of_a_request() {
+    let server = start(
+        "
+class See(Service):
+    def handle(self):
+        environ = self.wsgi_environ
+        environ['zato.http.response.headers']['X-Own'] = 'here'
+        keys = 'RAW_URI', 'PATH_INFO', 'zato.http.response.status', 'zato.http.GET', 'zato.http.POST', 'zato.request.payload'
+        self.response.payload = {key: environ[key] for key in keys}
+",
+        &["see"],
+    );
+    let response = server.post("/see?q=%C5%BC", r#"{"a": 5}"#).expect(200);
+    assert_eq!(response.header("x-own"), Some("here"));
+    let expected = json!({
+        "RAW_URI": "/see?q=%C5%BC", "PATH_INFO": "/see", "zato.http.response.status": "200 OK", "zato.http.GET": {"q": "ż"},
+        "zato.http.POST": {}, "zato.request.payload": {"a": 5},
+    });
+    assert_eq!(response.json(), expected);
+}
+
+#[test]
+fn where_a_server_is_comes_as_text() {
+    let server = start(
+        "
+class Where(Service):
+    def handle(self):
+        self.response.payload = {'base': self.server.base_dir + '/', 'repo': self.server.repo_location}
+",
+        &["where"],
+    );
+    let answer = server.post("/where", "").expect(200).json();
+    let base = answer["base"].as_str().unwrap();
+    assert_eq!(answer["repo"], format!("{base}config"));
+    assert!(std::path::Path::new(base).is_dir());
+}
+
+#[test]
+fn users_of_gevent_catch_its_timeout() {
+    let server = start(
+        "
+from gevent import Timeout, sleep, spawn
+
+class Slow(Service):
+    def handle(self):
+        sleep(2)
+
+class Caller(Service):
+    def handle(self):
+        caught = []
+        try:
+            self.invoke('api.slow', timeout=0.1)
+        except Timeout as error:
+            caught.append(str(error))
+        try:
+            spawn(sleep, 2).get(timeout=0.1)
+        except Timeout as error:
+            caught.append(str(error))
+        self.response.payload = caught
+",
+        &["caller"],
+    );
+    let answer = server.post("/caller", "").expect(200).json();
+    assert_eq!(answer, json!(["0.1 seconds", "0.1 seconds"]));
+}

@@ -202,3 +202,37 @@ class All(Service):
         server.post("/all", bad.to_string()).expect(400);
     }
 }
+
+#[test]
+fn a_service_that_declares_nothing_gets_what_is_no_json() {
+    let server = start(
+        "
+class Any(Service):
+    def handle(self):
+        self.response.payload = repr(self.request.payload)
+
+class Declared(Service):
+    input = '-a', Float('-f')
+    def handle(self):
+        self.response.payload = {'f': self.request.input.get('f')}
+",
+        &["any", "declared"],
+    );
+    for (body, seen) in [
+        ("a;b\n1;2", r"b'a;b\n1;2'"),
+        ("{", "b'{'"),
+        ("{\"a\": 1}", "{'a': 1}"),
+        ("", "''"),
+    ] {
+        assert_eq!(server.post("/any", body).expect(200).text(), seen, "{body}");
+    }
+    let deep = "[".repeat(100_000);
+    assert_eq!(server.post("/any", &deep).expect(200).body.len(), deep.len() + 3);
+    server.post("/declared", "{").expect(400);
+    server.post("/declared", r#"{"f": "1.5"}"#).expect(200);
+    // what could not be answered with
+    for text in ["NaN", "inf", "-Infinity", "1e999"] {
+        let body = format!(r#"{{"f": "{text}"}}"#);
+        server.post("/declared", body).expect(400);
+    }
+}

@@ -37,7 +37,7 @@ from busbar import sql
 from zato.server.service import Service
 
 class Run(Service):
-    timeout = 2
+    deadline_secs = 2
     def handle(self):
         asked = self.request.payload
         what = asked['what']

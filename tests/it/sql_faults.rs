@@ -206,7 +206,7 @@ from busbar import sql
 from zato.server.service import Service
 
 class Late(Service):
-    timeout = 1
+    deadline_secs = 1
 
     def handle(self):
         asked = self.request.payload
@@ -345,7 +345,7 @@ def peak():
         return next(int(line.split()[1]) // 1024 for line in f if line.startswith('VmHWM'))
 
 class Stream(Service):
-    timeout = 300
+    deadline_secs = 300
     def handle(self):
         cursor = sql.connect('CRM', service=self).cursor()
         cursor.execute('SELECT 1')
@@ -359,7 +359,7 @@ class Stream(Service):
         self.response.payload = {'size': size, 'more': peak() - before}
 
 class Everything(Service):
-    timeout = 300
+    deadline_secs = 300
     def handle(self):
         with self.outgoing.sql['CRM'].session() as session:
             self.response.payload = {'count': len(session.execute(SQL).fetchall())}

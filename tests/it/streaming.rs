@@ -34,7 +34,7 @@ class Large(Service):
         self.response.payload = (b'x' * 1000000 for _ in range(40))
 
 class Endless(Service):
-    timeout = 1
+    deadline_secs = 1
 
     def handle(self):
         self.response.payload = self.forever(self.request.input.path)
@@ -60,7 +60,7 @@ class Fails(Service):
         raise ValueError('midway')
 
 class Slow(Service):
-    timeout = 1
+    deadline_secs = 1
 
     def handle(self):
         self.response.payload = self.slow(self.request.input.where)

@@ -36,13 +36,13 @@ class Terminate(Service):
         self.response.payload = 'still here'
 
 class Loop(Service):
-    timeout = 1
+    deadline_secs = 1
     def handle(self):
         while True:
             pass
 
 class Stubborn(Service):
-    timeout = 1
+    deadline_secs = 1
     def handle(self):
         while True:
             try:
@@ -52,7 +52,7 @@ class Stubborn(Service):
                 pass
 
 class Nap(Service):
-    timeout = 1
+    deadline_secs = 1
     def handle(self):
         try:
             for _ in range(600):

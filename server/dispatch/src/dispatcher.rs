@@ -335,6 +335,8 @@ fn check(info: &ServiceInfo, head: &Head<'_>, body: &Bytes) -> Result<(), Outcom
     let checked = match head.data_format {
         // the channel has checked the envelope
         _ if head.soap.is_some() => busbar_sio::soap::check_input(info.sio.as_ref(), body, &has_param),
+        // service-api.md 5: a service that declares nothing may make something of what is no JSON
+        DataFormat::Json if info.sio.is_none() => Ok(()),
         DataFormat::Json => busbar_sio::check_json(info.sio.as_ref(), body, &has_param),
         DataFormat::Xml => busbar_sio::check_xml(info.sio.as_ref(), body, &has_param),
         DataFormat::Form | DataFormat::Post => check_form(info.sio.as_ref(), head, body, &has_param),

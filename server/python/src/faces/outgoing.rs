@@ -33,6 +33,14 @@ impl Outgoing {
         self.invocation.environment.clone()
     }
 
+    fn http(&self, transport: Transport) -> PlainHttp {
+        PlainHttp::new(
+            self.environment(),
+            transport,
+            self.invocation.given_cid().map(Arc::from),
+        )
+    }
+
     /// Closes what the call has left open. To be called when its answer has been written.
     pub(crate) fn finish(&self, py: Python<'_>) -> PyResult<()> {
         match self.sql.get(py) {
@@ -59,19 +67,19 @@ impl Outgoing {
     /// Connections over HTTP.
     #[getter]
     fn plain_http(&self) -> PlainHttp {
-        PlainHttp(self.environment(), Transport::PlainHttp)
+        self.http(Transport::PlainHttp)
     }
 
     /// Connections over HTTP; the same as `plain_http`.
     #[getter]
     fn rest(&self) -> PlainHttp {
-        PlainHttp(self.environment(), Transport::PlainHttp)
+        self.http(Transport::PlainHttp)
     }
 
     /// Connections over HTTP whose bodies go in SOAP envelopes.
     #[getter]
     fn soap(&self) -> PlainHttp {
-        PlainHttp(self.environment(), Transport::Soap)
+        self.http(Transport::Soap)
     }
 
     /// Connections over ZeroMQ.

@@ -1,6 +1,7 @@
 //! `self.server`
 
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::sync::Arc;
 
 use pyo3::intern;
@@ -40,14 +41,16 @@ impl Server {
 
     /// The server's directory; `None` if it runs without one.
     #[getter]
-    fn base_dir(&self) -> Option<&Path> {
-        Some(&*self.0.directory).filter(|directory| !directory.as_os_str().is_empty())
+    fn base_dir(&self) -> Option<&OsStr> {
+        // text, as services join it with `+`, too
+        Some(self.0.directory.as_os_str()).filter(|directory| !directory.is_empty())
     }
 
     /// Where the configuration is; `None` if the server runs without a directory.
     #[getter]
-    fn repo_location(&self) -> Option<PathBuf> {
-        self.base_dir().map(|directory| directory.join("config"))
+    fn repo_location(&self) -> Option<OsString> {
+        self.base_dir()
+            .map(|directory| Path::new(directory).join("config").into_os_string())
     }
 
     /// What `server.toml` says, with dots: `fs_server_config.http.address`.

@@ -328,7 +328,7 @@ fn slow_threshold_of(class: &Bound<'_, PyType>) -> PyResult<Option<Duration>> {
 
 fn deadline_of(class: &Bound<'_, PyType>) -> PyResult<Option<u32>> {
     let py = class.py();
-    let Some(timeout) = class.getattr_opt(intern!(py, "timeout"))? else {
+    let Some(timeout) = class.getattr_opt(intern!(py, "deadline_secs"))? else {
         return Ok(None);
     };
     if !timeout.is_instance_of::<PyInt>() {
@@ -337,7 +337,7 @@ fn deadline_of(class: &Bound<'_, PyType>) -> PyResult<Option<u32>> {
     }
     match timeout.extract::<u32>() {
         Ok(0) | Err(_) => Err(PyTypeError::new_err(
-            "the class attribute `timeout` must be a number of seconds, 1 or more",
+            "the class attribute `deadline_secs` must be a number of seconds, 1 or more",
         )),
         Ok(seconds) => Ok(Some(seconds)),
     }

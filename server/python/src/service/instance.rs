@@ -84,13 +84,33 @@ impl Service {
 
     /// What the caller gave as `environ=`, or a new dictionary.
     pub(crate) fn environ<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.environ.get_or_try_init(py, || match &self.invocation()?.source {
-            Source::Service(local) if local.environ.is_some() => Ok(local
-                .environ
-                .as_ref()
-                .map_or_else(|| py.None().into_bound(py), |environ| environ.bind(py).clone())),
-            _ => bunch(py)?.call0(),
+        self.environ.get_or_try_init(py, || {
+            let given = match &self.invocation()?.source {
+                Source::Service(local) => local.environ.as_ref().map(|environ| environ.bind(py)),
+                Source::Channel(_) => None,
+            };
+            match given {
+                None => bunch(py)?.call0(),
+                // its keys are attributes, too
+                Some(given) if given.is_exact_instance_of::<PyDict>() => bunch(py)?.call1((given,)),
+                Some(given) => Ok(given.clone()),
+            }
         })
+    }
+
+    /// Adds what is known of the request by its service: what was sent, and what is to be answered.
+    fn add_own(&self, environ: &Bound<'_, PyDict>) -> PyResult<()> {
+        let py = environ.py();
+        let (request, response) = (self.request(py)?, self.response(py)?);
+        environ.set_item("zato.http.response.headers", response.getattr(intern!(py, "headers"))?)?;
+        environ.set_item("zato.http.response.status", "200 OK")?;
+        let http = request.getattr(intern!(py, "http"))?;
+        environ.set_item("zato.http.POST", http.getattr(intern!(py, "POST"))?)?;
+        // what cannot be read is an error where it is asked for
+        if let Ok(payload) = request.getattr(intern!(py, "payload")) {
+            environ.set_item("zato.request.payload", payload)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn wsgi_environ<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -101,7 +121,14 @@ impl Service {
                     || py.None().into_bound(py),
                     |environ| environ.bind(py).clone().into_any(),
                 )),
-                _ => wsgi::environ(py, invocation).map(Bound::into_any),
+                Source::Channel(_) => {
+                    let environ = wsgi::environ(py, invocation)?;
+                    if !environ.is_empty() {
+                        self.add_own(&environ)?;
+                    }
+                    Ok(environ.into_any())
+                }
+                Source::Service(_) => wsgi::environ(py, invocation).map(Bound::into_any),
             }
         })
     }

@@ -133,11 +133,14 @@ impl Invocation {
 
     /// The correlation id that services see.
     pub(crate) fn shown_cid(&self) -> &str {
+        self.given_cid().unwrap_or(self.cid.as_str())
+    }
+
+    /// The correlation id that whoever invokes the service gave it, of any form.
+    pub(crate) fn given_cid(&self) -> Option<&str> {
         match &self.source {
-            Source::Service(Local {
-                given_cid: Some(cid), ..
-            }) => cid,
-            _ => self.cid.as_str(),
+            Source::Service(local) => local.given_cid.as_deref(),
+            Source::Channel(_) => None,
         }
     }
 

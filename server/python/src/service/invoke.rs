@@ -250,7 +250,7 @@ fn run<'py>(
     let py = caller.py();
     let outer = caller.get().invocation()?;
     let data_format = arguments.text("data_format")?;
-    let given_cid = arguments.text("cid")?;
+    let given_cid = arguments.text("cid")?.or_else(|| outer.given_cid().map(str::to_owned));
     let cid = given_cid
         .as_deref()
         .and_then(|cid| cid.parse::<Cid>().ok())

@@ -480,7 +480,8 @@ impl HttpRequest {
         self.post.get_or_try_init(py, || {
             let head = self.invocation.head();
             let content_type = content_type(&head);
-            let is_form = content_type.is_some() && form::is_url_encoded(content_type);
+            let is_form = content_type.is_some() && form::is_url_encoded(content_type)
+                || self.invocation.data_format == DataFormat::Post;
             match &self.invocation.source {
                 Source::Channel(body)
                     if form::is_multipart(content_type)

@@ -1,5 +1,6 @@
 //! `self.wsgi_environ`: the request as WSGI describes it, with the keys that services of older versions read.
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -7,6 +8,24 @@ use pyo3::types::{PyBytes, PyDict};
 use crate::headers::Headers;
 use crate::service::invocation::{Invocation, Source};
 use crate::service::params::{parse_query, path_params};
+
+/// What a path does not have unless it is percent-encoded.
+const RESERVED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// Builds it; empty if the request did not come over HTTP.
 pub(crate) fn environ<'py>(py: Python<'py>, invocation: &Invocation) -> PyResult<Bound<'py, PyDict>> {
@@ -20,11 +39,11 @@ pub(crate) fn environ<'py>(py: Python<'py>, invocation: &Invocation) -> PyResult
     let address = address.trim_start_matches('[').trim_end_matches(']');
     let host = headers.value("host").unwrap_or_default();
     let (server_name, server_port) = host.rsplit_once(':').unwrap_or((host, "80"));
-    let uri = if head.query.is_empty() {
-        head.path.to_owned()
-    } else {
-        format!("{}?{}", head.path, head.query)
-    };
+    let mut uri = utf8_percent_encode(head.path, RESERVED).to_string();
+    if !head.query.is_empty() {
+        uri.push('?');
+        uri.push_str(head.query);
+    }
     for (name, value) in [
         ("REQUEST_METHOD", head.method),
         ("PATH_INFO", head.path),

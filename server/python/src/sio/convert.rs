@@ -56,7 +56,9 @@ pub(crate) fn read_value<'py>(
             value
         }),
         ElementKind::Int => read_int(&value).map_err(|error| refused(field, &value, "an integer", &error)),
-        ElementKind::Float => read_float(&value).map_err(|error| refused(field, &value, "a number", &error)),
+        ElementKind::Float => read_float(&value)
+            .and_then(finite)
+            .map_err(|error| refused(field, &value, "a number", &error)),
         ElementKind::Decimal => {
             read_decimal(&value).map_err(|error| refused(field, &value, "a decimal number", &error))
         }
@@ -153,6 +155,15 @@ pub(crate) fn read_float<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
     }
     // exponents, blanks, infinity: as Python reads them
     PyFloat::type_object(value.py()).call1((value,))
+}
+
+/// Refuses what JSON has no form for: a service could not send it back.
+fn finite(number: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    if number.extract::<f64>()?.is_finite() {
+        Ok(number)
+    } else {
+        Err(PyValueError::new_err("it is not finite"))
+    }
 }
 
 /// Text that is digits with at most one point, with or without a minus: what Rust reads as Python does.

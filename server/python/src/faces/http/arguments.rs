@@ -13,6 +13,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString, PyTuple};
 
+use crate::faces::http::multipart;
 use crate::{json, turn};
 
 /// What positional arguments mean, behind the correlation id.
@@ -36,9 +37,15 @@ pub(crate) fn current_cid() -> String {
         .unwrap_or_default()
 }
 
-/// Reads a call.
+/// The cid that is sent if the call names none: that which the service was given, or that of the call that this thread runs.
+pub(super) fn own_cid(given: Option<&str>) -> String {
+    given.map_or_else(current_cid, str::to_owned)
+}
+
+/// Reads a call. `given_cid`: the cid of the service that calls, if it was given one.
 pub(crate) fn read(
     config: &OutgoingHttp,
+    given_cid: Option<&str>,
     method: &str,
     form: Form,
     args: &Bound<'_, PyTuple>,
@@ -52,7 +59,7 @@ pub(crate) fn read(
             || first
                 .cast::<PyString>()
                 .is_ok_and(|text| text.len().is_ok_and(|length| length == 0));
-        if is_cid(first) || stands_for_none && positional.len() > 1 {
+        if is_cid(first, given_cid) || stands_for_none && positional.len() > 1 {
             cid = Some(positional.remove(0));
         }
     }
@@ -73,6 +80,7 @@ pub(crate) fn read(
     }
     let mut data = None;
     let mut json = None;
+    let mut files = None;
     let keywords = kwargs
         .into_iter()
         .flatten()
@@ -90,6 +98,7 @@ pub(crate) fn read(
             "cid" => request.cid = value.str()?.to_str()?.to_owned(),
             "data" => data = Some(value.clone()),
             "json" => json = Some(value.clone()),
+            "files" => files = Some(value.clone()),
             "params" => request.params = params(value)?,
             "headers" => request.headers = headers(value)?,
             "timeout" => request.timeout = timeout(value)?,
@@ -119,7 +128,18 @@ pub(crate) fn read(
         }
     }
     if request.cid.is_empty() {
-        request.cid = current_cid();
+        request.cid = own_cid(given_cid);
+    }
+    if let Some(files) = files.filter(|files| files.is_truthy().unwrap_or(true)) {
+        if json.is_some() {
+            return Err(PyTypeError::new_err(
+                "`json` and `files` are two bodies: give one of them",
+            ));
+        }
+        let (bytes, content_type) = multipart::of_files(data.as_ref(), &files)?;
+        request.body = bytes;
+        request.content_type = Some(content_type);
+        return Ok(request);
     }
     let written = match json {
         Some(json) => Some((json::write(&json)?.into(), Some(JSON_TYPE))),
@@ -155,11 +175,14 @@ fn soap_body(config: &OutgoingHttp, data: &Bound<'_, PyAny>) -> PyResult<(Bytes,
     Ok((bytes, config.content_type.is_empty().then_some(content_type)))
 }
 
-/// Whether an argument is a correlation id: the current one, or text of its shape in any version.
-pub(crate) fn is_cid(value: &Bound<'_, PyAny>) -> bool {
+/// Whether an argument is a correlation id: the service's own, or text of its shape in any version.
+pub(crate) fn is_cid(value: &Bound<'_, PyAny>, own: Option<&str>) -> bool {
     let Some(text) = value.cast::<PyString>().ok().and_then(|text| text.to_str().ok()) else {
         return false;
     };
+    if own == Some(text) {
+        return true;
+    }
     let is_hex = text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let rest = text.strip_prefix('K').map(str::as_bytes);
     let is_older = rest.is_some_and(|rest| {
@@ -235,7 +258,7 @@ fn params(value: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
 }
 
 /// Names and values of a dictionary or of a list of pairs. A value that is a list repeats its name, `None` is left out.
-fn pairs(value: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
+pub(super) fn pairs(value: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
     let py = value.py();
     let items = match value.getattr_opt(intern!(py, "items"))? {
         Some(items) => items.call0()?,
@@ -333,7 +356,7 @@ mod tests {
         let code = format!("(lambda *a, **k: (a, k))({call})");
         let pair = py.eval(&CString::new(code).unwrap(), None, None).unwrap();
         let (args, kwargs): (Bound<'_, PyTuple>, Bound<'_, PyDict>) = pair.extract().unwrap();
-        read(&config, "POST", form, &args, Some(&kwargs))
+        read(&config, None, "POST", form, &args, Some(&kwargs))
     }
 
     #[test]

@@ -21,15 +21,29 @@ use crate::turn;
 
 /// Connections over HTTP, by name.
 #[pyclass(frozen, module = "_busbar")]
-pub(crate) struct PlainHttp(pub(crate) Arc<Environment>, pub(crate) Transport);
+pub(crate) struct PlainHttp {
+    environment: Arc<Environment>,
+    transport: Transport,
+    given_cid: Option<Arc<str>>,
+}
 
 impl PlainHttp {
+    /// The connections of a transport. `given_cid`: see [`HttpConn::given_cid`].
+    pub(crate) fn new(environment: Arc<Environment>, transport: Transport, given_cid: Option<Arc<str>>) -> Self {
+        Self {
+            environment,
+            transport,
+            given_cid,
+        }
+    }
+
     fn find(&self, py: Python<'_>, name: &str) -> PyResult<Option<HttpItem>> {
-        match self.0.outgoing_http.get(name) {
-            Ok(connection) if connection.config().transport != self.1 => Ok(None),
+        match self.environment.outgoing_http.get(name) {
+            Ok(connection) if connection.config().transport != self.transport => Ok(None),
             Ok(connection) => Ok(Some(HttpItem {
-                environment: self.0.clone(),
+                environment: self.environment.clone(),
                 name: connection.name().to_owned(),
+                given_cid: self.given_cid.clone(),
             })),
             Err(error) if error.kind() == Kind::NotFound => Ok(None),
             Err(error) => Err(to_python(py, &error, name.trim())),
@@ -58,15 +72,15 @@ impl PlainHttp {
     }
 
     fn __contains__(&self, name: &str) -> bool {
-        self.0.outgoing_http.get(name).map_or_else(
+        self.environment.outgoing_http.get(name).map_or_else(
             |error| error.kind() != Kind::NotFound,
-            |connection| connection.config().transport == self.1,
+            |connection| connection.config().transport == self.transport,
         )
     }
 
     /// Names of all connections.
     fn keys(&self) -> Vec<String> {
-        self.0.outgoing_http.names(self.1)
+        self.environment.outgoing_http.names(self.transport)
     }
 }
 
@@ -75,6 +89,7 @@ impl PlainHttp {
 pub(crate) struct HttpItem {
     environment: Arc<Environment>,
     name: String,
+    given_cid: Option<Arc<str>>,
 }
 
 #[pymethods]
@@ -85,6 +100,7 @@ impl HttpItem {
         HttpConn {
             environment: self.environment.clone(),
             name: self.name.clone(),
+            given_cid: self.given_cid.clone(),
         }
     }
 
@@ -123,6 +139,8 @@ impl HttpItem {
 pub(crate) struct HttpConn {
     pub(super) environment: Arc<Environment>,
     name: String,
+    /// The cid of the service that looked the connection up, if whoever invoked it gave one, of any form.
+    given_cid: Option<Arc<str>>,
 }
 
 impl HttpConn {
@@ -144,7 +162,14 @@ impl HttpConn {
         let py = args.py();
         let connection = self.connection(py)?;
         let (mapping, kwargs) = Mapping::take(py, kwargs)?;
-        let request = arguments::read(connection.config(), method, form, args, kwargs.as_ref())?;
+        let request = arguments::read(
+            connection.config(),
+            self.given_cid.as_deref(),
+            method,
+            form,
+            args,
+            kwargs.as_ref(),
+        )?;
         let cid = request.cid.clone();
         let response = self.exchange(py, connection, request)?;
         mapping.apply(&response, &cid)?;
@@ -298,7 +323,7 @@ impl HttpConn {
     ) -> PyResult<Bound<'py, HttpResponse>> {
         let py = args.py();
         let connection = self.connection(py)?;
-        let request = upload::read(py, args, kwargs)?;
+        let request = upload::read(py, self.given_cid.as_deref(), args, kwargs)?;
         self.exchange(py, connection, request)
     }
 
@@ -370,7 +395,7 @@ impl HttpConn {
         let connection = self.connection(py)?;
         let config = connection.config();
         let (format, method) = (config.data_format, config.ping_method.clone());
-        let cid = cid.unwrap_or_else(arguments::current_cid);
+        let cid = cid.unwrap_or_else(|| arguments::own_cid(self.given_cid.as_deref()));
         let path = ping_path.to_owned();
         let pinged = connection.clone();
         let response = turn::block_on(py, &self.environment, async move { pinged.ping(&path, cid).await })

@@ -2,6 +2,7 @@
 //!
 //! * [`arguments`] - the forms in which services call
 //! * [`bearer`] - tokens, for those who send them by themselves
+//! * [`multipart`] - forms with files
 //! * [`connection`] - the connections, and their methods
 //! * [`response`] - what services get back
 //! * [`errors`] - what they catch
@@ -10,6 +11,7 @@ mod arguments;
 mod bearer;
 mod connection;
 mod errors;
+mod multipart;
 mod response;
 #[cfg(test)]
 mod tests;

@@ -1,23 +1,24 @@
 //! A file, sent as a form sends one.
 
 use busbar_connectors::http::outgoing::HttpRequest;
-use busbar_model::Cid;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::faces::http::arguments::{current_cid, is_cid};
+use crate::faces::http::arguments::{is_cid, own_cid};
+use crate::faces::http::multipart::{Multipart, Part};
 use crate::turn;
 
-/// Reads a call, and the file that it names.
+/// Reads a call, and the file that it names. `given_cid`: the cid of the service that calls, if it was given one.
 pub(super) fn read(
     py: Python<'_>,
+    given_cid: Option<&str>,
     args: &Bound<'_, PyTuple>,
     kwargs: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<HttpRequest> {
     let mut positional: Vec<Bound<'_, PyAny>> = args.iter().collect();
     let mut cid = None;
-    if positional.len() > 1 && is_cid(&positional[0]) || positional.first().is_some_and(Bound::is_none) {
+    if positional.len() > 1 && is_cid(&positional[0], given_cid) || positional.first().is_some_and(Bound::is_none) {
         cid = Some(positional.remove(0));
     }
     let names = ["path", "field_name", "mime_type"];
@@ -51,7 +52,7 @@ pub(super) fn read(
         text("field_name", "data")?,
         text("mime_type", "text/plain")?,
     );
-    let cid = text("cid", &current_cid())?;
+    let cid = text("cid", &own_cid(given_cid))?;
     if let Some(name) = given.keys().iter().find(|name| !name.is_none()) {
         return Err(PyTypeError::new_err(format!("unexpected argument `{name}`")));
     }
@@ -65,25 +66,19 @@ pub(super) fn read(
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
-    let boundary = format!("busbar-{}", Cid::new());
-    let mut body = format!(
-        "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\nContent-Type: {}\r\n\r\n",
-        quoted(&field),
-        quoted(&file),
-        mime.replace(['\r', '\n'], " "),
-    )
-    .into_bytes();
-    body.extend_from_slice(&content);
-    body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    let mut form = Multipart::new();
+    let part = Part {
+        name: &field,
+        file: Some(&file),
+        content_type: Some(&mime),
+        headers: &[],
+    };
+    form.add(&part, &content);
+    let (body, content_type) = form.finish();
     Ok(HttpRequest {
         cid,
-        body: body.into(),
-        content_type: Some(format!("multipart/form-data; boundary={boundary}")),
+        body,
+        content_type: Some(content_type),
         ..HttpRequest::new("POST")
     })
-}
-
-/// As browsers write names in forms.
-fn quoted(name: &str) -> String {
-    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }

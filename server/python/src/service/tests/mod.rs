@@ -35,7 +35,7 @@ class GetClientDetails(Service):
     '''Finds a client.
 
     And more.'''
-    timeout = 7
+    deadline_secs = 7
     def handle_GET(self): pass
     def handle_POST(self): pass
 class Named(Service):
