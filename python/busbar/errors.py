@@ -18,7 +18,7 @@ class DeadlineExceeded(BaseException):
 
 
 class Timeout(BaseException):
-    """It took longer than whoever waits is willing to wait: ``self.invoke(..., timeout=n)``, or a result from the background.
+    """It took longer than whoever waits is willing to: ``self.invoke(..., timeout=n)``, a result from the background.
 
     :param seconds: how long it was waited for.
     :param exception: what gevent's class takes there: what is to be raised instead.
@@ -34,7 +34,7 @@ class Timeout(BaseException):
 
 
 def timeout_after(seconds: float) -> BaseException:
-    """The exception for a wait that took too long: the one that services know which use gevent, or its stand-in, else our own."""
+    """The exception for a wait that took too long: that of gevent or its stand-in if services use one, else our own."""
     for name in ('gevent', 'busbar.stand_ins.gevent'):
         known = getattr(sys.modules.get(name), 'Timeout', None)
         if isinstance(known, type) and issubclass(known, BaseException):
