@@ -26,6 +26,11 @@ fn statements_go_to_the_server_together() {
 }
 
 #[test]
+fn sessions_are_in_the_zone_of_the_server() {
+    pytest(include_str!("sql/test_zones.py"), "49 passed");
+}
+
+#[test]
 fn results_given_up_in_the_middle_end_their_transaction() {
     pytest(include_str!("sql/test_partly_read.py"), "34 passed");
 }

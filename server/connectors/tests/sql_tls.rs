@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use busbar_connectors::sql::{SqlSession, SqlTarget};
+use std::sync::Arc;
+
+use busbar_connectors::sql::{Scanned, SqlRequest, SqlSession, SqlTarget};
 use busbar_testkit::OwnServer;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
@@ -54,6 +56,7 @@ fn start(engine: &str) -> OwnServer {
             "ssl_cert_file=server.pem",
             "ssl_key_file=server.key",
             "ssl_ca_file=ca.pem",
+            "timezone=Europe/Warsaw",
         ];
         let server = OwnServer::postgresql(&files, &options);
         server.execute("CREATE ROLE crm LOGIN; CREATE ROLE certified LOGIN");
@@ -93,8 +96,25 @@ async fn log_in(
     let target = SqlTarget::of_url(&url, &options).unwrap();
     let session = SqlSession::open(target).await.map_err(|failure| failure.to_string())?;
     session.ping().await.unwrap();
+    if engine == "postgresql" {
+        // which somebody has asked for on a line of his own, encrypted in the same way
+        run(
+            &session,
+            "SELECT 1 / (current_setting('TimeZone') = 'Europe/Warsaw')::int",
+        )
+        .await;
+    }
     session.close().await;
     Ok(())
+}
+
+async fn run(session: &SqlSession, sql: &str) {
+    let request = SqlRequest {
+        scanned: Arc::new(Scanned::new(sql, None, session.engine()).unwrap()),
+        lists: vec![Vec::new()],
+        is_many: false,
+    };
+    session.execute(request).await.unwrap();
 }
 
 async fn modes(engine: &str) {

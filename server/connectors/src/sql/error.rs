@@ -140,6 +140,13 @@ impl SqlFailure {
         failure
     }
 
+    /// What PostgreSQL refuses before there is a session.
+    pub(super) fn refused(code: &str, message: &str) -> Self {
+        let mut failure = Self::new(SqlFailureClass::of_sqlstate(code), message);
+        failure.0.sqlstate = Some(code.to_owned());
+        failure
+    }
+
     /// Says what to do about it.
     pub(super) fn hinted(mut self, hint: &str) -> Self {
         self.0.message.push_str(&format!("\nHINT:  {hint}"));

@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio::time::timeout;
 
 use super::error::{SqlFailure, SqlFailureClass};
 use super::mysql::MyLink;
 use super::options::{Driver, Engine, SqlTarget};
 use super::outcome::Outlet;
-use super::postgres::{INTRODUCTION, PgLink};
+use super::postgres::PgLink;
 use super::scan::Scanned;
 use super::sqlite::LiteLink;
 use super::value::Param;
@@ -48,17 +48,13 @@ impl Link {
     }
 
     async fn establish(target: &SqlTarget) -> Result<(Self, ServerInfo), SqlFailure> {
-        let (mut link, info) = match &target.driver {
-            Driver::Postgres(options) => {
-                let mut connection: PgConnection = options.connect().await?;
-                let row = (&mut connection).fetch_one(sqlx::raw_sql(INTRODUCTION)).await?;
-                let backend = row.try_get::<&str, _>(0)?.parse().unwrap_or(0);
+        Ok(match &target.driver {
+            Driver::Postgres(access) => {
+                let (link, version) = PgLink::open(access, target).await?;
                 let info = ServerInfo {
-                    version: row.try_get::<String, _>(1)?,
-                    backend: u64::try_from(backend).ok(),
+                    version,
+                    backend: u64::try_from(link.backend).ok(),
                 };
-                let has_known_styles = row.try_get::<&str, _>(2)? == "true";
-                let link = PgLink::new(connection, backend, has_known_styles, target.prepares);
                 (Self::Postgres(Box::new(link)), info)
             }
             Driver::MySql(options) => {
@@ -85,11 +81,7 @@ impl Link {
                 let info = ServerInfo { version, backend: None };
                 (Self::Sqlite(Box::new(link)), info)
             }
-        };
-        for sql in &target.setup {
-            link.command(sql).await?;
-        }
-        Ok((link, info))
+        })
     }
 
     /// Runs a statement that has no values and gives nothing.
@@ -167,8 +159,8 @@ impl Link {
         };
         let killed = timeout(target.connect_timeout, async {
             match &target.driver {
-                Driver::Postgres(options) => {
-                    let mut other: PgConnection = options.connect().await?;
+                Driver::Postgres(access) => {
+                    let mut other: PgConnection = access.options.connect().await?;
                     (&mut other).execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
                     other.close().await
                 }

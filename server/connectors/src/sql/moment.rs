@@ -234,13 +234,6 @@ impl DateTime {
             time: Time::parse(time)?,
         })
     }
-
-    /// The same point in time, shown in UTC.
-    pub(super) fn in_utc(self) -> Option<Self> {
-        let mut shown = Self::from_micros(self.utc_micros())?;
-        shown.time.offset = Some(0);
-        Some(shown)
-    }
 }
 
 impl Span {

@@ -12,6 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::config::OutgoingSql;
 use super::error::{SqlFailure, SqlFailureClass};
+use super::postgres::{PgAccess, PgSecrets, Setting};
 
 /// Statements that a connection keeps prepared, unless it is told otherwise.
 const STATEMENT_CACHE: usize = 500;
@@ -54,7 +55,7 @@ impl Engine {
 /// What sqlx connects with.
 #[derive(Clone)]
 pub(super) enum Driver {
-    Postgres(Box<PgConnectOptions>),
+    Postgres(Box<PgAccess>),
     MySql(Box<MySqlConnectOptions>),
     Sqlite(Box<SqliteConnectOptions>),
 }
@@ -68,8 +69,10 @@ pub struct SqlTarget {
     pub(super) statement_timeout: Option<Duration>,
     /// Whether statements of PostgreSQL are prepared.
     pub(super) prepares: bool,
-    /// Statements that a new connection begins with.
-    pub(super) setup: Vec<String>,
+    /// Settings of PostgreSQL that a connection has from its start.
+    pub(super) setup: Vec<Setting>,
+    /// Whether a connection has what the server would give to a client that asks for nothing.
+    pub(super) is_usual: bool,
     /// What messages call it; without the password.
     label: String,
 }
@@ -214,6 +217,7 @@ impl SqlTarget {
             statement_timeout: settings.statement_timeout,
             prepares: settings.prepares,
             setup: settings.setup,
+            is_usual: true,
             label,
         })
     }
@@ -259,7 +263,7 @@ struct Settings {
     prepares: bool,
     connect_timeout: Duration,
     statement_timeout: Option<Duration>,
-    setup: Vec<String>,
+    setup: Vec<Setting>,
 }
 
 impl Settings {
@@ -297,11 +301,6 @@ fn unknown(key: &str, engine: Engine) -> FieldError {
     FieldError::new(key, format!("is no option of {} connections", engine.name()))
 }
 
-/// A string in SQL.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 fn no_such_mode() -> FieldError {
     FieldError::new(
         "ssl_mode",
@@ -311,6 +310,7 @@ fn no_such_mode() -> FieldError {
 
 fn postgres(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError> {
     let mut options = PgConnectOptions::new_without_pgpass();
+    let mut secrets = PgSecrets::of_environment();
     options = match parts.host.as_str() {
         "" => options.host("localhost"),
         host if host.starts_with('/') => options.socket(host),
@@ -322,6 +322,7 @@ fn postgres(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError>
     }
     if !parts.password.is_empty() {
         options = options.password(&parts.password);
+        secrets.password = parts.password;
     }
     if !parts.database.is_empty() {
         options = options.database(&parts.database);
@@ -341,15 +342,24 @@ fn postgres(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError>
                 "verify-full" => PgSslMode::VerifyFull,
                 _ => return Err(no_such_mode()),
             }),
-            "ssl_ca" | "sslrootcert" => options.ssl_root_cert(value),
-            "ssl_cert" | "sslcert" => options.ssl_client_cert(value),
-            "ssl_key" | "sslkey" => options.ssl_client_key(value),
+            "ssl_ca" | "sslrootcert" => {
+                secrets.authorities = PgSecrets::file(value);
+                options.ssl_root_cert(value)
+            }
+            "ssl_cert" | "sslcert" => {
+                secrets.certificate = PgSecrets::file(value);
+                options.ssl_client_cert(value)
+            }
+            "ssl_key" | "sslkey" => {
+                secrets.key = PgSecrets::file(value);
+                options.ssl_client_key(value)
+            }
             "application_name" => {
                 name.clone_from(value);
                 options
             }
             "timezone" => {
-                settings.setup.push(format!("SET TIME ZONE {}", quoted(value)));
+                settings.setup.push(Setting::text("timezone", value));
                 options
             }
             "search_path" => {
@@ -357,7 +367,7 @@ fn postgres(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError>
                     .split(',')
                     .map(|name| format!("\"{}\"", name.trim().replace('"', "\"\"")))
                     .collect();
-                settings.setup.push(format!("SET search_path TO {}", names.join(", ")));
+                settings.setup.push(Setting::new("search_path", names.join(", ")));
                 options
             }
             "client_encoding" => options,
@@ -365,15 +375,14 @@ fn postgres(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError>
         };
     }
     if let Some(limit) = settings.statement_timeout {
-        settings
-            .setup
-            .push(format!("SET statement_timeout = {}", limit.as_millis().max(1)));
+        let milliseconds = limit.as_millis().max(1).to_string();
+        settings.setup.push(Setting::new("statement_timeout", milliseconds));
     }
     let options = options
         .application_name(&name)
         .statement_cache_capacity(settings.cache)
         .disable_statement_logging();
-    Ok(Driver::Postgres(Box::new(options)))
+    Ok(Driver::Postgres(Box::new(PgAccess { options, secrets })))
 }
 
 fn mysql(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError> {
@@ -496,7 +505,7 @@ mod tests {
         }
         let options = [("statement_timeout".to_owned(), "1.5".to_owned())];
         let target = SqlTarget::of_url("postgresql://db/x", &options).unwrap();
-        assert_eq!(target.setup, ["SET statement_timeout = 1500"]);
+        assert_eq!(target.setup, [Setting::new("statement_timeout", "1500")]);
     }
 
     #[test]

@@ -64,27 +64,43 @@ pub(super) struct Flight {
 }
 
 impl PgLink {
-    /// The message that begins a transaction and runs a statement in it; `None`: that has to be done one after the other.
+    /// The message that begins a transaction and runs a statement in it; `None`: that has to be done one after the other. `as_text`: what it
+    /// gives is to come as text, however much it is.
     pub(super) async fn first_of_transaction(
         &mut self,
         begin: &str,
         scanned: &Scanned,
         fit: &Fit,
         list: &[Param],
+        as_text: bool,
     ) -> Result<Option<Flight>, SqlFailure> {
         let Plan::Prepared(prepared, _) = &*fit.plan else {
             return Ok(None);
         };
         let number = self.number(scanned, prepared);
-        let Some(number) = number.filter(|_| prepared.named.gives_few()) else {
+        let Some(number) = number.filter(|_| as_text || prepared.named.gives_few()) else {
             return Ok(None);
         };
         let mut executions = String::new();
         let is_written = write_execute(self.tag, number, prepared, list, &fit.ways, &mut executions);
-        if !is_written || (prepared.has_styles() && !self.has_known_styles().await?) {
+        if !is_written || (prepared.has_styles() && !self.reads_text().await?) {
             return Ok(None);
         }
         Ok(Some(self.flight(Some(begin), prepared, &executions)))
+    }
+
+    /// The message that runs a statement and nothing else; `None`: it cannot be written.
+    pub(super) fn alone(
+        &mut self,
+        scanned: &Scanned,
+        prepared: &Prepared,
+        list: &[Param],
+        ways: &[Way],
+    ) -> Option<Flight> {
+        let number = self.number(scanned, prepared)?;
+        let mut executions = String::new();
+        let is_written = write_execute(self.tag, number, prepared, list, ways, &mut executions);
+        is_written.then(|| self.flight(None, prepared, &executions))
     }
 
     /// The number by which a statement is known in SQL, or will be; `None`: it cannot be.
@@ -138,6 +154,9 @@ impl PgLink {
     ) -> Result<(), SqlFailure> {
         let mut stream = (&mut self.connection).fetch_many(sqlx::raw_sql(AssertSqlSafe(flight.text)));
         let (mut done, mut rows) = (0, 0);
+        if flight.before == 0 {
+            outlet.begin_set(prepared.columns.clone()).await?;
+        }
         while let Some(item) = stream.try_next().await? {
             match item {
                 Either::Right(row) => {

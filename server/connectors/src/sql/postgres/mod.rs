@@ -6,7 +6,10 @@
 //! what psycopg2 does always; so are statements whose results have types of which only the text form is known here.
 
 mod flight;
+mod home;
 mod numeric;
+mod open;
+mod probe;
 mod styles;
 mod text;
 mod types;
@@ -28,13 +31,14 @@ use super::outcome::{Column, ColumnKind, Columns, Outlet, RowKind, unreadable};
 use super::scan::{Scanned, Verb, join};
 use super::value::{Cell, Param, write_to};
 use flight::Named;
-pub(super) use styles::INTRODUCTION;
-use styles::has_binary_form;
+pub(super) use home::Setting;
+pub(super) use probe::{PgAccess, PgSecrets};
+use styles::{Styles, has_binary_form};
 use text::read_text;
 use types::read_binary;
 pub(super) use types::{PgKind, widen};
 use way::{Way, is_ambiguous, is_uncertain, way};
-use write::{Argument, write_literal};
+use write::{Argument, NO_NUL, write_literal};
 
 /// Counts changes of tables that went through this process. Prepared statements from before one may give other columns by now, which the
 /// server then refuses to do within a transaction.
@@ -71,8 +75,9 @@ pub(super) struct PgLink {
     nameless: Vec<u32>,
     /// Whether everything that was asked for has been answered.
     is_settled: bool,
-    /// Whether values as text are known to be written as they are read here.
-    has_known_styles: bool,
+    /// What its session begins with.
+    settings: Vec<Setting>,
+    styles: Styles,
     /// Whether statements are prepared. They are not where prepared ones get lost.
     prepares: bool,
 }
@@ -100,6 +105,8 @@ struct Prepared {
     verb: Verb,
     parameters: Vec<(PgTypeInfo, PgKind)>,
     columns: Option<Arc<Columns>>,
+    /// Whether points in time with a zone are among what it gives.
+    has_zones: bool,
     named: Named,
 }
 
@@ -149,7 +156,7 @@ impl Prepared {
 }
 
 impl PgLink {
-    pub(super) fn new(connection: PgConnection, backend: i32, has_known_styles: bool, prepares: bool) -> Self {
+    fn new(connection: PgConnection, backend: i32, settings: Vec<Setting>, styles: Styles, prepares: bool) -> Self {
         Self {
             connection,
             backend,
@@ -161,7 +168,8 @@ impl PgLink {
             named: 0,
             nameless: Vec::new(),
             is_settled: true,
-            has_known_styles,
+            settings,
+            styles,
             prepares,
         }
     }
@@ -169,6 +177,11 @@ impl PgLink {
     /// Runs a statement that has no values and gives nothing.
     pub(super) async fn command(&mut self, sql: &str) -> Result<(), SqlFailure> {
         self.is_settled = false;
+        match sql {
+            "COMMIT" => self.styles.committed(),
+            "ROLLBACK" => self.styles.rolled_back(),
+            _ => {}
+        }
         self.connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
         self.is_settled = true;
         if self.has_defined && sql == "COMMIT" {
@@ -182,6 +195,7 @@ impl PgLink {
     /// Has the server roll back without waiting for it: what it says is read by whoever uses the connection next. `false`: it has to be
     /// waited for.
     pub(super) fn roll_back_soon(&mut self) -> bool {
+        self.styles.rolled_back();
         // whatever is still to be read would have to be read first
         if !std::mem::replace(&mut self.is_settled, false) {
             return false;
@@ -205,7 +219,11 @@ impl PgLink {
         outlet: &mut Outlet,
     ) -> Result<(), SqlFailure> {
         self.is_settled = false;
+        let in_transaction = begin.is_some() || outlet.in_transaction;
+        self.note_settings(scanned, lists, in_transaction);
         let result = self.run_all(scanned, lists, begin, began, outlet).await;
+        // also if it fails: it may have come that far
+        self.note_settings(scanned, lists, in_transaction);
         self.is_settled = result.is_ok();
         result
     }
@@ -229,18 +247,18 @@ impl PgLink {
             self.has_defined = true;
         }
         self.forget_if_defined().await?;
-        // also if it fails: it may have come that far
-        self.has_known_styles &= !scanned.sets.styles;
+        self.settle(scanned, begin.is_some()).await?;
         let mut begin = begin;
         let mut at = 0;
         while let Some(list) = lists.get(at) {
             let fit = self.fit(scanned, list, begin.is_none() && outlet.in_transaction).await;
             let fit = fit.map_err(|failure| self.told(failure))?;
             let may_repeat = begin.is_some() || !outlet.in_transaction;
+            let as_text = matches!(&*fit.plan, Plan::Prepared(prepared, _) if self.needs_text(prepared));
             let mut flight = None;
             if let Some(begin) = begin.take() {
                 if lists.len() == 1 {
-                    flight = self.first_of_transaction(begin, scanned, &fit, list).await?;
+                    flight = self.first_of_transaction(begin, scanned, &fit, list, as_text).await?;
                 }
                 if flight.is_none() {
                     self.command(begin).await?;
@@ -265,13 +283,13 @@ impl PgLink {
             at += 1;
             let result = match (flight, &*fit.plan) {
                 (Some(flight), Plan::Prepared(prepared, _)) => self.fly(flight, prepared, began, outlet).await,
-                _ => self.run_fit(&fit, scanned, list, outlet).await,
+                _ => self.run_fit(&fit, scanned, list, as_text, outlet).await,
             };
             match result {
                 Err(failure) if may_repeat && lists.len() == 1 && is_stale(&failure) && !outlet.has_sent() => {
                     self.start_over(&failure, *began, outlet).await?;
                     let fit = self.fit(scanned, list, *began).await?;
-                    self.run_fit(&fit, scanned, list, outlet).await?;
+                    self.run_fit(&fit, scanned, list, as_text, outlet).await?;
                 }
                 Err(failure) => return Err(self.told(failure)),
                 Ok(()) => {}
@@ -281,7 +299,7 @@ impl PgLink {
             self.lose_statements();
             self.connection.clear_cached_statements().await?;
         }
-        Ok(())
+        self.restore_settings(scanned).await
     }
 
     /// Makes ready for a statement to be run again that failed because a prepared one was not what it had been. `began`: its transaction
@@ -319,9 +337,14 @@ impl PgLink {
         fit: &Fit,
         scanned: &Scanned,
         list: &[Param],
+        as_text: bool,
         outlet: &mut Outlet,
     ) -> Result<(), SqlFailure> {
         match &*fit.plan {
+            Plan::Prepared(prepared, _) if as_text => match self.alone(scanned, prepared, list, &fit.ways) {
+                Some(flight) => self.fly(flight, prepared, &mut false, outlet).await,
+                None => self.run_plain(scanned, list, Reason::Plain, outlet).await,
+            },
             Plan::Prepared(prepared, _) => self.run_prepared(prepared, list, &fit.ways, outlet).await,
             Plan::Literal(reason) => self.run_plain(scanned, list, *reason, outlet).await,
         }
@@ -379,13 +402,16 @@ impl PgLink {
 
     /// The way in which a statement is run.
     async fn plan(&mut self, scanned: &Scanned, list: &[Param], in_transaction: bool) -> Result<Arc<Plan>, SqlFailure> {
-        if let Some(plan) = self.plans.get(&scanned.text) {
-            return Ok(plan.clone());
-        }
         let is_plain = scanned.is_script || !matches!(scanned.verb, Verb::Query | Verb::Change);
         if is_plain || !self.prepares {
             // as literals: what is neither reads nor writes takes no parameters
             return Ok(Arc::new(Plan::Literal(Reason::Plain)));
+        }
+        let allows_prepared = self.styles.allow_prepared();
+        match self.plans.get(&scanned.text) {
+            Some(plan) if allows_prepared || matches!(**plan, Plan::Literal(_)) => return Ok(plan.clone()),
+            _ if !allows_prepared => return Ok(Arc::new(Plan::Literal(Reason::Plain))),
+            _ => {}
         }
         // what cannot be inferred would end the transaction
         let guarded = in_transaction && !scanned.slots.is_empty();
@@ -448,10 +474,14 @@ impl PgLink {
         {
             return Ok(Plan::Literal(Reason::Plain));
         }
+        let has_zones = columns
+            .iter()
+            .any(|column| matches!(&column.kind, ColumnKind::Postgres(kind) if kind.has_zone()));
         let prepared = Prepared {
             text,
             verb,
             parameters,
+            has_zones,
             columns: (!columns.is_empty()).then(|| Arc::new(columns)),
             named: Named::default(),
         };
@@ -500,10 +530,13 @@ impl PgLink {
         let text = join(&scanned.pieces, |out, index| {
             write_literal(&list[index], are_typed, out)
         });
-        if !self.has_known_styles
-            && self.prepares
+        if text.contains('\0') {
+            return Err(SqlFailure::new(SqlFailureClass::Data, NO_NUL));
+        }
+        if self.prepares
             && reason != Reason::Unresolved
             && has_binary_form(scanned)
+            && !self.reads_text().await?
             && let Plan::Prepared(prepared, _) = self.prepare(text.as_str().into(), 0, scanned.verb).await?
         {
             return self.run_prepared(&prepared, &[], &[], outlet).await;

@@ -24,13 +24,11 @@ pub(super) fn read_text<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, 
         },
         PgKind::Time | PgKind::TimeTz => Cell::Time(Time::parse(text).ok_or_else(wrong)?),
         PgKind::Timestamp | PgKind::TimestampTz => {
-            let offset = (*kind == PgKind::TimestampTz).then_some(0);
+            let utc = (*kind == PgKind::TimestampTz).then_some(0);
             let point = match text {
-                "infinity" => Some(DateTime::max(offset)),
-                "-infinity" => Some(DateTime::min(offset)),
-                _ => {
-                    DateTime::parse(text).and_then(|point| if offset.is_some() { point.in_utc() } else { Some(point) })
-                }
+                "infinity" => Some(DateTime::max(utc)),
+                "-infinity" => Some(DateTime::min(utc)),
+                _ => DateTime::parse(text),
             };
             Cell::DateTime(point.ok_or_else(|| not_read(text, "the point in time"))?)
         }

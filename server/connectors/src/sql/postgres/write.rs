@@ -10,6 +10,9 @@ use super::PgKind;
 use super::numeric::write_numeric;
 use super::way::{Way, array_type};
 
+/// What is wrong with some texts.
+pub(super) const NO_NUL: &str = "PostgreSQL cannot store text with a NUL character in it";
+
 /// A value on its way into the message.
 pub(super) struct Argument<'a> {
     pub(super) value: &'a Param,
@@ -47,7 +50,7 @@ impl Encode<'_, Postgres> for Argument<'_> {
 
 fn no_nul(text: &str) -> Result<(), String> {
     if text.contains('\0') {
-        return Err("PostgreSQL cannot store text with a NUL character in it".to_owned());
+        return Err(NO_NUL.to_owned());
     }
     Ok(())
 }

@@ -79,6 +79,12 @@ pub enum Verb {
 pub(super) struct Sets {
     /// It may set how values are written as text.
     pub(super) styles: bool,
+    /// It may set the time zone.
+    pub(super) zone: bool,
+    /// It may set anything by a name that is a value.
+    pub(super) configures: bool,
+    /// It may give settings the values that they have by default.
+    pub(super) resets: bool,
     /// It may have the server forget what was prepared.
     pub(super) forgets: bool,
 }

@@ -126,15 +126,41 @@ fn what_a_statement_may_do_is_seen() {
         assert_eq!(scanned(sql, Engine::MySql).commits, there, "{sql}");
         assert_eq!(scanned(sql, Engine::Postgres).commits, elsewhere, "{sql}");
     }
-    for (sql, styles, forgets) in [
-        ("SET LOCAL DateStyle = 'German'", true, false),
-        ("SELECT set_config('a.b', 'c', true)", true, false),
-        ("DISCARD ALL", true, true),
-        ("SELECT 1; DEALLOCATE PREPARE ALL", false, true),
-        ("DEALLOCATE a", false, false),
-        ("SELECT 'datestyle' FROM t", false, false),
+    let none = Sets::default();
+    let all = Sets {
+        styles: true,
+        zone: true,
+        ..none
+    };
+    for (sql, sets) in [
+        ("SET DateStyle = 'German'", Sets { styles: true, ..none }),
+        ("SELECT 1; SET time zone 'UTC'", Sets { zone: true, ..none }),
+        ("SET \"TimeZone\" TO 'UTC'", all),
+        ("SELECT a AT TIME ZONE 'UTC', timezone('UTC', b)", none),
+        ("UPDATE t SET zone = 'a'", none),
+        ("SET LOCAL work_mem TO DEFAULT", Sets { resets: true, ..none }),
+        ("RESET a", Sets { resets: true, ..all }),
+        (
+            "SELECT set_config('a.b', 'c', true)",
+            Sets {
+                configures: true,
+                ..none
+            },
+        ),
+        ("DO $$ BEGIN END $$", all),
+        (
+            "DISCARD ALL",
+            Sets {
+                resets: true,
+                forgets: true,
+                ..all
+            },
+        ),
+        ("SELECT 1; DEALLOCATE PREPARE ALL", Sets { forgets: true, ..none }),
+        ("DEALLOCATE a", none),
+        ("SELECT 'datestyle' FROM t", none),
     ] {
-        assert_eq!(scanned(sql, Engine::Postgres).sets, Sets { styles, forgets }, "{sql}");
+        assert_eq!(scanned(sql, Engine::Postgres).sets, sets, "{sql}");
     }
     for (sql, copies) in [
         ("COPY t (stdout) FROM '/tmp/stdin'", true),

@@ -56,6 +56,8 @@ pub(super) struct Words {
     /// A statement ends a transaction in MySQL, which some do that say nothing of it.
     ends_there: bool,
     sets: Sets,
+    /// The statement is a SET.
+    is_set: bool,
     drops_statements: bool,
     /// The statement is a COPY.
     is_copy: bool,
@@ -80,9 +82,10 @@ impl Words {
             "UPDATE" => self.changes |= !is_lock,
             "FOR" => self.is_lock = true,
             "NO" | "KEY" => self.is_lock = is_lock,
-            "DATESTYLE" | "INTERVALSTYLE" | "EXTRA_FLOAT_DIGITS" | "SET_CONFIG" | "PG_SETTINGS" => {
-                self.sets.styles = true
-            }
+            "DATESTYLE" | "INTERVALSTYLE" | "EXTRA_FLOAT_DIGITS" => self.sets.styles = true,
+            "SET_CONFIG" | "PG_SETTINGS" => self.sets.configures = true,
+            "TIMEZONE" | "ZONE" => self.sets.zone |= self.is_set,
+            "DEFAULT" | "LOCAL" => self.sets.resets |= self.is_set,
             "STDIN" | "STDOUT" => self.copies |= self.is_copy,
             "DEALLOCATE" | "DISCARD" => self.drops_statements = true,
             "ALL" => self.sets.forgets |= self.drops_statements,
@@ -108,12 +111,19 @@ impl Words {
         self.ends |= matches!(word, "COMMIT" | "END");
         self.ends_there |= verb == Verb::Define || matches!(word, "BEGIN" | "START" | "CALL");
         // what is in the body of a procedure is not seen
-        self.sets.styles |= matches!(word, "RESET" | "DISCARD" | "DO" | "CALL");
+        let may_set = matches!(word, "RESET" | "DISCARD" | "DO" | "CALL");
+        self.sets.styles |= may_set;
+        self.sets.zone |= may_set;
+        self.sets.resets |= matches!(word, "RESET" | "DISCARD");
+        self.is_set = word == "SET";
     }
 
     /// A name in quotes.
     pub(super) fn name(&mut self) {
         self.quoted();
+        // `SET "TimeZone" TO ...`
+        self.sets.styles |= self.is_set;
+        self.sets.zone |= self.is_set;
         self.next(Token::Name);
     }
 
