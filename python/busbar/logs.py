@@ -35,8 +35,24 @@ class ServerLog(logging.Handler):
         try:
             message = self.format(record)
         except Exception:  # noqa: BLE001 - a wrong format string must not fail the service that logs
-            message = f'cannot format the log message {record.msg!r} with {record.args!r}\n{traceback.format_exc()}'
-        _busbar.log(record.levelno, record.name, message)
+            given = f'{_shown(record.msg)} with {_shown(record.args)}'
+            message = f'cannot format the log message {given}\n{traceback.format_exc()}'
+        try:
+            _busbar.log(record.levelno, record.name, message)
+        except UnicodeEncodeError:
+            # Python keeps bytes that are no text, as in names of files, as halves of pairs of surrogates
+            _busbar.log(record.levelno, _encodable(record.name), _encodable(message))
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - as above
+        return object.__repr__(value)
+
+
+def _encodable(text: str) -> str:
+    return text.encode('utf-8', 'backslashreplace').decode()
 
 
 def setup(level: int | str = logging.INFO) -> None:

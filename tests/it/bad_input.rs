@@ -281,6 +281,39 @@ fn requests_that_could_be_read_in_two_ways_are_refused() {
 }
 
 #[test]
+fn a_request_names_one_host() {
+    let server = start();
+    let status = |head: &str| {
+        let mut connection = server.connect();
+        connection.write(head.as_bytes()).unwrap();
+        connection.read(true).unwrap().status
+    };
+    for host in [
+        "",
+        "Host: a\r\nHost: b\r\n",
+        "Host: a\r\nHost: a\r\n",
+        "Host: a b\r\n",
+        "Host: a/c\r\n",
+        "Host: a,b\r\n",
+    ] {
+        assert_eq!(
+            status(&format!("GET /zato/ping HTTP/1.1\r\n{host}\r\n")),
+            400,
+            "{host:?}"
+        );
+    }
+    for host in ["a", "a:80", "[::1]:80", "1.2.3.4", "", "żółw.example"] {
+        let expected = if host.is_ascii() { 200 } else { 400 };
+        assert_eq!(
+            status(&format!("GET /zato/ping HTTP/1.1\r\nHost: {host}\r\n\r\n")),
+            expected,
+            "{host:?}"
+        );
+    }
+    assert_eq!(status("GET /zato/ping HTTP/1.0\r\n\r\n"), 200);
+}
+
+#[test]
 fn heads_have_a_limit_in_size_and_number() {
     let server = start();
     let many = (0..2_000).fold(Request::new("GET", "/zato/ping"), |request, n| {

@@ -350,6 +350,81 @@ fn every_worker_has_the_new_code_once_one_has() {
     }
 }
 
+/// A file that notes each time at which it is imported, and by which process.
+fn noting(name: &str, more: &str) -> String {
+    format!(
+        "
+import os, pathlib
+{more}
+with open(pathlib.Path(__file__).parent.parent / 'imports.log', 'a') as log:
+    log.write(f'{name} {{os.getpid()}}\\n')
+{}",
+        version(name)
+    )
+}
+
+/// Which file was imported by which process, and how often.
+fn imports(server: &TestServer) -> std::collections::BTreeMap<String, usize> {
+    let log = std::fs::read_to_string(server.directory().join("imports.log")).unwrap();
+    log.lines().fold(Default::default(), |mut counts, line| {
+        *counts.entry(line.to_owned()).or_default() += 1;
+        counts
+    })
+}
+
+#[test]
+fn a_process_imports_a_file_once_for_each_deployment() {
+    let good = ["a", "b", "c", "d"];
+    let files = good.iter().fold(server().workers(2), |server, name| {
+        let more = if *name == "c" { "import a, b" } else { "" };
+        server.service(&format!("{name}.py"), &noting(name, more))
+    });
+    let broken = ["a1", "b1", "c1"].iter().fold(files, |server, name| {
+        server.service(&format!("{name}.py"), "import there_is_none")
+    });
+    // of a file that cannot be imported what imports it without need is imported once more, without it
+    let needless = "try:\n    import a1\nexcept ImportError:\n    pass";
+    let server = broken.service("e.py", &noting("e", needless)).start();
+    let mut failed = failures(&server);
+    failed.sort();
+    assert_eq!(failed, ["a1", "b1", "c1"]);
+    let seen = imports(&server);
+    for name in good {
+        let processes: Vec<_> = seen.iter().filter(|(line, _)| line.starts_with(name)).collect();
+        assert_eq!(processes.len(), 2, "{seen:?}");
+        assert!(processes.iter().all(|(_, count)| **count == 1), "{seen:?}");
+        assert_eq!(
+            server.invoke(&format!("{name}.v"), "").expect(200).text(),
+            format!("version {name}")
+        );
+    }
+    server.invoke("e.v", "").expect(200);
+
+    // while calls are served one worker tries first
+    server.deploy("late.py", &noting("late", ""));
+    settle(&server, "settled");
+    wait_until("both workers have it", || {
+        (imports(&server).keys().filter(|line| line.starts_with("late")).count() == 2).then_some(())
+    });
+    assert!(
+        imports(&server)
+            .iter()
+            .all(|(line, count)| !line.starts_with("late") || *count == 1)
+    );
+
+    // a file that others import
+    server.deploy("a.py", &noting("a", "again = True"));
+    settle(&server, "settled_too");
+    let seen = imports(&server);
+    let count = |name: &str| {
+        seen.iter()
+            .filter(|(line, _)| line.starts_with(name))
+            .map(|(_, count)| count)
+            .sum::<usize>()
+    };
+    assert_eq!((count("a "), count("b "), count("c ")), (4, 2, 4), "{seen:?}");
+}
+
 #[test]
 fn two_hundred_deployments_under_load_and_one_in_twenty_broken() {
     let server = server()

@@ -167,3 +167,37 @@ fn the_log_may_be_truncated_while_the_server_runs() {
     server.wait_log(&["said by the service"]);
     assert!(!server.log().contains('\0'), "no hole at its beginning");
 }
+
+#[test]
+fn what_cannot_be_logged_as_it_is_fails_no_service() {
+    let server = server()
+        .service(
+            "odd.py",
+            r"
+import logging, os
+from zato.server.service import Service
+
+class Unshown:
+    def __repr__(self):
+        raise RuntimeError('no')
+    __str__ = __repr__
+
+class Log(Service):
+    def handle(self):
+        self.logger.info('file %s', os.fsdecode(b'plik-\xb3.csv'))
+        self.logger.info('this %s', Unshown())
+        logging.getLogger('of a library \ud800').warning('half %s', '\ud800')
+        self.response.payload = 'logged'
+",
+        )
+        .start();
+    assert_eq!(server.invoke("odd.log", "").expect(200).text(), "logged");
+    let log = server.log();
+    for line in [
+        r"file plik-\udcb3.csv",
+        "cannot format the log message 'this %s' with <tuple object at",
+        r"half \ud800",
+    ] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+}

@@ -26,6 +26,8 @@ class Send(Service):
                 assert conn.send(given).data.body.text.count('Envelope') == 2
             data = conn.send(self.cid, b'<a/>', headers={'SOAPAction': 'other'}).data
             assert data.action == 'other'
+            response = conn.send(self.cid, b'<a/>', {'SOAPAction': 'third'})
+            assert response.data.action == 'third' and '?' not in response.url, response.url
             assert conn.send(self.cid, etree.fromstring('<a/>')).ok
         assert self.outgoing.soap.get('Rest') is None and 'V11' not in self.outgoing.plain_http
         assert self.out.soap.keys() == ['Shop', 'V11', 'V12'] and self.out.rest.keys() == ['Rest']

@@ -167,6 +167,7 @@ async fn import(host: &Host, mut sources: Vec<Source>) -> (Vec<ServiceInfo>, Vec
             sources: sources.clone(),
             builtin: Vec::new(),
             removed: Vec::new(),
+            again: false,
         };
         match host.prepare(Arc::new(deployment)).await {
             Ok(infos) => return (infos, failed),

@@ -176,6 +176,10 @@ pub struct Deployment {
     /// Stems of modules to forget.
     #[serde(default)]
     pub removed: Vec<String>,
+    /// The attempt before was of some of the same files, and failed. What it imported without fault is taken as it is, not run again: what a
+    /// module does when it is imported, such as to start a thread, it does once.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// One source file.

@@ -229,6 +229,7 @@ async fn rare_requests_are_answered_with_what_came_of_them() {
         sources: vec![source],
         builtin: Vec::new(),
         removed: vec![],
+        again: false,
     };
     let Controlled::Refused(error) = hub.control(Control::Prepare(deployment), LIMIT).await.unwrap() else {
         panic!()

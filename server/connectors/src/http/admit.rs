@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response, StatusCode, Version};
 use percent_encoding::percent_decode_str;
 
 use busbar_model::{Cid, DataFormat};
@@ -53,6 +53,10 @@ impl Client {
         let method = parts.method.as_str();
         if !METHODS.contains(&method) {
             let fault = Fault::new(405, "Unsupported HTTP method").with_header("Allow", METHODS.join(", "));
+            return Err(Box::new(respond::fault(&fault, &Style::json(), cid)));
+        }
+        if parts.version == Version::HTTP_11 && !names_host(&parts.headers) {
+            let fault = Fault::new(400, "One Host header is required, with a host and perhaps a port");
             return Err(Box::new(respond::fault(&fault, &Style::json(), cid)));
         }
         if let Some(coding) = parts.headers.get(header::TRANSFER_ENCODING)
@@ -209,6 +213,17 @@ impl Admitted {
             _ => response,
         }
     }
+}
+
+/// Whether there is one `Host`, which may be empty but is no more than an authority (RFC 9112, 3.2). With several, those who pass a
+/// request on and those who answer it might not mean the same one.
+fn names_host(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return false;
+    };
+    let is_allowed = |byte: &u8| byte.is_ascii_graphic() && !b"/?#@,\\\"<>{}|^`".contains(byte);
+    host.as_bytes().iter().all(is_allowed)
 }
 
 /// Whom a request is addressed to; empty if it does not say.

@@ -93,6 +93,7 @@ impl Deployer {
             sources: Vec::new(),
             builtin,
             removed: Vec::new(),
+            again: false,
         });
         let infos = self.handler.prepare(deployment).await.map_err(|error| {
             let hint = error.traceback.clone();
@@ -139,7 +140,7 @@ impl Deployer {
         wanted.sort_by_key(generation);
         // a changed file that is broken now is tried once more with the text that ran last
         let fallback = |module: &str| stored.get(module).map(as_source);
-        self.deploy_batch(&mut current, wanted, &fallback).await
+        self.deploy_batch(&mut current, wanted, &fallback, false).await
     }
 
     /// Waits for what is being deployed, and keeps others from deploying.
@@ -219,17 +220,19 @@ impl Deployer {
     }
 
     /// Imports what can be imported of `sources`, in one generation: as long as one of them fails it is replaced by its fallback, or left
-    /// out.
+    /// out. `again`: see [`Deployment::again`].
     async fn deploy_batch(
         &self,
         current: &mut BTreeMap<String, StoredSource>,
         mut sources: Vec<Source>,
         fallback: &(dyn Fn(&str) -> Option<Source> + Sync),
+        mut again: bool,
     ) -> Result<Report, Error> {
         let mut failed = self.without_builtin(&mut sources);
         let mut fallen_back: Vec<StoredFailure> = Vec::new();
         while !sources.is_empty() {
-            let (generation, prepared) = self.prepare(&sources, &[]).await?;
+            let (generation, prepared) = self.prepare(&sources, &[], again).await?;
+            again = true;
             match prepared {
                 Ok(infos) => {
                     let mut report = self.keep(current, generation, &sources, infos).await?;
@@ -273,6 +276,7 @@ impl Deployer {
         &self,
         sources: &[Source],
         removed: &[String],
+        again: bool,
     ) -> Result<(u64, Result<Vec<ServiceInfo>, DeployError>), Error> {
         let mut may_retry = true;
         loop {
@@ -282,6 +286,7 @@ impl Deployer {
                 sources: sources.to_vec(),
                 builtin: Vec::new(),
                 removed: removed.to_vec(),
+                again,
             };
             match self.handler.prepare(Arc::new(deployment)).await {
                 Err(error) if error.worker_lost && may_retry => {
@@ -345,7 +350,7 @@ impl Deployer {
         source: Source,
         report: &mut Report,
     ) -> Result<Vec<DeployError>, Error> {
-        let one = Box::pin(self.deploy_batch(current, vec![source], &|_| None)).await?;
+        let one = Box::pin(self.deploy_batch(current, vec![source], &|_| None, true)).await?;
         report.generation = one.generation.or(report.generation);
         report.deployed.extend(one.deployed);
         Ok(one.failed)
@@ -587,7 +592,7 @@ impl Turn<'_> {
             }
         }
         let mut report = deployer
-            .deploy_batch(current, changed.into_values().collect(), &|_| None)
+            .deploy_batch(current, changed.into_values().collect(), &|_| None, false)
             .await?;
         report.unchanged = unchanged;
         Ok(report)
@@ -607,7 +612,7 @@ impl Turn<'_> {
         if removed.is_empty() {
             return Ok(Report::default());
         }
-        let (generation, prepared) = deployer.prepare(&[], &removed).await?;
+        let (generation, prepared) = deployer.prepare(&[], &removed, false).await?;
         let infos = match prepared {
             Ok(infos) => infos,
             Err(error) => {

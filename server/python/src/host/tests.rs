@@ -66,6 +66,7 @@ impl Server {
             sources: sources.iter().map(|(module, text)| source(module, text)).collect(),
             builtin: Vec::new(),
             removed: removed.iter().map(|&stem| stem.to_owned()).collect(),
+            again: false,
         };
         (generation, self.wait(self.host.prepare(Arc::new(deployment))))
     }

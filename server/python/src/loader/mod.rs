@@ -14,7 +14,7 @@ mod hook;
 mod source;
 mod transaction;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use busbar_runtime::handler::{DeployError, Deployment};
@@ -30,8 +30,49 @@ pub(crate) use transaction::Transaction;
 /// The user's modules of the current generation.
 pub(crate) struct Loader {
     modules: Mutex<BTreeMap<String, Arc<Module>>>,
+    /// What the last attempt left, which failed.
+    kept: Mutex<Kept>,
     /// Which types the names of input and output imply.
     rules: NamingRules,
+}
+
+/// What is left of attempts that failed, for the next one.
+#[derive(Default)]
+struct Kept {
+    /// Modules that were run without fault, by name.
+    loaded: HashMap<String, (Arc<Module>, Py<PyModule>)>,
+    /// Names of all modules that were to be loaded.
+    tried: HashSet<String>,
+}
+
+impl Kept {
+    /// Those that can be taken as they are: nothing that they import is another module now.
+    fn fitting(&self, py: Python<'_>, pending: &BTreeMap<String, Arc<Module>>) -> HashMap<String, Py<PyModule>> {
+        let mut fitting: BTreeSet<&String> = pending
+            .iter()
+            .filter(|(name, module)| self.loaded.get(*name).is_some_and(|(known, _)| known.is_same(module)))
+            .map(|(name, _)| name)
+            .collect();
+        loop {
+            let concerns = |name: &String| pending.contains_key(name) || self.tried.contains(name);
+            let left: BTreeSet<&String> = fitting
+                .iter()
+                .filter(|name| {
+                    let imports = &pending[**name].imports;
+                    imports
+                        .iter()
+                        .all(|import| !concerns(import) || fitting.contains(import))
+                })
+                .copied()
+                .collect();
+            if left.len() == fitting.len() {
+                break;
+            }
+            fitting = left;
+        }
+        let loaded = |name: &&String| Some(((*name).clone(), self.loaded.get(*name)?.1.clone_ref(py)));
+        fitting.iter().filter_map(loaded).collect()
+    }
 }
 
 /// A deployment that was imported and waits for its commit.
@@ -47,6 +88,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Whether a module of this name is in it.
+    fn has(&self, name: &str) -> bool {
+        self.modules.iter().any(|(module, _)| module.name == name)
+    }
+
     /// Stems whose services are replaced.
     pub fn stems(&self) -> HashSet<&str> {
         let imported = self.modules.iter().map(|(module, _)| module.stem.as_str());
@@ -61,6 +107,7 @@ impl Loader {
         hook::install(py)?;
         Ok(Self {
             modules: Mutex::default(),
+            kept: Mutex::default(),
             rules,
         })
     }
@@ -73,6 +120,13 @@ impl Loader {
         transaction: &Arc<Transaction>,
     ) -> Result<Prepared, DeployError> {
         let result = self.import(py, deployment, transaction);
+        {
+            let mut kept = lock(&self.kept);
+            match &result {
+                Ok(prepared) => kept.loaded.retain(|name, _| !prepared.has(name)),
+                Err(_) => kept.loaded.extend(transaction.all_loaded(py)),
+            }
+        }
         if let Err(error) = transaction.put_back(py) {
             tracing::error!(error = %error, "cannot put `sys.modules` back after importing generation {}", deployment.generation);
         }
@@ -102,7 +156,15 @@ impl Loader {
         self.add_dependants(py, deployment, &mut pending)?;
         let order = order(&pending);
 
-        transaction.begin(pending);
+        let reused = {
+            let mut kept = lock(&self.kept);
+            if !deployment.again {
+                *kept = Kept::default();
+            }
+            kept.tried.extend(pending.keys().cloned());
+            kept.fitting(py, &pending)
+        };
+        transaction.begin(pending, reused);
         let modules = transaction::within(transaction, || -> Result<Vec<_>, DeployError> {
             let mut modules = Vec::new();
             for module in order {

@@ -61,6 +61,11 @@ impl Module {
         )
     }
 
+    /// Whether it is the same text from the same file.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.path == other.path && self.text == other.text
+    }
+
     /// The same module, to be loaded once more.
     pub fn again(&self, py: Python<'_>) -> PyResult<Self> {
         Ok(Self {

@@ -25,6 +25,8 @@ pub(crate) struct Transaction {
 #[derive(Default)]
 struct State {
     pending: BTreeMap<String, Arc<Module>>,
+    /// Those of them that an attempt before has run already.
+    reused: HashMap<String, Py<PyModule>>,
     loaded: HashMap<String, Py<PyModule>>,
     /// What `sys.modules` held before, by name, in the order in which it was replaced.
     replaced: Vec<(String, Option<Py<PyAny>>)>,
@@ -59,8 +61,10 @@ pub(super) fn current() -> Option<Arc<Transaction>> {
 }
 
 impl Transaction {
-    pub(super) fn begin(&self, pending: BTreeMap<String, Arc<Module>>) {
-        lock(&self.state).pending = pending;
+    pub(super) fn begin(&self, pending: BTreeMap<String, Arc<Module>>, reused: HashMap<String, Py<PyModule>>) {
+        let mut state = lock(&self.state);
+        state.pending = pending;
+        state.reused = reused;
     }
 
     /// The module of this name if it belongs to the transaction: as it is if it is loaded or being loaded, else it is loaded now.
@@ -73,15 +77,21 @@ impl Transaction {
 
     /// Loads a module of the transaction, unless it is loaded already.
     pub(super) fn load(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyModule>> {
-        let module = {
+        let (module, reused) = {
             let state = lock(&self.state);
             if let Some(loaded) = state.loaded.get(name) {
                 return Ok(loaded.clone_ref(py));
             }
-            state.pending.get(name).cloned()
+            let reused = state.reused.get(name).map(|loaded| loaded.clone_ref(py));
+            (state.pending.get(name).cloned(), reused)
         };
         let module = module
             .ok_or_else(|| pyo3::exceptions::PyModuleNotFoundError::new_err(format!("No module named '{name}'")))?;
+        if let Some(loaded) = reused {
+            self.show(py, &module, loaded.bind(py))?;
+            lock(&self.state).loaded.insert(name.to_owned(), loaded.clone_ref(py));
+            return Ok(loaded);
+        }
         let loaded = module.create(py)?;
         self.show(py, &module, &loaded)?;
         {
@@ -121,6 +131,16 @@ impl Transaction {
     /// The module of this name if the transaction has loaded it.
     pub(super) fn loaded<'py>(&self, py: Python<'py>, name: &str) -> Option<Bound<'py, PyModule>> {
         lock(&self.state).loaded.get(name).map(|module| module.bind(py).clone())
+    }
+
+    /// Everything that the transaction has loaded, by name.
+    pub(super) fn all_loaded(&self, py: Python<'_>) -> Vec<(String, (Arc<Module>, Py<PyModule>))> {
+        let state = lock(&self.state);
+        let loaded = state.loaded.iter().filter_map(|(name, loaded)| {
+            let module = state.pending.get(name)?.clone();
+            Some((name.clone(), (module, loaded.clone_ref(py))))
+        });
+        loaded.collect()
     }
 
     /// Stem of the module whose code runs.

@@ -185,6 +185,7 @@ impl WorkerPool {
                 sources: state.sources.values().cloned().collect(),
                 builtin: state.builtin.clone(),
                 removed: Vec::new(),
+                again: false,
             };
             match link.control(Control::Prepare(deployment), self.control_limit()).await? {
                 Controlled::Prepared(_) => {}
@@ -280,7 +281,8 @@ impl WorkerPool {
     }
 
     async fn on_all_within(&self, limit: Duration, control: impl Fn() -> Control) -> Vec<Controlled> {
-        self.on_each(|link| {
+        let workers = Vec::clone(&self.ready.load());
+        self.on_each(workers, |link| {
             let control = control();
             async move { link.control(control, limit).await }
         })
@@ -288,11 +290,10 @@ impl WorkerPool {
     }
 
     /// The answers of the workers that gave one.
-    async fn on_each<F>(&self, ask: impl Fn(Arc<WorkerLink>) -> F) -> Vec<Controlled>
+    async fn on_each<F>(&self, workers: Vec<Arc<WorkerLink>>, ask: impl Fn(Arc<WorkerLink>) -> F) -> Vec<Controlled>
     where
         F: Future<Output = Result<Controlled, Error>> + Send + 'static,
     {
-        let workers = Vec::clone(&self.ready.load());
         let requests = workers.into_iter().map(|link| tokio::spawn(ask(link)));
         let mut answers = Vec::new();
         for request in requests.collect::<Vec<_>>() {
@@ -327,10 +328,12 @@ impl WorkerPool {
         let prepare = || Control::Prepare(Deployment::clone(deployment));
         // a file that kills whoever imports it must not take every worker down: one tries first, unless none serves anything yet
         let mut found = None;
+        let mut others = Vec::clone(&self.ready.load());
         if !first {
-            let Some(canary) = self.ready.load().first().cloned() else {
+            if others.is_empty() {
                 return Err(lost("the worker that was to import it died".to_owned()));
-            };
+            }
+            let canary = others.remove(0);
             match canary.control(prepare(), self.control_limit()).await {
                 Ok(Controlled::Prepared(services)) => found = Some(services),
                 Ok(Controlled::Refused(error)) => return Err(error),
@@ -346,7 +349,12 @@ impl WorkerPool {
                 }
             }
         }
-        for answer in self.on_all(prepare).await {
+        let limit = self.control_limit();
+        let ask = |link: Arc<WorkerLink>| {
+            let control = prepare();
+            async move { link.control(control, limit).await }
+        };
+        for answer in self.on_each(others, ask).await {
             match answer {
                 Controlled::Prepared(services) => found = Some(services),
                 Controlled::Refused(error) => return Err(error),
@@ -506,7 +514,8 @@ impl Handler for WorkerPool {
             let before = state.snapshot.replace(snapshot.clone());
             let difference = before.map(|before| Difference::between(&before, &snapshot));
             let limit = self.control_limit();
-            let answers = self.on_each(|link| {
+            let workers = Vec::clone(&self.ready.load());
+            let answers = self.on_each(workers, |link| {
                 let (difference, snapshot) = (difference.clone(), snapshot.clone());
                 async move {
                     if let Some(difference) = difference {

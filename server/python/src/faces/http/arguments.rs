@@ -23,6 +23,8 @@ pub(crate) enum Form {
     Params,
     /// `data, params, headers`
     Data,
+    /// `data, headers, params`: `send` over SOAP
+    Envelope,
     /// `data, params`, or `params` alone if the first one is a dictionary.
     DataOrParams,
 }
@@ -66,6 +68,7 @@ pub(crate) fn read(
     let names: &[&str] = match (form, positional.first()) {
         (Form::Params, _) => &["params", "headers"],
         (Form::DataOrParams, Some(first)) if positional.len() == 1 && first.is_instance_of::<PyDict>() => &["params"],
+        (Form::Envelope, _) => &["data", "headers", "params"],
         (Form::Data | Form::DataOrParams, _) => &["data", "params", "headers"],
     };
     if positional.len() > names.len() {

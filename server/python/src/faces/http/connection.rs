@@ -264,14 +264,18 @@ impl HttpConn {
         self.call("POST", Form::Data, args, kwargs)
     }
 
-    /// The same as `post()`.
+    /// The same as `post()`; over SOAP `send([cid], data, headers=None, ...)`.
     #[pyo3(signature = (*args, **kwargs))]
     fn send<'py>(
         &self,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, HttpResponse>> {
-        self.call("POST", Form::Data, args, kwargs)
+        let form = match self.connection(args.py())?.config().transport {
+            Transport::Soap => Form::Envelope,
+            Transport::PlainHttp => Form::Data,
+        };
+        self.call("POST", form, args, kwargs)
     }
 
     /// `put([cid], data='', params=None, headers=None, json=None, timeout=None, ...)`
