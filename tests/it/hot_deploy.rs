@@ -414,7 +414,7 @@ fn a_process_imports_a_file_once_for_each_deployment() {
 
     // a file that others import
     server.deploy("a.py", &noting("a", "again = True"));
-    settle(&server, "settled_too");
+    settle(&server, "settled2");
     let seen = imports(&server);
     let count = |name: &str| {
         seen.iter()

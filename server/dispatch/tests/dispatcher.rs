@@ -473,7 +473,7 @@ async fn the_invoker_calls_any_service() {
     assert_eq!(
         Ask {
             body: "nope",
-            ..invoke("shop.free")
+            ..invoke("shop.declared")
         }
         .fault(&setup)
         .await
