@@ -365,7 +365,7 @@ with open(pathlib.Path(__file__).parent.parent / 'imports.log', 'a') as log:
 
 /// Which file was imported by which process, and how often.
 fn imports(server: &TestServer) -> std::collections::BTreeMap<String, usize> {
-    let log = std::fs::read_to_string(server.directory().join("imports.log")).unwrap();
+    let log = fs::read_to_string(server.directory().join("imports.log")).unwrap();
     log.lines().fold(Default::default(), |mut counts, line| {
         *counts.entry(line.to_owned()).or_default() += 1;
         counts

@@ -322,7 +322,7 @@ class Outer(Service):
         let response = server.invoke(name, "{}").expect(400);
         assert_eq!(response.json()["result"], "Error", "{name}");
     }
-    server.invoke("echo.echo", "{not json").expect(400);
+    server.invoke("sio.outer", "{not json").expect(400);
     server.invoke("sio.outer", "{}").expect(400);
 }
 
