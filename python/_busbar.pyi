@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 import requests
 
 from bunch import Bunch
+from busbar.channel import ChannelInfo
 from busbar.facilities.broker import BrokerClient
 from busbar.facilities.cache import CacheAPI
 from busbar.facilities.commands import CommandsFacade
@@ -733,8 +734,8 @@ class SimpleIOPayload:
     def to_dict(self) -> Any:
         """The converted output without its response element."""
 
-class ChannelInfo:
-    """The channel through which the service was called. Also compares as its type: `self.channel == 'http-soap'`."""
+class ChannelDetails:
+    """What is known of the channel through which a service was called. Services see it as a text with attributes, `busbar.channel`."""
 
     @property
     def id(self) -> int:
@@ -755,17 +756,8 @@ class ChannelInfo:
     def match_target(self) -> str:
         """What the request was matched with: method and path."""
     @property
-    def impl(self) -> None:
-        """The underlying object; there is none that services could use."""
-    @property
     def security(self) -> ChannelSecurityInfo:
         """The security definition that let the caller in; its fields are `None` if the channel is open."""
-    @property
-    def sec(self) -> ChannelSecurityInfo:
-        """The same as `security`."""
-    def __eq__(self, other: object, /) -> bool: ...
-    def __hash__(self) -> int: ...
-    def __contains__(self, part: str, /) -> bool: ...
 
 class ChannelSecurityInfo:
     """Who called, as far as the channel has a security definition."""

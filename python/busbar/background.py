@@ -55,12 +55,12 @@ class Background:
             raise RuntimeError(message)
         self.started = True
         try:
-            threading.Thread(target=self._run, name='busbar-spawned', daemon=True).start()
+            threading.Thread(target=self._work, name='busbar-spawned', daemon=True).start()
         except BaseException:
             _places.release()
             raise
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         args, kwargs = self._arguments
         try:
             self.value = self._function(*args, **kwargs)

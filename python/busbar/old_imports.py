@@ -2,7 +2,7 @@
 
 ``import httplib`` in a service file finds ``http.client`` under the old name, with the old names inside. Nobody else
 sees these modules: they are not in ``sys.modules``, and a module that is really there always wins - this is asked only
-after an import has failed.
+after an import has failed. The same goes for packages that service files import without installing them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from threading import Lock
 from types import ModuleType
 from typing import Any, Final
 
-__all__ = ['MODULES', 'NAMES', 'find', 'find_name']
+__all__ = ['MODULES', 'NAMES', 'STAND_INS', 'find', 'find_name']
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,6 @@ MODULES: Final[dict[str, _Parts]] = {
     'email.Utils': (('email.utils',), {}),
     'exceptions': (('builtins',), {'StandardError': 'builtins:Exception'}),
     'future_builtins': (('builtins',), {}),
-    'gevent': (('busbar.stand_ins.gevent',), {}),
     'htmlentitydefs': (('html.entities',), {}),
     'httplib': (('http.client',), {}),
     'md5': ((), {'md5': 'hashlib:md5', 'new': 'hashlib:md5'}),
@@ -105,28 +104,31 @@ MODULES: Final[dict[str, _Parts]] = {
     'robotparser': (('urllib.robotparser',), {}),
     'sets': ((), {'ImmutableSet': 'builtins:frozenset', 'Set': 'builtins:set'}),
     'sha': ((), {'new': 'hashlib:sha1', 'sha': 'hashlib:sha1'}),
-    'simplejson': (('json',), {}),
     'thread': (('_thread',), {}),
-    'ujson': (('json',), {}),
     'urllib2': (('urllib.request', 'urllib.error', 'urllib.parse'), {}),
     'urlparse': (('urllib.parse',), {}),
     'xml.etree.cElementTree': (('xml.etree.ElementTree',), {}),
     'xmlrpclib': (('xmlrpc.client',), {}),
 }
 
-#: Parts of the stand-in for gevent.
-_GEVENT: Final = {
-    f'gevent.{name}': f'busbar.stand_ins.gevent:{attribute}'
-    for name, attribute in {
-        'coros': 'coros',
-        'event': 'event',
-        'greenlet': 'greenlet',
-        'local': 'local',
-        'lock': 'lock',
-        'monkey': 'monkey',
-        'pool': 'pool',
-        'queue': 'queue_',
-    }.items()
+_GEVENT: Final = (
+    'baseserver coros event exceptions greenlet hub local lock monkey os pool pywsgi queue select server signal '
+    'socket ssl subprocess thread threading threadpool time timeout util'
+)
+_SUDS: Final = (
+    'bindings cache client plugin sax sax.element sax.text sudsobject transport transport.http transport.https '
+    'wsse xsd xsd.doctor'
+)
+
+#: Packages that are there in their stead where they are not installed, and their modules.
+STAND_INS: Final[dict[str, str]] = {
+    **{
+        name: f'busbar.stand_ins.{name}' for name in ('gevent', 'jsonpointer', 'retools', 'simplejson', 'suds', 'ujson')
+    },
+    **{f'gevent.{name}': f'busbar.stand_ins.gevent:{name}' for name in _GEVENT.split()},
+    'retools.lock': 'busbar.stand_ins.retools:lock',
+    **{f'simplejson.{name}': 'busbar.stand_ins.simplejson' for name in ('decoder', 'encoder', 'errors')},
+    **{f'suds.{name}': f'busbar.stand_ins.suds:{name.replace(".", "_")}' for name in _SUDS.split()},
 }
 
 _ABSTRACT: Final = [
@@ -209,7 +211,7 @@ def find(name: str, file: str, is_from: bool) -> ModuleType | None:
 
     :param is_from: the statement is ``from name import ...``; ``import a.b`` gives ``a``.
     """
-    if name not in MODULES and name not in _GEVENT:
+    if name not in MODULES and name not in STAND_INS:
         return None
     module = _module(name)
     _tell(file, name)
@@ -228,7 +230,7 @@ def _module(name: str) -> ModuleType:
         module = _made.get(name)
     if module is not None:
         return module
-    module = _resolve(_GEVENT[name]) if name in _GEVENT else _make(name)
+    module = _stand_in(name) if name in STAND_INS else _make(name)
     with _lock:
         return _made.setdefault(name, module)
 
@@ -237,7 +239,7 @@ def _owner(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
-        if name in MODULES:
+        if name in MODULES or name in STAND_INS:
             return _module(name)
         with _lock:
             return _made.setdefault(name, ModuleType(name))
@@ -270,6 +272,12 @@ def _make(name: str) -> ModuleType:
     return module
 
 
+def _stand_in(name: str) -> ModuleType:
+    module, _, attribute = STAND_INS[name].partition(':')
+    found = importlib.import_module(module)
+    return getattr(found, attribute) if attribute else found
+
+
 def _resolve(target: str) -> Any:
     module, _, path = target.partition(':')
     value: Any = importlib.import_module(module)
@@ -283,6 +291,15 @@ def _tell(file: str, name: str) -> None:
         if file in _told:
             return
         _told.add(file)
+    if name in STAND_INS:
+        package = name.partition('.')[0]
+        logger.warning(
+            '%s imports %s, which is not installed: %s stands in for it; docs/services.md says how it differs',
+            file,
+            package,
+            f'busbar.stand_ins.{package}',
+        )
+        return
     logger.warning(
         '%s imports %s, which is called otherwise today; `busbar check %s` shows what else is old', file, name, file
     )

@@ -232,7 +232,7 @@ def _imports(tokens: list[_Token]) -> Iterator[tuple[int, str]]:
     if words[0] == 'from':
         end = words.index('import') if 'import' in words else len(words)
         module = ''.join(words[1:end])
-        if module in MODULES and not module.startswith('gevent'):
+        if module in MODULES:
             yield line, _moved(module)
         gone = NAMES.get(module, {})
         for name in words[end + 1 :]:
@@ -241,7 +241,7 @@ def _imports(tokens: list[_Token]) -> Iterator[tuple[int, str]]:
         return
     for module in ''.join(f' {word} ' if word == 'as' else word for word in words[1:]).split(','):
         name = module.split(' as ')[0].strip()
-        if name in MODULES and not name.startswith('gevent'):
+        if name in MODULES:
             yield line, _moved(name)
 
 

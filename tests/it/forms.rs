@@ -91,3 +91,22 @@ fn encoded_forms_are_read_as_well() {
     assert_eq!(shown("/form"), json!({"payload": form, "POST": form}));
     assert_eq!(shown("/raw"), json!({"payload": "bytes", "POST": form}));
 }
+
+#[test]
+fn forms_that_are_not_utf8_are_refused() {
+    let server = start();
+    let url_encoded = "application/x-www-form-urlencoded";
+    let send = |path: &str, content_type: &str, body: &[u8]| {
+        let request = Request::new("POST", path).header("Content-Type", content_type);
+        server.send(&request.body(body)).expect(400).text()
+    };
+    for path in ["/declared", "/form", "/raw"] {
+        let text = send(path, url_encoded, b"name=x&note=%ff");
+        assert!(text.starts_with("invalid form: field `note` is not UTF-8"), "{text}");
+    }
+    let part = b"--X\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\n\xff\r\n--X--\r\n";
+    for path in ["/declared", "/form", "/raw"] {
+        let text = send(path, "multipart/form-data; boundary=X", part);
+        assert!(text.starts_with("invalid form: field `name` is not UTF-8"), "{text}");
+    }
+}

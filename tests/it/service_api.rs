@@ -399,3 +399,88 @@ class Caller(Service):
     let answer = server.post("/caller", "").expect(200).json();
     assert_eq!(answer, json!(["0.1 seconds", "0.1 seconds"]));
 }
+
+#[test]
+fn the_channel_is_a_text_too() {
+    let server = start(
+        "
+import json
+
+class Caller(Service):
+    def handle(self):
+        channel = self.channel
+        self.response.payload = {
+            'channel': channel, 'in a list': [channel], 'dumped': json.loads(json.dumps(channel)),
+            'methods': [channel.startswith('http'), channel.upper(), 'soap' in channel, channel + '!', f'{channel:>10}', '%s' % channel],
+            'same': [channel == 'http-soap', {channel: 1}['http-soap'], str(channel), isinstance(channel, str)],
+            'fields': [channel.name, channel.type, channel.data_format, channel.security.name, repr(channel)],
+        }
+",
+        &["caller"],
+    );
+    let answer = server.post("/caller", "").expect(200).json();
+    assert_eq!(
+        answer,
+        json!({
+            "channel": "http-soap", "in a list": ["http-soap"], "dumped": "http-soap",
+            "methods": [true, "HTTP-SOAP", true, "http-soap!", " http-soap", "http-soap"],
+            "same": [true, 1, "http-soap", true],
+            "fields": ["/caller", "http-soap", "json", null, "<ChannelInfo name:`/caller` type:`http-soap`>"],
+        })
+    );
+}
+
+#[test]
+fn packages_that_need_not_be_installed_are_stood_in_for() {
+    let server = start(
+        "
+from decimal import Decimal
+import gevent.queue
+import simplejson
+from gevent import Greenlet, monkey, socket, subprocess
+from gevent.event import AsyncResult
+from gevent.lock import Semaphore
+from gevent.pool import Pool
+from gevent.subprocess import check_output
+from jsonpointer import resolve_pointer
+from retools.lock import LockTimeout
+from suds.client import Client
+from suds.sax.element import Element
+
+monkey.patch_all()
+
+class Doubling(Greenlet):
+    def __init__(self, number):
+        Greenlet.__init__(self)
+        self.number = number
+    def _run(self):
+        return self.number * 2
+
+class Endless(Greenlet):
+    def _run(self):
+        while True:
+            gevent.sleep(0.01)
+
+class Caller(Service):
+    def handle(self):
+        endless = Endless()
+        endless.start()
+        endless.kill(timeout=30)
+        try:
+            Client('http://localhost/?wsdl')
+        except Exception as e:
+            suds = str(e)
+        self.response.payload = [
+            Doubling.spawn(2).get(),
+            endless.dead,
+            list(gevent.queue.Queue(items=[1, StopIteration])),
+            simplejson.dumps({'a': Decimal('1.10')}, use_decimal=True),
+            resolve_pointer({'a': [1]}, '/a/0'),
+            'self.outgoing.soap' in suds,
+        ]
+",
+        &["caller"],
+    );
+    let answer = server.post("/caller", "").expect(200).json();
+    assert_eq!(answer, json!([4, true, [1], "{\"a\": 1.10}", 1, true]));
+}

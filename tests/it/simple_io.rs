@@ -26,6 +26,12 @@ class Nodes(Service):
         note = input.note
         self.response.payload = '%s %s %s %r %r %r' % (note.tag, note.get('lang'), note.text, input.amount, input.missing, input['where'])
 
+class Shapes(Service):
+    class SimpleIO:
+        input = 'user_id', '-note', Dict('-d'), DictList('-rows'), List('-tags')
+    def handle(self):
+        self.response.payload = repr(dict(self.request.input))
+
 class Users(Service):
     class SimpleIO:
         input = Int('count')
@@ -88,6 +94,7 @@ channel_rest:
   - {name: form, url_path: /form, service: shop.pay, data_format: form}
   - {name: xml, url_path: /xml, service: shop.pay, data_format: xml}
   - {name: nodes, url_path: /nodes, service: shop.nodes, data_format: xml}
+  - {name: shapes, url_path: /shapes, service: shop.shapes, data_format: xml}
   - {name: message, url_path: /message, service: shop.pay, data_format: json, params_pri: msg-over-channel-params}
 ";
 
@@ -98,6 +105,37 @@ fn nodes_of_xml_are_given_where_they_are_asked_for() {
     let answer = server.post("/nodes?where=here", body).expect(200);
     assert_eq!(answer.text(), "note pl ż 3 '' 'here'");
     server.post("/nodes", "<request><note/></request>").expect(400);
+}
+
+#[test]
+fn xml_that_does_not_fit_is_refused() {
+    let server = server().service("shop.py", SHOP).enmasse(CHANNELS).start();
+    for (body, details) in [
+        (
+            "<user_id><x>1</x></user_id>",
+            "element `user_id`: {'x': '1'} is not an integer",
+        ),
+        ("<user_id>1</user_id><d>x</d>", "element `d`: 'x' is not an object"),
+        (
+            "<user_id>1</user_id><rows>x</rows>",
+            "element `rows`: 'x' is not a list of objects",
+        ),
+        (
+            "<user_id>1</user_id><rows><sku>1</sku></rows>",
+            "element `rows`: `sku` is not a row",
+        ),
+        (
+            "<user_id>1</user_id><tags>x<item/></tags>",
+            "element `tags`: there is text beside",
+        ),
+    ] {
+        let text = server.post("/shapes", format!("<r>{body}</r>")).expect(400).text();
+        assert!(text.contains(details), "{text}");
+    }
+    let body = "<r><user_id>1</user_id><note><a>x</a></note><d/><rows/><tags/></r>";
+    let text = server.post("/shapes", body).expect(200).text();
+    let expected = r#"{'user_id': 1, 'd': {}, 'note': "{'a': 'x'}", 'rows': [], 'tags': []}"#;
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]

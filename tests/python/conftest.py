@@ -20,7 +20,7 @@ class FakeModule(types.ModuleType):
     class Service:
         """The base class that the server provides."""
 
-    ChannelInfo = ChannelSecurityInfo = HttpRequest = Outgoing = Request = Response = object
+    ChannelDetails = ChannelSecurityInfo = HttpRequest = Outgoing = Request = Response = object
     ServiceInput = SimpleIOPayload = object
 
     def __init__(self) -> None:
@@ -38,6 +38,11 @@ class FakeModule(types.ModuleType):
     def kind_of_name(name):
         """The rules are the server's; these are the names that the tests use."""
         return {'user_id': 'int', 'is_new': 'bool'}.get(name, 'text')
+
+    @staticmethod
+    def pause(service, seconds):
+        """Nothing here waits."""
+        raise NotImplementedError
 
     def log(self, level: int, logger: str, message: str) -> None:
         """Keeps what was logged."""

@@ -100,6 +100,11 @@ pub(crate) fn log_swallowed(py: Python<'_>, error: &PyErr, cid: &Cid, service: &
     tracing::warn!(%cid, service, "exception in {hook}() of service `{service}`, ignored\n{traceback}");
 }
 
+/// Whether an exception says itself what callers are told.
+pub(crate) fn is_for_callers(py: Python<'_>, error: &PyErr) -> bool {
+    mapped_status(error.value(py)).is_some()
+}
+
 /// Whether an exception may be swallowed: those that end threads and processes, and deadlines, may not.
 pub(crate) fn is_ordinary(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyException>(py)

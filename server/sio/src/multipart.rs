@@ -20,8 +20,18 @@ pub struct Part {
     pub name: String,
     /// The file's name, if it is one.
     pub file_name: Option<String>,
+    /// What it says that it is, if it does.
+    pub content_type: Option<String>,
     /// What is in it.
     pub data: Bytes,
+}
+
+impl Part {
+    /// Whether it is a field of text: no file, and nothing that calls itself something else.
+    pub fn is_text(&self) -> bool {
+        let is_text = |kind: &String| kind.get(..5).is_some_and(|kind| kind.eq_ignore_ascii_case("text/"));
+        self.file_name.is_none() && self.content_type.as_ref().is_none_or(is_text)
+    }
 }
 
 /// The parts of a form, in order.
@@ -46,8 +56,14 @@ async fn read(body: Bytes, boundary: String) -> Result<Vec<Part>, SioError> {
         }
         let name = field.name().ok_or_else(|| refused("a part without a name"))?.to_owned();
         let file_name = field.file_name().map(str::to_owned);
+        let content_type = field.content_type().map(ToString::to_string);
         let data = field.bytes().await.map_err(refused)?;
-        parts.push(Part { name, file_name, data });
+        parts.push(Part {
+            name,
+            file_name,
+            content_type,
+            data,
+        });
     }
     Ok(parts)
 }

@@ -60,7 +60,11 @@ def get_form_data(wsgi_environ: dict[str, Any], as_dict: bool = True) -> dict[st
     body = stream.read()
     kind = content_type.partition(';')[0].strip().lower()
     if kind == 'application/x-www-form-urlencoded':
-        pairs: list[tuple[str, Any]] = list(parse_qsl(body.decode('utf8', 'replace'), keep_blank_values=True))
+        try:
+            pairs: list[tuple[str, Any]] = list(parse_qsl(body.decode('utf8'), keep_blank_values=True, errors='strict'))
+        except UnicodeDecodeError as e:
+            error = 'invalid form: a field is not UTF-8'
+            raise ValueError(error) from e
     elif kind == 'multipart/form-data':
         pairs = _parts(content_type, body)
     else:
@@ -90,5 +94,16 @@ def _parts(content_type: str, body: bytes) -> list[tuple[str, Any]]:
         content = part.get_payload(decode=True)
         content = content if isinstance(content, bytes) else b''
         is_file = part.get_param('filename', header='content-disposition') is not None
-        pairs.append((name, content if is_file else content.decode(part.get_content_charset('utf8'), 'replace')))
+        if is_file:
+            pairs.append((name, content))
+            continue
+        charset = part.get_content_charset('utf8')
+        try:
+            pairs.append((name, content.decode(charset)))
+        except (UnicodeDecodeError, LookupError) as e:
+            if part.get_content_maintype() != 'text':
+                pairs.append((name, content))
+                continue
+            error = f'invalid form: field `{name}` is not {charset.upper().replace("UTF8", "UTF-8")}'
+            raise ValueError(error) from e
     return pairs

@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import Any
 
 from _busbar import (
-    ChannelInfo,
     ChannelSecurityInfo,
     Outgoing,
     Request,
@@ -35,6 +34,7 @@ from busbar.bases import (
     WSXAdapter as _WSXAdapter,
     WSXHook as _WSXHook,
 )
+from busbar.channel import ChannelInfo
 from busbar.methods import Methods
 from busbar.models import Model, ModelCtx, dataclass
 from busbar.rest_adapter import RESTAdapter

@@ -8,10 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pyo3::exceptions::PyAttributeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDateTime, PyDelta, PyDict, PyString, PyTzInfo};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDateTime, PyDelta, PyDict, PyString, PyType, PyTzInfo};
 
 use crate::faces;
-use crate::service::channel::ChannelInfo;
+use crate::service::channel::ChannelDetails;
 use crate::service::instance::Service;
 use crate::service::invocation::Source;
 use crate::service::request::transport;
@@ -336,7 +337,12 @@ pub(crate) const NEVER: &[(&str, &str)] = &[
 
 fn channel<'py>(service: &Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>> {
     made_once(service, &service.get().channel, |service| {
-        Ok(Bound::new(service.py(), ChannelInfo(service.get().invocation()?.clone()))?.into_any())
+        static CHANNEL_INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let py = service.py();
+        let details = Bound::new(py, ChannelDetails(service.get().invocation()?.clone()))?;
+        CHANNEL_INFO
+            .import(py, "busbar.channel", "ChannelInfo")?
+            .call1((details,))
     })
 }
 

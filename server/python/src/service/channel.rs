@@ -5,18 +5,18 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 
 use busbar_model::ChannelType;
 
 use crate::json;
 use crate::service::invocation::{Invocation, Source};
 
-/// The channel through which the service was called. Also compares as its type: `self.channel == 'http-soap'`.
+/// What is known of the channel through which a service was called. Services see it as a text with attributes, `busbar.channel`.
 #[pyclass(frozen, module = "_busbar")]
-pub(crate) struct ChannelInfo(pub(crate) Arc<Invocation>);
+pub(crate) struct ChannelDetails(pub(crate) Arc<Invocation>);
 
-impl ChannelInfo {
+impl ChannelDetails {
     fn type_name(&self) -> &str {
         match &self.0.source {
             Source::Service(local) => local.channel_type.as_deref().unwrap_or(self.0.channel_type.as_str()),
@@ -27,7 +27,7 @@ impl ChannelInfo {
 }
 
 #[pymethods]
-impl ChannelInfo {
+impl ChannelDetails {
     /// Id of the channel. Channels are known by name here; the id is 0.
     #[getter]
     fn id(&self) -> u32 {
@@ -70,47 +70,10 @@ impl ChannelInfo {
         format!("{}{}", head.method, head.path)
     }
 
-    /// The underlying object; there is none that services could use.
-    #[getter]
-    fn r#impl(&self) -> Option<u8> {
-        None
-    }
-
     /// The security definition that let the caller in; its fields are `None` if the channel is open.
     #[getter]
     fn security(&self) -> ChannelSecurityInfo {
         ChannelSecurityInfo(self.0.clone())
-    }
-
-    /// The same as `security`.
-    #[getter]
-    fn sec(&self) -> ChannelSecurityInfo {
-        self.security()
-    }
-
-    fn __str__(&self) -> &str {
-        self.type_name()
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<ChannelInfo name:`{}` type:`{}`>", self.name(), self.type_name())
-    }
-
-    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        if let Ok(text) = other.cast::<PyString>() {
-            return text.to_str().is_ok_and(|text| text == self.type_name());
-        }
-        other
-            .cast::<Self>()
-            .is_ok_and(|other| other.get().name() == self.name() && other.get().type_name() == self.type_name())
-    }
-
-    fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
-        PyString::new(py, self.type_name()).hash()
-    }
-
-    fn __contains__(&self, part: &str) -> bool {
-        self.type_name().contains(part)
     }
 }
 

@@ -105,8 +105,10 @@ impl Service {
         environ.set_item("zato.http.response.headers", response.getattr(intern!(py, "headers"))?)?;
         environ.set_item("zato.http.response.status", "200 OK")?;
         let http = request.getattr(intern!(py, "http"))?;
-        environ.set_item("zato.http.POST", http.getattr(intern!(py, "POST"))?)?;
         // what cannot be read is an error where it is asked for
+        if let Ok(form) = http.getattr(intern!(py, "POST")) {
+            environ.set_item("zato.http.POST", form)?;
+        }
         if let Ok(payload) = request.getattr(intern!(py, "payload")) {
             environ.set_item("zato.request.payload", payload)?;
         }

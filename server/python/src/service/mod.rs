@@ -48,7 +48,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<request::HttpRequest>()?;
     module.add_class::<response::Response>()?;
     module.add_class::<payload::SimpleIOPayload>()?;
-    module.add_class::<channel::ChannelInfo>()?;
+    module.add_class::<channel::ChannelDetails>()?;
     module.add_class::<channel::ChannelSecurityInfo>()?;
     crate::sio::model::register(module)?;
     attributes::add_attributes(module.py())

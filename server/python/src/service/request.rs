@@ -19,7 +19,7 @@ use crate::headers::Headers;
 use crate::json;
 use crate::service::instance::Service;
 use crate::service::invocation::{Invocation, Source};
-use crate::service::params::{channel_params, parse_multipart, parse_query, path_params};
+use crate::service::params::{channel_params, parse_form, parse_multipart, parse_query, path_params};
 use crate::service::slot::Slot;
 use crate::service::wsgi;
 use crate::sio::convert::bunchify;
@@ -126,7 +126,7 @@ impl Request {
             return parse_multipart(py, multipart, body).map(Some);
         }
         let is_form = form::is_url_encoded(content_type) || self.invocation.data_format == DataFormat::Post;
-        is_form.then(|| parse_query(py, body)).transpose()
+        is_form.then(|| parse_form(py, body)).transpose()
     }
 
     /// The body as a dictionary of declared input, `None` if there is none to take elements from.
@@ -135,8 +135,7 @@ impl Request {
             Source::Channel(body) if is_blank(body) => return Ok(None),
             Source::Channel(body) if self.invocation.data_format == DataFormat::Xml => {
                 let sio = self.invocation.class.sio.as_ref();
-                let declaration = sio.map(|sio| &sio.declaration);
-                return xml::read(py, declaration, body, self.invocation.head().soap.is_some());
+                return xml::read(py, sio, body, self.invocation.head().soap.is_some());
             }
             Source::Channel(body) if matches!(self.invocation.data_format, DataFormat::Form | DataFormat::Post) => {
                 let form = self.form(py, body)?;
@@ -499,7 +498,7 @@ impl HttpRequest {
                             DataFormat::None | DataFormat::Form | DataFormat::Post
                         ) =>
                 {
-                    parse_query(py, body).map(Bound::into_any)
+                    parse_form(py, body).map(Bound::into_any)
                 }
                 _ => Ok(PyDict::new(py).into_any()),
             }

@@ -9,7 +9,7 @@ use pyo3::{PyTypeInfo, intern};
 use busbar_model::sio::ElementKind;
 use busbar_runtime::crypto::{Decrypted, ServerKey};
 
-use crate::errors::VALIDATION;
+use crate::errors::{self, VALIDATION};
 use crate::sio::dates::{read_date, read_datetime};
 use crate::sio::declaration::Field;
 
@@ -272,10 +272,16 @@ fn read_custom<'py>(field: &Field, value: &Bound<'py, PyAny>) -> PyResult<Bound<
                     || error.is_instance_of::<PyArithmeticError>(py)
                     || error.is_instance_of::<PyLookupError>(py);
                 if about_the_value {
-                    refused(field, value, "what its element reads", &error)
-                } else {
-                    error
+                    return refused(field, value, "what its element reads", &error);
                 }
+                if !errors::is_ordinary(py, &error) || errors::is_for_callers(py, &error) {
+                    return error;
+                }
+                // mostly a value of another type than the element was written for; if it is not, the log has it
+                let traceback = errors::traceback(py, &error);
+                let name = &field.text;
+                tracing::warn!(element = %name, "{name}: its element could not read a value, which is answered with 400\n{traceback}");
+                invalid(name, value, "what its element reads", &error, false)
             });
         }
     }

@@ -9,35 +9,65 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use busbar_model::Error;
-use busbar_model::sio::Declaration;
-use busbar_sio::soap;
 use busbar_sio::xml::{Build, Shape, Tree, parse, read_input};
+use busbar_sio::{SioError, soap};
 
 use crate::errors::{VALIDATION, ZATO_EXCEPTION};
 use crate::json;
+use crate::sio::declaration::Sio;
 
 /// The declared elements of an XML body, in the shape that JSON would have; of a SOAP envelope those of the first element in its body.
 /// `None`: there is no such element. The error has status 400.
 pub(crate) fn read<'py>(
     py: Python<'py>,
-    declaration: Option<&Declaration>,
+    sio: Option<&Sio>,
     body: &[u8],
     is_soap: bool,
 ) -> PyResult<Option<Bound<'py, PyDict>>> {
-    let root = parse(body).map_err(|error| VALIDATION.error(py, (py.None(), error.message)))?;
+    let root = parse(body).map_err(|error| ReadError::from(error).into_python(py))?;
     let root = if is_soap { soap::payload(root) } else { Some(root) };
     let Some(root) = root else { return Ok(None) };
     let values = PyDict::new(py);
-    if let Some(declaration) = declaration {
+    if let Some(sio) = sio {
         let build = ToPython {
             py,
             names: RefCell::default(),
         };
-        for (name, value) in read_input(declaration, &root, &build)? {
+        let read = read_input(&sio.declaration, &root, sio.gives_nodes, &build);
+        for (name, value) in read.map_err(|error| error.into_python(py))? {
             values.set_item(name, value)?;
         }
     }
     Ok(Some(values))
+}
+
+/// Why input could not be read out of XML.
+enum ReadError {
+    /// The document does not have the shape that is declared.
+    Shape(SioError),
+    /// Python raised.
+    Python(PyErr),
+}
+
+impl ReadError {
+    fn into_python(self, py: Python<'_>) -> PyErr {
+        match self {
+            Self::Shape(error) => VALIDATION.error(py, (py.None(), error.message)),
+            Self::Python(error) => error,
+        }
+    }
+}
+
+impl From<SioError> for ReadError {
+    fn from(error: SioError) -> Self {
+        Self::Shape(error)
+    }
+}
+
+impl From<PyErr> for ReadError {
+    fn from(error: PyErr) -> Self {
+        Self::Python(error)
+    }
 }
 
 /// How many different names of a document are kept for the next object that has them.
@@ -65,7 +95,7 @@ impl<'py> ToPython<'py> {
 
 impl<'py> Build for ToPython<'py> {
     type Value = Bound<'py, PyAny>;
-    type Error = PyErr;
+    type Error = ReadError;
 
     fn null(&self) -> Self::Value {
         self.py.None().into_bound(self.py)
@@ -75,18 +105,18 @@ impl<'py> Build for ToPython<'py> {
         PyString::new(self.py, text).into_any()
     }
 
-    fn list(&self, items: Vec<Self::Value>) -> PyResult<Self::Value> {
-        PyList::new(self.py, items).map(Bound::into_any)
+    fn list(&self, items: Vec<Self::Value>) -> Result<Self::Value, ReadError> {
+        Ok(PyList::new(self.py, items)?.into_any())
     }
 
-    fn object(&self, members: Vec<(&str, Self::Value)>) -> PyResult<Self::Value> {
+    fn object(&self, members: Vec<(&str, Self::Value)>) -> Result<Self::Value, ReadError> {
         let object = PyDict::new(self.py);
         for (name, value) in members {
             let name = self.name(name);
             // SAFETY: all three are valid objects; the result is borrowed, or null with an exception set
             let held = unsafe { ffi::PyDict_SetDefault(object.as_ptr(), name.as_ptr(), value.as_ptr()) };
             if held.is_null() {
-                return Err(PyErr::fetch(self.py));
+                return Err(PyErr::fetch(self.py).into());
             }
         }
         Ok(object.into_any())

@@ -267,9 +267,11 @@ class Wrong(Service):
 fn elements_of_the_users_own_convert() {
     with(
         "
+from zato.common.exception import Forbidden
 class Upper(SIOElem):
     def from_json(self, value):
         if value == 'bad': raise ValueError('no such thing')
+        if value == 'secret': raise Forbidden('c', 'not this one')
         return value.upper()
     def to_json(self, value): return value + '!'
 class S(Service):
@@ -282,7 +284,11 @@ class S(Service):
             let fault = deployed.fault(py, "s", &body(r#"{"x":"bad"}"#));
             assert_eq!(fault.status, 400);
             assert!(fault.details.unwrap().to_string().contains("no such thing"));
-            assert_eq!(deployed.fault(py, "s", &body(r#"{"x":5}"#)).status, 500);
+            // a value of another type is the caller's doing, whatever is raised for it; an answer of its own stands
+            let fault = deployed.fault(py, "s", &body(r#"{"x":5}"#));
+            assert_eq!(fault.status, 400);
+            assert_eq!(fault.details.unwrap(), "element `x`: 5 is not what its element reads");
+            assert_eq!(deployed.fault(py, "s", &body(r#"{"x":"secret"}"#)).status, 403);
         },
     );
 }
