@@ -78,7 +78,7 @@ impl Request {
         let body = if sio.declaration.use_channel_params_only {
             None
         } else {
-            self.declared_body(py)?
+            self.declared_body(py, params.as_ref())?
         };
         let sources = Sources {
             body: body.as_ref(),
@@ -130,12 +130,25 @@ impl Request {
     }
 
     /// The body as a dictionary of declared input, `None` if there is none to take elements from.
-    fn declared_body<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    fn declared_body<'py>(
+        &self,
+        py: Python<'py>,
+        params: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let body = match &self.invocation.source {
             Source::Channel(body) if is_blank(body) => return Ok(None),
             Source::Channel(body) if self.invocation.data_format == DataFormat::Xml => {
                 let sio = self.invocation.class.sio.as_ref();
-                return xml::read(py, sio, body, self.invocation.head().soap.is_some());
+                let is_soap = self.invocation.head().soap.is_some();
+                let has_param = |name: &str| params.is_some_and(|params| params.contains(name).unwrap_or(false));
+                return xml::read(py, sio, body, is_soap).map_err(|error| {
+                    // what is missing is told before what does not fit, whoever looks
+                    let declaration = sio.filter(|_| !is_soap).map(|sio| &sio.declaration);
+                    match busbar_sio::check_xml(declaration, body, &has_param) {
+                        Err(missing) => VALIDATION.error(py, (self.cid(), missing.message)),
+                        Ok(()) => error,
+                    }
+                });
             }
             Source::Channel(body) if matches!(self.invocation.data_format, DataFormat::Form | DataFormat::Post) => {
                 let form = self.form(py, body)?;

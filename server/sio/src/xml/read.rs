@@ -146,6 +146,9 @@ fn read_element<B: Build>(
                 .children
                 .iter()
                 .map(|child| match &*child.name {
+                    "item_dict" | "dict" | "item" if child.children.is_empty() && child.has_text() => {
+                        Ok(scalar(child, build))
+                    }
                     "item_dict" | "dict" | "item" => read_dict(&element.name, &element.nested, child, build),
                     other => {
                         let message = format!(
@@ -356,6 +359,7 @@ mod tests {
             ("<d>x</d>", json!("x")),
             ("<r>x</r>", json!("x")),
             ("<i><a>1</a></i>", json!({"a": "1"})),
+            ("<r><item>1</item></r>", json!(["1"])),
             ("<t><item>1</item></t>", json!(["1"])),
             ("<l><a>1</a></l><l>2</l>", json!([{"a": "1"}, "2"])),
             ("<d> <a>1</a>\n</d>", json!({"a": "1"})),
