@@ -90,6 +90,12 @@ impl Pattern {
     }
 }
 
+/// The texts before, between and behind the placeholders of a path that was parsed. All of them stand in whatever it matches.
+pub(crate) fn literals(path: &str) -> impl Iterator<Item = &str> {
+    path.split('{')
+        .map(|part| part.split_once('}').map_or(part, |(_, literal)| literal))
+}
+
 fn glob(text: &str, names: &mut Vec<String>) -> Result<Glob, PatternError> {
     let mut parts = text.split('{');
     let first = parts.next().unwrap_or_default();

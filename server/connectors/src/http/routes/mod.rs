@@ -4,13 +4,14 @@
 //! channels that name a method, an accept value or a SOAP action before those that take any, and at last by name. The first one that
 //! matches in full is it. Earlier servers went by name alone, so a channel that is now served by another one is warned of.
 
+mod index;
 mod internal;
 mod management;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,6 +36,7 @@ use crate::http::cors::CorsRules;
 use crate::http::extra::{Extra, Shared};
 use crate::http::pattern::Pattern;
 use crate::http::respond::{Style, Styles};
+use crate::http::routes::index::Index;
 use crate::http::settings::{HttpConfig, OpenApiAccess};
 use crate::http::soap;
 
@@ -181,13 +183,13 @@ impl Configure for Routes {
         }
         internal.extend(everywhere().map(build).collect::<Result<Vec<_>, _>>()?);
         let clients = RouteTable {
-            own: Scope::new(own),
-            internal: Scope::new(internal),
+            own: Scope::new(own)?,
+            internal: Scope::new(internal)?,
         };
         let doors = everywhere().chain(management::doors()).map(build);
         let administrators = RouteTable {
             own: Scope::default(),
-            internal: Scope::new(doors.collect::<Result<_, _>>()?),
+            internal: Scope::new(doors.collect::<Result<_, _>>()?)?,
         };
         let tables = [
             (Arc::clone(&self.clients), clients),
@@ -209,52 +211,49 @@ impl RouteTable {
     /// Finds the channel of a request, by its decoded path.
     pub(crate) fn find(&self, path: &str, method: &Method, headers: &HeaderMap) -> Found<'_> {
         let accept = headers.get(ACCEPT).map_or(ANY_ACCEPT.as_bytes(), HeaderValue::as_bytes);
-        let mut allowed = Vec::new();
-        for scope in [&self.own, &self.internal] {
-            for route in scope.candidates(path) {
-                match &route.method {
-                    Some(other) if other != method => {
-                        if route.is_active && !allowed.contains(&other.as_str()) {
-                            allowed.push(other.as_str());
-                        }
-                        continue;
-                    }
-                    _ => {}
-                }
-                if route.accept.as_ref().is_some_and(|other| other.as_bytes() != accept) {
-                    continue;
-                }
-                if let Some(action) = &route.soap_action
-                    && soap::action(headers) != Some(action.as_bytes())
-                {
-                    continue;
-                }
-                return if route.is_active {
-                    Found::Route(route)
-                } else {
-                    Found::Inactive(route)
-                };
-            }
-        }
-        if allowed.is_empty() {
-            Found::Nothing
-        } else {
-            allowed.sort_unstable();
-            Found::Method(allowed.join(", "))
+        let is_for = |route: &Route| {
+            route.method.as_ref().is_none_or(|other| other == method)
+                && route.accept.as_ref().is_none_or(|other| other.as_bytes() == accept)
+                && (route.soap_action.as_ref()).is_none_or(|action| soap::action(headers) == Some(action.as_bytes()))
+        };
+        match self.scopes().find_map(|scope| scope.first(path, is_for)) {
+            Some(route) if route.is_active => Found::Route(route),
+            Some(route) => Found::Inactive(route),
+            None => self.other_methods(path, method),
         }
     }
-}
 
-impl RouteTable {
+    /// What the channels of a path are for, when none is for this method.
+    fn other_methods(&self, path: &str, method: &Method) -> Found<'_> {
+        let mut allowed = BTreeSet::new();
+        for scope in self.scopes() {
+            scope.each(path, |route| {
+                allowed.extend(
+                    route
+                        .method
+                        .as_ref()
+                        .filter(|other| *other != method && route.is_active),
+                );
+            });
+        }
+        if allowed.is_empty() {
+            return Found::Nothing;
+        }
+        let allowed: Vec<&str> = allowed.into_iter().map(Method::as_str).collect();
+        Found::Method(allowed.join(", "))
+    }
+
     /// The rules of the channel that a web page of another site wants to call, if it lets any call.
     pub(crate) fn cors(&self, path: &str, method: &Method) -> Option<&CorsRules> {
-        [&self.own, &self.internal]
-            .into_iter()
-            .flat_map(|scope| scope.candidates(path))
-            .find_map(|route| {
-                let is_for = route.is_active && route.method.as_ref().is_none_or(|other| other == method);
-                route.extra.as_ref().filter(|_| is_for)?.cors.as_ref()
-            })
+        let is_for = |route: &Route| {
+            route.is_active && route.method.as_ref().is_none_or(|other| other == method) && route.cors().is_some()
+        };
+        self.scopes().find_map(|scope| scope.first(path, is_for))?.cors()
+    }
+
+    /// In the order in which they are asked.
+    fn scopes(&self) -> impl Iterator<Item = &Scope> {
+        [&self.own, &self.internal].into_iter()
     }
 }
 
@@ -264,10 +263,8 @@ struct Scope {
     routes: Vec<Arc<Route>>,
     /// Indices into `routes`, ascending.
     literal: HashMap<String, Vec<usize>>,
-    /// Paths with placeholders, by the whole segments that stand before the first one.
-    patterns: HashMap<String, Vec<usize>>,
-    /// Most slashes that stand before a placeholder.
-    depth: usize,
+    /// Of paths with placeholders, which stand behind all others.
+    patterns: Index,
 }
 
 impl Scope {
@@ -277,61 +274,52 @@ impl Scope {
         self.routes.iter().filter(has_log).map(|route| &*route.name).collect()
     }
 
-    fn new(mut routes: Vec<Route>) -> Self {
+    fn new(mut routes: Vec<Route>) -> Result<Self, Error> {
         routes.sort_by(|one, other| one.rank().cmp(&other.rank()));
-        let mut scope = Self::default();
-        for (index, route) in routes.into_iter().enumerate() {
+        let (mut literal, mut patterns) = (HashMap::<String, Vec<usize>>::new(), Vec::new());
+        for (index, route) in routes.iter().enumerate() {
             if route.pattern.is_literal() {
-                scope.literal.entry(route.path.clone()).or_default().push(index);
+                literal.entry(route.path.clone()).or_default().push(index);
             } else {
-                let start = literal_start(&route.path);
-                scope.depth = scope.depth.max(start.matches('/').count() + 1);
-                scope.patterns.entry(start.to_owned()).or_default().push(index);
+                patterns.push((index, route.path.as_str()));
             }
-            scope.routes.push(Arc::new(route));
         }
-        scope
-    }
-
-    /// Channels whose path matches, in order.
-    fn candidates<'t>(&'t self, path: &str) -> impl Iterator<Item = &'t Arc<Route>> {
-        let mut literal = self.literal.get(path).map_or(&[][..], Vec::as_slice).iter();
-        let mut patterns = None;
-        std::iter::from_fn(move || {
-            if let Some(index) = literal.next() {
-                return Some(&self.routes[*index]);
-            }
-            patterns
-                .get_or_insert_with(|| self.patterns(path))
-                .map(|index| &self.routes[index])
-                .find(|route| route.pattern.captures(path, &mut |_| {}))
+        Ok(Self {
+            patterns: Index::new(&patterns)?,
+            literal,
+            routes: routes.into_iter().map(Arc::new).collect(),
         })
     }
 
-    /// The paths with placeholders that may match, in order: those whose start is a start of this path.
-    fn patterns<'t>(&'t self, path: &str) -> impl Iterator<Item = usize> + use<'t> {
-        // no more cuts than any start has slashes: a path may have thousands
-        let cuts = path.match_indices('/').take(self.depth);
-        let mut near: Vec<&[usize]> = cuts
-            .filter_map(|(end, _)| self.patterns.get(&path[..end]).map(Vec::as_slice))
-            .collect();
-        std::iter::from_fn(move || {
-            // each is sorted: what comes first in the whole order comes first here
-            let first = near
-                .iter_mut()
-                .filter(|rest| !rest.is_empty())
-                .min_by_key(|rest| rest[0])?;
-            let (index, rest) = first.split_first()?;
-            *first = rest;
-            Some(*index)
-        })
+    /// The first channel whose path matches and that is `wanted`.
+    fn first(&self, path: &str, wanted: impl Fn(&Route) -> bool) -> Option<&Arc<Route>> {
+        let mut literal = self.literal(path);
+        if let Some(found) = literal.find(|index| wanted(&self.routes[*index])) {
+            return Some(&self.routes[found]);
+        }
+        let mut first = self.routes.len();
+        self.patterns.near(path, |near| {
+            // what comes behind the one that was found need not be looked at
+            let mut near = near.iter().take_while(|index| **index < first);
+            let found = near.find(|index| wanted(&self.routes[**index]) && self.routes[**index].has_pattern_of(path));
+            first = found.copied().unwrap_or(first);
+        });
+        self.routes.get(first)
     }
-}
 
-/// The segments before the first placeholder: `/a/b` of `/a/b/{x}/c`, nothing of `/a{x}`.
-fn literal_start(path: &str) -> &str {
-    let before = path.split('{').next().unwrap_or_default();
-    before.rsplit_once('/').map_or("", |(start, _)| start)
+    /// Shows every channel whose path matches.
+    fn each<'t>(&'t self, path: &str, mut show: impl FnMut(&'t Route)) {
+        self.literal(path).for_each(|index| show(&self.routes[index]));
+        self.patterns.near(path, |near| {
+            let routes = near.iter().map(|index| &*self.routes[*index]);
+            routes.filter(|route| route.has_pattern_of(path)).for_each(&mut show);
+        });
+    }
+
+    /// Those that have this very path, in order.
+    fn literal<'t>(&'t self, path: &str) -> impl Iterator<Item = usize> + use<'t> {
+        self.literal.get(path).into_iter().flatten().copied()
+    }
 }
 
 impl Route {
@@ -404,6 +392,16 @@ impl Route {
         params
     }
 
+    /// What web pages of other sites may do with it.
+    fn cors(&self) -> Option<&CorsRules> {
+        self.extra.as_ref()?.cors.as_ref()
+    }
+
+    /// Whether it has placeholders, and a request's path is one that they can stand for.
+    fn has_pattern_of(&self, path: &str) -> bool {
+        self.pattern.captures(path, &mut |_| {})
+    }
+
     /// Lower is tried first.
     fn rank(&self) -> impl Ord + '_ {
         let named = usize::from(self.method.is_some())
@@ -427,9 +425,7 @@ impl Route {
             return false;
         }
         // a placeholder's own spelling is text that it would take
-        self.path == other.path
-            || other.pattern.captures(&self.path, &mut |_| {})
-            || self.pattern.captures(&other.path, &mut |_| {})
+        self.path == other.path || other.has_pattern_of(&self.path) || self.has_pattern_of(&other.path)
     }
 }
 
@@ -504,12 +500,14 @@ fn warn_of_changed_order(scope: &Scope, warned: &Mutex<HashSet<(String, String)>
     let mut current = HashSet::new();
     for (index, route) in scope.routes.iter().enumerate() {
         // one of two that overlap matches the other's path
-        for near in scope.patterns(&route.path) {
-            let (first, second) = (&scope.routes[index.min(near)], &scope.routes[index.max(near)]);
-            if second.name < first.name && first.is_active && second.is_active && first.overlaps(second) {
-                current.insert((first.name.clone(), second.name.clone()));
+        scope.patterns.near(&route.path, |near| {
+            for &near in near {
+                let (first, second) = (&scope.routes[index.min(near)], &scope.routes[index.max(near)]);
+                if second.name < first.name && first.is_active && second.is_active && first.overlaps(second) {
+                    current.insert((first.name.clone(), second.name.clone()));
+                }
             }
-        }
+        });
     }
     for (first, second) in current.difference(&warned) {
         tracing::warn!(

@@ -1,8 +1,11 @@
 //! Which channel a request belongs to, and which channels cannot be beside each other.
 
 use busbar_model::object::Object;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::index::tests::some_path;
 use super::*;
 
 fn record(name: &str, body: Value) -> Record {
@@ -67,6 +70,54 @@ fn find_with(
         Found::Inactive(route) => format!("{} is off", route.name),
         Found::Method(allow) => format!("allow {allow}"),
         Found::Nothing => "nothing".to_owned(),
+    }
+}
+
+/// What trying all channels one after another in their order finds.
+fn find_one_by_one(routes: &Routes, method: &str, path: &str) -> String {
+    let table = routes.clients.load();
+    let mut allowed = BTreeSet::new();
+    for route in table.own.routes.iter().chain(&table.internal.routes) {
+        if route.path != path && !route.has_pattern_of(path) {
+            continue;
+        }
+        match &route.method {
+            Some(other) if other.as_str() != method => {
+                allowed.extend(route.is_active.then(|| other.as_str()));
+            }
+            _ if route.is_active => return route.name.clone(),
+            _ => return format!("{} is off", route.name),
+        }
+    }
+    match allowed.into_iter().collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => "nothing".to_owned(),
+        methods => format!("allow {methods}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_found_is_what_trying_one_by_one_finds(
+        channels in vec((some_path(), any::<bool>(), 0..4_usize, any::<bool>()), 0..20),
+        asked in vec("[ab]|/|/x1|/x12/|/x123|zato|/zato/cache/[ab]", 0..8),
+        method in 0..3_usize,
+    ) {
+        let methods = ["GET", "POST", "PUT", ""];
+        let mut seen = HashSet::new();
+        let records = channels.iter().enumerate().filter_map(|(number, (path, match_slash, method, is_active))| {
+            let body = json!({"url_path": path, "match_slash": match_slash, "method": methods[*method]});
+            let mut record = record(&number.to_string(), body);
+            record.is_active = *is_active;
+            seen.insert((path, method)).then_some(record)
+        });
+        let routes = routes(records.collect());
+        // also the paths of the channels themselves: a placeholder's own spelling is text that it takes
+        let asked = channels.iter().map(|(path, ..)| path.clone()).chain([format!("/{}", asked.concat())]);
+        for path in asked {
+            let found = find(&routes, methods[method], &path, None);
+            let found = found.split(' ').take_while(|word| !word.contains('=')).collect::<Vec<_>>().join(" ");
+            prop_assert_eq!(found, find_one_by_one(&routes, methods[method], &path), "{}", path);
+        }
     }
 }
 
