@@ -3,7 +3,6 @@
 //! Requests go through what enmasse reads items with ([`ObjectType::from_enmasse`]): both have the same spellings. Answers have the
 //! type's own fields, under the elements' names where these differ, and what follows from them: ids of the objects that they name.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use busbar_model::object::{ObjectType, Record, Snapshot};
@@ -46,18 +45,12 @@ const BY_NAME: &[(&str, &str)] = &[
 pub struct Numbers<'a> {
     snapshot: &'a Snapshot,
     services: HashMap<String, u64>,
-    /// Objects that others name, by the group of kinds whose names they share, and name. Made when it is asked for the first time.
-    named: OnceCell<HashMap<(&'a str, &'a str), &'a Record>>,
 }
 
 impl<'a> Numbers<'a> {
     /// Those of `snapshot`, and services.
     pub fn new(snapshot: &'a Snapshot, services: HashMap<String, u64>) -> Self {
-        Self {
-            snapshot,
-            services,
-            named: OnceCell::new(),
-        }
+        Self { snapshot, services }
     }
 
     /// The object of a number, among those whose kind begins so.
@@ -84,20 +77,11 @@ impl<'a> Numbers<'a> {
 
     /// The object of a name; all kinds of security definitions are one group, [`SECURITY`].
     fn named(&self, group: &str, name: &str) -> Option<&'a Record> {
-        let named = self.named.get_or_init(|| {
-            let group = |record: &'a Record| {
-                let kind = record.kind.as_str();
-                let groups = [SECURITY, "security_group", "rbac_role", "rbac_permission"];
-                groups
-                    .into_iter()
-                    .find(|group| kind == *group || (*group == SECURITY && kind.starts_with(SECURITY)))
-            };
-            let records = self.snapshot.iter();
-            records
-                .filter_map(|record| Some(((group(record)?, record.name.as_str()), record)))
-                .collect()
-        });
-        named.get(&(group, name)).copied()
+        if group == SECURITY {
+            self.snapshot.security(name)
+        } else {
+            self.snapshot.get(group, name)
+        }
     }
 
     /// The number of a service.

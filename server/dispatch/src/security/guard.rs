@@ -60,19 +60,17 @@ struct Caller {
 
 impl Guards for Making {
     fn of(&self, entrance: &Entrance<'_>) -> Result<Option<Arc<dyn Guard>>, Error> {
-        let verbs = |definition: &Definition| self.table.roles.verbs(&definition.name, entrance.service);
+        let roles = (entrance.has_rbac || entrance.is_delegated).then(|| self.table.roles.allowed(entrance.service));
+        let defined = |names: &mut dyn Iterator<Item = &str>| -> Vec<Arc<Definition>> {
+            names.filter_map(|name| self.table.get(name).cloned()).collect()
+        };
         let access = if entrance.is_management {
             let own = entrance.security.and_then(|name| self.table.get(name));
-            let with_roles = self.table.with_roles();
-            let others =
-                with_roles.filter(|it| entrance.security != Some(&*it.name) && self.manages(it, entrance.service));
-            Access::Management(own.cloned(), others.cloned().collect())
+            let mut others = defined(&mut self.managers(entrance.service).into_iter());
+            others.retain(|it| entrance.security != Some(&*it.name));
+            Access::Management(own.cloned(), others)
         } else if entrance.is_delegated {
-            let allowed = self
-                .table
-                .with_roles()
-                .filter(|definition| !verbs(definition).is_empty());
-            Access::Delegated(allowed.cloned().collect())
+            Access::Delegated(defined(&mut roles.iter().flatten().map(|(name, _)| *name)))
         } else if !entrance.groups.is_empty() {
             Access::Group(self.members(entrance)?)
         } else {
@@ -92,11 +90,9 @@ impl Guards for Making {
                     .map_or(Access::Closed, |definition| Access::One(Arc::clone(definition))),
             }
         };
-        let roles = (entrance.has_rbac || entrance.is_delegated).then(|| {
-            let with_roles = self.table.with_roles();
-            with_roles
-                .map(|definition| (definition.name.clone(), verbs(definition)))
-                .collect()
+        let roles = roles.map(|roles| {
+            let owned = roles.into_iter().map(|(name, verbs)| (name.to_owned(), verbs));
+            owned.collect()
         });
         let limits = entrance.limits.and_then(|limits| {
             self.state
@@ -118,17 +114,21 @@ impl Guards for Making {
 }
 
 impl Making {
-    /// Whether a definition's roles allow a management service behind a door: this one, or any if the door is for all of them and whoever
+    /// The definitions whose roles allow a management service behind a door: this one, or any if the door is for all of them and whoever
     /// runs them looks again.
-    fn manages(&self, definition: &Definition, service: &str) -> bool {
+    fn managers(&self, service: &str) -> Vec<&str> {
         let roles = &self.table.roles;
         match service {
             builtin::MANAGE | builtin::MANAGE_SOAP | builtin::MANAGE_INVOKER | builtin::INVOKE => {
-                roles.manages(&definition.name)
+                roles.managers().collect()
             }
-            service => roles
-                .verbs(&definition.name, service)
-                .hold(Permission::of_service(service)),
+            service => {
+                let permission = Permission::of_service(service);
+                let allowed = roles.allowed(service).into_iter();
+                allowed
+                    .filter_map(|(name, verbs)| verbs.hold(permission).then_some(name))
+                    .collect()
+            }
         }
     }
 

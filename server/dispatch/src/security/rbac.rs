@@ -4,7 +4,8 @@
 //! needs follows from its method; what a management service needs, from its name ([`Permission::of_service`]). A role also has the
 //! permissions of its parents.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use busbar_model::fields;
 use busbar_model::object::{FieldError, Object, Placement, Snapshot};
@@ -195,10 +196,6 @@ impl Verbs {
         bit.is_some_and(|bit| self.0 & 1 << bit != 0)
     }
 
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     /// Whether a permission is among them.
     pub(crate) fn hold(self, permission: Permission) -> bool {
         self.0 & permission.bit().0 != 0
@@ -214,7 +211,11 @@ pub(crate) struct Roles {
     /// Of roles, by pattern of services.
     patterns: Vec<(String, String, Verbs)>,
     /// Of definitions.
-    roles: HashMap<String, Vec<String>>,
+    roles: HashMap<Arc<str>, Vec<String>>,
+    /// The definitions that have each role, or one below it.
+    holders: HashMap<String, Vec<Arc<str>>>,
+    /// The definitions whose roles allow anything of the management, sorted.
+    managers: BTreeSet<Arc<str>>,
 }
 
 impl Roles {
@@ -269,10 +270,34 @@ impl Roles {
                 return Err(missing(RbacClientRole::KIND, &record.name, "role", &given.role));
             }
             if record.is_active {
-                roles.roles.entry(given.client_def).or_default().push(given.role);
+                roles.roles.entry(given.client_def.into()).or_default().push(given.role);
             }
         }
+        roles.turn_round();
         Ok(roles)
+    }
+
+    /// Notes who has each role: looking through all definitions, and their roles, for each channel would take hours where there are many.
+    fn turn_round(&mut self) {
+        let mut holders: HashMap<String, Vec<Arc<str>>> = HashMap::new();
+        for definition in self.roles.keys() {
+            for role in self.held(definition).into_iter().flatten() {
+                match holders.get_mut(role) {
+                    Some(holders) => holders.push(Arc::clone(definition)),
+                    None => drop(holders.insert(role.to_owned(), vec![Arc::clone(definition)])),
+                }
+            }
+        }
+        let named = self
+            .permissions
+            .iter()
+            .filter(|(service, _)| may_be_management(service));
+        let named = named.flat_map(|(_, given)| given.iter().map(|(role, _)| role));
+        let described = self.patterns.iter().filter(|(pattern, ..)| may_be_management(pattern));
+        let managing: HashSet<_> = named.chain(described.map(|(_, role, _)| role)).collect();
+        let managers = managing.into_iter().filter_map(|role| holders.get(role));
+        self.managers = managers.flatten().cloned().collect();
+        self.holders = holders;
     }
 
     /// What a definition's roles let its callers do with a service.
@@ -280,36 +305,39 @@ impl Roles {
         let Some(held) = self.held(definition) else {
             return Verbs::default();
         };
-        let named = self.permissions.get(service).into_iter().flatten();
-        let described = self
-            .patterns
-            .iter()
-            .filter(|(pattern, ..)| wildcard::matches(pattern, service, None));
-        let given = named
-            .map(|(role, verbs)| (role, verbs))
-            .chain(described.map(|(_, role, verbs)| (role, verbs)));
-        let held = given.filter(|(role, _)| held.contains(role.as_str()));
+        let held = self.given(service).filter(|(role, _)| held.contains(role));
         Verbs(held.fold(0, |all, (_, verbs)| all | verbs.0))
+    }
+
+    /// What definitions' roles let their callers do with a service, by name, of those that they let do anything.
+    pub(crate) fn allowed(&self, service: &str) -> BTreeMap<&str, Verbs> {
+        let mut allowed: BTreeMap<&str, Verbs> = BTreeMap::new();
+        for (role, verbs) in self.given(service) {
+            for definition in self.holders.get(role).into_iter().flatten() {
+                allowed.entry(definition).or_default().0 |= verbs.0;
+            }
+        }
+        allowed
+    }
+
+    /// What roles may do with a service.
+    fn given(&self, service: &str) -> impl Iterator<Item = (&str, Verbs)> {
+        let named = self.permissions.get(service).into_iter().flatten();
+        let described = self.patterns.iter();
+        let described = described.filter(move |(pattern, ..)| wildcard::matches(pattern, service, None));
+        named
+            .map(|(role, verbs)| (role.as_str(), *verbs))
+            .chain(described.map(|(_, role, verbs)| (role.as_str(), *verbs)))
     }
 
     /// Whether a definition's roles let its callers do anything with a management service.
     pub(crate) fn manages(&self, definition: &str) -> bool {
-        let Some(held) = self.held(definition) else {
-            return false;
-        };
-        let named = self
-            .permissions
-            .iter()
-            .flat_map(|(service, given)| given.iter().map(move |(role, _)| (service, role)));
-        let described = self.patterns.iter().map(|(pattern, role, _)| (pattern, role));
-        named
-            .chain(described)
-            .any(|(service, role)| held.contains(role.as_str()) && may_be_management(service))
+        self.managers.contains(definition)
     }
 
-    /// Whether a definition has any role.
-    pub(crate) fn has_any(&self, definition: &str) -> bool {
-        self.roles.contains_key(definition)
+    /// The definitions of which that is so, sorted.
+    pub(crate) fn managers(&self) -> impl Iterator<Item = &str> {
+        self.managers.iter().map(|it| &**it)
     }
 
     /// A definition's roles, and all above them; `None`: it has none.
@@ -407,6 +435,14 @@ mod tests {
             assert!(!may("ann", service), "{service}");
         }
         assert!(!may("bob", "zato.http-soap.get-list"));
+        // asked the other way round, it is the same
+        for service in ["zato.http-soap.get-list", "zato.http-soap.create", "zato.http-soap.get"] {
+            let allowed = roles.allowed(service);
+            for definition in ["ann", "bob"] {
+                let verbs = allowed.get(definition).copied().unwrap_or_default();
+                assert_eq!(verbs, roles.verbs(definition, service), "{definition} {service}");
+            }
+        }
         // what a pattern allows is the permission and not more
         assert!(!roles.verbs("ann", "zato.http-soap.get-list").hold(Permission::Delete));
     }

@@ -29,8 +29,6 @@ pub(crate) struct Table {
     /// Members of groups; none of a group that is switched off.
     pub(crate) groups: HashMap<String, Vec<String>>,
     pub(crate) roles: Roles,
-    /// The definitions that have roles, by name: of many definitions, few.
-    with_roles: Vec<Arc<Definition>>,
     /// Definitions of bearer tokens that do not say how those of callers are checked.
     only_sent: HashSet<String>,
     services: HashMap<String, Limiter>,
@@ -142,8 +140,6 @@ impl Table {
             }
         }
         table.roles = Roles::build(snapshot)?;
-        let with_roles = table.all().filter(|definition| table.roles.has_any(&definition.name));
-        table.with_roles = with_roles.cloned().collect();
         Ok(table)
     }
 
@@ -158,11 +154,6 @@ impl Table {
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Definition>> {
         self.definitions.values()
-    }
-
-    /// Those that have roles: nobody else is allowed what takes one.
-    pub(crate) fn with_roles(&self) -> impl Iterator<Item = &Arc<Definition>> {
-        self.with_roles.iter()
     }
 
     /// How often a service may be called, if that is limited.
