@@ -520,7 +520,7 @@ async fn many_objects_are_made_and_deleted_together() {
     let many = |kind: &str, objects: Value| json!({"object_type": kind, "object_list": objects});
     let two = many("security.basic_auth", json!([shop("a", "a"), shop("b", "b")]));
     let made = ok(&management, "zato.common.create-objects", two).await;
-    assert_eq!(made["created"], 2);
+    assert_eq!((&made["created"], &made["warnings"]), (&json!(2), &json!([])));
     for (service, input, status) in [
         // one is there already and different, so the other is not made either
         (
@@ -543,4 +543,19 @@ async fn many_objects_are_made_and_deleted_together() {
     let gone = many("security", json!(["a", {"id": id}]));
     assert_eq!(ok(&management, "pub.zato.common.delete-many", gone).await["deleted"], 2);
     assert!(bench.changes.snapshot().records.is_empty());
+
+    // what an import would warn of
+    let unguarded = json!({"name": "nobody", "username": "n", "password": ""});
+    let channel = json!({"name": "early", "service": "not.there", "url_path": "/early"});
+    for (kind, object, warning) in [
+        ("security.basic_auth", unguarded, "refuses every caller"),
+        ("channel.http", channel, "`not.there` is not deployed yet"),
+    ] {
+        let made = ok(&management, "zato.common.create-objects", many(kind, json!([object]))).await;
+        let warnings = made["warnings"].as_array().unwrap();
+        let [only] = &warnings[..] else {
+            panic!("{kind}: {made}")
+        };
+        assert!(only.as_str().unwrap().contains(warning), "{only}");
+    }
 }

@@ -132,12 +132,13 @@ async fn delete(management: &Management, call: &Call<'_>) -> Result<Answer, Erro
     Ok(Answer::One(told(&applied)))
 }
 
-/// What was done, as counts.
+/// What was done, as counts, and what to see to, as enmasse says it.
 fn told(applied: &Applied) -> Map<String, Value> {
     object(json!({
         "created": applied.created.len(),
         "changed": applied.changed.len(),
         "unchanged": applied.unchanged.len(),
         "deleted": applied.deleted.len(),
+        "warnings": applied.warnings,
     }))
 }
