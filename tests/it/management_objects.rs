@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use busbar_testkit::{Request, TestServer};
 use serde_json::{Value, json};
 
@@ -469,6 +471,26 @@ channel_rest:
     }
     let details = refused(&server, log_in, &json!({"username": "ann", "password": "s3cret"}), 429);
     assert!(details.contains("try again in"), "{details}");
+    // which every door says in the header too
+    let body = json!({"username": "ann", "password": "s3cret"}).to_string();
+    let through = json!({"name": log_in, "payload": STANDARD.encode(&body)}).to_string();
+    for (request, is_open) in [
+        (manage(log_in).body(&body), false),
+        (
+            Request::new("POST", &format!("/zato/api/invoke/{log_in}")).body(&body),
+            false,
+        ),
+        (manage("zato.service.invoke").body(through), false),
+        (Request::new("POST", "/zato/jwt/log-in").body(&body), true),
+    ] {
+        let response = if is_open {
+            server.send(&request)
+        } else {
+            server.send_admin(&request.basic("pubapi", server.password()))
+        };
+        let seconds: u64 = response.expect(429).header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
+    }
 }
 
 #[test]

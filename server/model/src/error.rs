@@ -1,6 +1,7 @@
 //! The one error that crosses crates: what kind it is, what could not be done, and what to do about it.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +98,7 @@ pub struct Error {
     message: String,
     hint: Option<String>,
     temporary: bool,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -112,6 +114,7 @@ impl Error {
             message: message.into(),
             hint: None,
             temporary,
+            retry_after: None,
             source: None,
         }
     }
@@ -137,6 +140,13 @@ impl Error {
         self
     }
 
+    /// Says how long to wait before trying again.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
     /// What kind of failure it is.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -155,6 +165,11 @@ impl Error {
     /// Whether trying again may help.
     pub fn is_temporary(&self) -> bool {
         self.temporary
+    }
+
+    /// How long to wait before trying again, if that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// The message, and the messages of all its causes, joined by `: `. For logs.
@@ -214,6 +229,7 @@ impl From<WireError> for Error {
             message: wire.message,
             hint: wire.hint,
             temporary: wire.temporary,
+            retry_after: None,
             source: None,
         }
     }

@@ -1,6 +1,6 @@
 //! One call of a service, and what comes of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use busbar_model::{ChannelType, Cid, DataFormat, Error, JobType, SoapVersion};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -83,11 +83,22 @@ impl Fault {
         self.headers.push((name.into(), value.into()));
         self
     }
+
+    /// Says how long to wait before trying again, in whole seconds.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.with_header("Retry-After", seconds.to_string())
+    }
 }
 
 impl From<&Error> for Fault {
     fn from(error: &Error) -> Self {
-        Self::new(error.kind().status(), error.message())
+        let fault = Self::new(error.kind().status(), error.message());
+        match error.retry_after() {
+            Some(wait) => fault.with_retry_after(wait),
+            None => fault,
+        }
     }
 }
 

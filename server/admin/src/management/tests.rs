@@ -23,21 +23,25 @@ async fn management() -> (Management, Bench) {
     )
 }
 
-/// The status and the body of what a service answers over a JSON channel.
-async fn ask(management: &Management, service: &str, input: Value) -> (u16, Value) {
+/// A call through a door for JSON.
+fn call(door: Door, service: &str, input: &Value) -> NativeCall {
     let channel = HeadBuilder::channel(&ChannelFields {
         data_format: DataFormat::Json,
         username: "admin.invoke",
         ..ChannelFields::default()
     });
-    let call = NativeCall {
-        door: Door::Channel,
+    NativeCall {
+        door,
         cid: Cid::new(),
         service: service.into(),
         head: HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter()),
         body: input.to_string().into(),
-    };
-    match management.call(call).await {
+    }
+}
+
+/// The status and the body of what a service answers over a JSON channel.
+async fn ask(management: &Management, service: &str, input: Value) -> (u16, Value) {
+    match management.call(call(Door::Channel, service, &input)).await {
         Outcome::Reply(reply) => (reply.status, serde_json::from_slice(&reply.body).unwrap()),
         Outcome::Fault(fault) => (fault.status, fault.details.unwrap_or_default()),
     }

@@ -70,8 +70,7 @@ impl Throttle {
 
 /// The answer to whoever must wait.
 pub(crate) fn too_often(wait: Duration) -> Fault {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    Fault::new(429, "Error 429 Too Many Requests").with_header("Retry-After", seconds.to_string())
+    Fault::new(429, "Error 429 Too Many Requests").with_retry_after(wait)
 }
 
 /// Forgets what counts no longer; if that is not enough, the user names, then everything. So many addresses that fail at once are more than

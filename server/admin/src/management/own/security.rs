@@ -60,9 +60,8 @@ async fn log_in(management: &Management, call: &Call<'_>) -> Result<Answer, Erro
             Err(Error::new(Kind::Unauthorized, message))
         }
         Err(Refused::TooOften(wait)) => {
-            let seconds = wait.as_secs() + 1;
-            let message = format!("too many wrong passwords; try again in {seconds} s");
-            Err(Error::new(Kind::TooManyRequests, message))
+            let message = format!("too many wrong passwords; try again in {} s", wait.as_secs() + 1);
+            Err(Error::new(Kind::TooManyRequests, message).with_retry_after(wait))
         }
     }
 }
