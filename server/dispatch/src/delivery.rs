@@ -43,11 +43,13 @@ impl Delivery {
         }
     }
 
-    /// Whether whoever had a service of the management called in the background may have it called now.
+    /// Whether whoever had a service of the management called in the background may have it called now. The head says if they had limits
+    /// then: these do not go with the roles.
     fn is_allowed(&self, head: &Head<'_>, service: &str) -> bool {
         let definitions = self.dispatcher.definitions();
         head.channel_type != Some(ChannelType::Named)
             || !self.dispatcher.has_native(service)
+            || !definitions.is_limited(head)
             || definitions.may_have_called(head.security_name, service, true)
     }
 

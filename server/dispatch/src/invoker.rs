@@ -63,6 +63,7 @@ pub(crate) fn target<'a>(head: &Head<'a>, body: &Bytes) -> Result<Target<'a>, Fa
         body_over_params: head.body_over_params,
         soap: head.soap,
         job_type: None,
+        is_held_to_roles: head.is_held_to_roles,
         channel: head.channel,
         security_name: head.security_name,
         security_type: head.security_type,

@@ -330,7 +330,7 @@ fn roles_say_what_else_may_be_managed() {
 fn whoever_manages_a_part_has_no_more_called_by_others() {
     let definitions = definitions();
     let may = |definition, service, is_management| definitions.may_have_called(definition, service, is_management);
-    for all in ["pubapi", "admin.invoke", "guest", ""] {
+    for all in ["pubapi", "admin.invoke"] {
         assert!(
             may(all, "zato.http-soap.delete", true) && may(all, "crm.get", false),
             "{all}"
@@ -338,6 +338,72 @@ fn whoever_manages_a_part_has_no_more_called_by_others() {
     }
     assert!(may("viewer", "zato.http-soap.get-list", true));
     assert!(!may("viewer", "zato.http-soap.delete", true) && !may("viewer", "crm.get", false));
+}
+
+/// The head of a call that has no request. `is_held_to_roles`: it came through a door of the management API.
+fn head(channel_type: ChannelType, security_name: &str, is_held_to_roles: bool) -> bytes::Bytes {
+    let channel = HeadBuilder::channel(&ChannelFields {
+        channel_type: Some(channel_type),
+        channel: "invoke",
+        security_name,
+        is_held_to_roles,
+        ..ChannelFields::default()
+    });
+    HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter())
+}
+
+#[test]
+fn limits_do_not_go_with_the_roles() {
+    let definitions = definitions();
+    let is_limited = |definition: &str, is_held| {
+        let head = head(ChannelType::HttpSoap, definition, is_held);
+        definitions.is_limited(&Head::unpack(&head).unwrap())
+    };
+    for (definition, of_own_channel) in [
+        ("pubapi", false),
+        ("viewer", true),
+        ("robot", true),
+        ("guest", false),
+        ("", false),
+    ] {
+        assert_eq!(is_limited(definition, false), of_own_channel, "{definition}");
+        assert_eq!(is_limited(definition, true), definition != "pubapi", "{definition}");
+    }
+    definitions.prepare(&without_roles()).unwrap().commit();
+    assert!(is_limited("viewer", true) && !is_limited("viewer", false));
+}
+
+/// The same definitions, of which none has a role.
+fn without_roles() -> Snapshot {
+    let records = snapshot()
+        .iter()
+        .filter(|it| it.kind != RbacClientRole::KIND)
+        .cloned()
+        .collect();
+    Snapshot::new(2, records)
+}
+
+#[tokio::test]
+async fn who_loses_all_roles_has_nothing_run_that_was_left_with_limits() {
+    let (queue, definitions) = (Arc::new(Kept::default()), definitions());
+    let dispatcher = dispatcher(&definitions);
+    let delivery = Delivery::new(dispatcher, ServiceTable::new(), queue, Duration::from_secs(60));
+    let left = |security: &str, is_held| Message {
+        cid: Cid::new(),
+        service: "zato.http-soap.get-list".to_owned(),
+        head: head(ChannelType::Named, security, is_held),
+        body: "{}".to_owned().into(),
+        expires: None,
+    };
+    assert_eq!(delivery.deliver(left("viewer", true)).await, Delivered::Done);
+    definitions.prepare(&without_roles()).unwrap().commit();
+    let refused = delivery.deliver(left("viewer", true)).await;
+    assert!(
+        matches!(&refused, Delivered::Never(reason) if reason.contains("403")),
+        "{refused:?}"
+    );
+    // who had none came through a channel that somebody made for that
+    assert_eq!(delivery.deliver(left("guest", false)).await, Delivered::Done);
 }
 
 fn dispatcher(definitions: &Definitions) -> Arc<Dispatcher> {
@@ -491,20 +557,12 @@ async fn messages_for_services_of_the_hub_are_run_with_the_rights_of_whoever_lef
     let dispatcher = dispatcher(&definitions());
     let delivery = Delivery::new(dispatcher, ServiceTable::new(), queue.clone(), Duration::from_secs(60));
     // of callers outside: their roles are looked at when the message is run
-    let named = |security: &str, body: &str| {
-        let channel = HeadBuilder::channel(&ChannelFields {
-            channel_type: Some(ChannelType::Named),
-            channel: "invoke",
-            security_name: security,
-            ..ChannelFields::default()
-        });
-        Message {
-            cid: Cid::new(),
-            service: "zato.http-soap.delete".to_owned(),
-            head: HeadBuilder::request(&channel, RequestFields::default()).finish([].into_iter(), [].into_iter()),
-            body: body.to_owned().into(),
-            expires: None,
-        }
+    let named = |security: &str, body: &str| Message {
+        cid: Cid::new(),
+        service: "zato.http-soap.delete".to_owned(),
+        head: head(ChannelType::Named, security, false),
+        body: body.to_owned().into(),
+        expires: None,
     };
     let envelope =
         r#"{"payload": "{}", "callback": ["zato.http-soap.create", "crm.gone"], "environ": {"a": 7}, "cid": "c"}"#;

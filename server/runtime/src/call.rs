@@ -105,7 +105,7 @@ impl From<&Error> for Fault {
 /// What a channel knows about a request, unpacked. Borrowed from the packed form: nothing is copied until somebody asks for it.
 ///
 /// Packed layout: every text is a little-endian `u32` length and its bytes; lists are a `u32` count and their items.
-/// `channel_type u8, data_format u8, flags u8, channel name, security (name, type, username, claims; empty texts: none),
+/// `channel_type u8 (its highest bit: is_held_to_roles), data_format u8, flags u8, channel name, security (name, type, username, claims; empty texts: none),
 /// method, path, query, remote address, path parameters (name, value)*, headers (name, value)*`, and last, if the caller chose one, the
 /// transport.
 #[derive(Debug, Clone, Default)]
@@ -124,6 +124,9 @@ pub struct Head<'a> {
     pub soap: Option<SoapVersion>,
     /// The scheduler's job that makes this call; `None`: something else does.
     pub job_type: Option<JobType>,
+    /// Whoever calls may do what their roles allow, and nothing if they have none: they came through a door of the management API, or had
+    /// limits when they left a message.
+    pub is_held_to_roles: bool,
     /// The service is not called: it is asked what tells the request from others, and its answer is that text, or status 204.
     pub asks_hash: bool,
     /// Name of the channel; of the service when there is no channel.
@@ -158,6 +161,8 @@ const SOAP_12: u8 = 16;
 /// Where the two bits of the job's type begin.
 const JOB_TYPE: u8 = 5;
 const ASKS_HASH: u8 = 128;
+/// Beside the type of the channel.
+const HELD_TO_ROLES: u8 = 128;
 
 /// The head of a request, when it is not to be answered: its service is asked what tells it from others ([`Head::asks_hash`]).
 pub fn asking_hash(head: &[u8]) -> Bytes {
@@ -182,7 +187,8 @@ impl<'a> Head<'a> {
     pub fn unpack(packed: &'a [u8]) -> Option<Self> {
         let (&[channel_type, data_format, flags], mut rest) = packed.split_first_chunk::<3>()?;
         Some(Self {
-            channel_type: Some(ChannelType::from_code(channel_type)),
+            channel_type: Some(ChannelType::from_code(channel_type & !HELD_TO_ROLES)),
+            is_held_to_roles: channel_type & HELD_TO_ROLES != 0,
             data_format: DataFormat::from_code(data_format),
             merge_params: flags & MERGE_PARAMS != 0,
             path_over_query: flags & PATH_OVER_QUERY != 0,
@@ -288,6 +294,8 @@ pub struct ChannelFields<'a> {
     pub soap: Option<SoapVersion>,
     /// See [`Head::job_type`].
     pub job_type: Option<JobType>,
+    /// See [`Head::is_held_to_roles`].
+    pub is_held_to_roles: bool,
     /// See [`Head::channel`].
     pub channel: &'a str,
     /// See [`Head::security_name`].
@@ -347,9 +355,10 @@ impl HeadBuilder {
     /// Packs what a channel knows before any request.
     pub fn channel(fields: &ChannelFields<'_>) -> ChannelHead {
         let mut packed = BytesMut::with_capacity(64);
-        packed.put_u8(fields.channel_type.unwrap_or(ChannelType::Invoke).code());
-        packed.put_u8(fields.data_format.code());
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let channel_type = fields.channel_type.unwrap_or(ChannelType::Invoke).code();
+        packed.put_u8(channel_type | flag(fields.is_held_to_roles, HELD_TO_ROLES));
+        packed.put_u8(fields.data_format.code());
         packed.put_u8(
             flag(fields.merge_params, MERGE_PARAMS)
                 | flag(fields.path_over_query, PATH_OVER_QUERY)
@@ -426,6 +435,7 @@ mod tests {
             merge_params: true,
             soap: Some(SoapVersion::V12),
             job_type: Some(JobType::CronStyle),
+            is_held_to_roles: true,
             channel: "tutorial",
             security_name: "shop",
             security_type: "basic_auth",
@@ -444,6 +454,7 @@ mod tests {
         );
         let head = Head::unpack(&packed).unwrap();
         assert_eq!(head.channel_type, Some(ChannelType::HttpSoap));
+        assert!(head.is_held_to_roles && !Head::unpack(&asking_hash(&[5; 100])).is_some_and(|it| it.is_held_to_roles));
         assert_eq!(head.data_format, DataFormat::Json);
         assert!(head.merge_params && !head.path_over_query && !head.body_over_params);
         assert_eq!(head.soap, Some(SoapVersion::V12));

@@ -28,7 +28,7 @@ pub enum Step<'a> {
 ///
 /// What is wrong with it, or the caller's roles do not allow it. Then nothing was changed.
 pub async fn change(management: &Management, call: &Call<'_>, step: Step<'_>) -> Result<(), Error> {
-    if management.definitions().is_limited(call.head.security_name) {
+    if call.is_limited {
         check_limits(management, call, &step)?;
     }
     let objects = management.objects();
@@ -78,8 +78,7 @@ fn check_limits(management: &Management, call: &Call<'_>, step: &Step<'_>) -> Re
     for service in service.into_iter().chain(listed.filter_map(Value::as_str)) {
         // a pattern may stand for any service
         let is_management = management.find(service).is_some() || service.contains('*');
-        let caller = call.head.security_name;
-        if !management.definitions().may_have_called(caller, service, is_management) {
+        if !call.may_have_called(management, service, is_management) {
             let message = format!("your roles do not allow you to have the service `{service}` called");
             return Err(Error::new(Kind::Forbidden, message));
         }

@@ -104,12 +104,23 @@ pub struct Call<'a> {
     pub input: Map<String, Value>,
     /// Who calls, for the history of objects.
     pub caller: String,
+    /// Whether they may do what their roles allow and nothing else. It stays so to the end of the call, whatever becomes of the roles.
+    pub is_limited: bool,
 }
 
 impl Call<'_> {
     /// A value that is text.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.input.get(name).and_then(Value::as_str)
+    }
+
+    /// Whether whoever calls may have another service called for them; `is_management`: it is one of these.
+    fn may_have_called(&self, management: &Management, service: &str, is_management: bool) -> bool {
+        let definition = self.head.security_name;
+        !self.is_limited
+            || management
+                .definitions()
+                .may_have_called(definition, service, is_management)
     }
 }
 
@@ -235,6 +246,7 @@ impl Management {
             body: &call.body,
             input,
             caller,
+            is_limited: self.definitions().is_limited(head),
         };
         self.finish(run, &call).await
     }

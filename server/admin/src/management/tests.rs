@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use busbar_dispatch::Definitions;
 use busbar_model::{Cid, DataFormat};
 use busbar_runtime::call::{ChannelFields, RequestFields};
@@ -25,11 +27,17 @@ async fn management() -> (Management, Bench) {
 
 /// A call through a door for JSON.
 fn call(door: Door, service: &str, input: &Value) -> NativeCall {
-    let channel = HeadBuilder::channel(&ChannelFields {
+    let channel = ChannelFields {
         data_format: DataFormat::Json,
         username: "admin.invoke",
         ..ChannelFields::default()
-    });
+    };
+    call_by(&channel, door, service, input)
+}
+
+/// The same, by whoever these say.
+fn call_by(caller: &ChannelFields<'_>, door: Door, service: &str, input: &Value) -> NativeCall {
+    let channel = HeadBuilder::channel(caller);
     NativeCall {
         door,
         cid: Cid::new(),
@@ -562,4 +570,36 @@ async fn many_objects_are_made_and_deleted_together() {
         };
         assert!(only.as_str().unwrap().contains(warning), "{only}");
     }
+}
+
+#[tokio::test]
+async fn who_has_lost_all_roles_is_not_free_of_them() {
+    let (management, bench) = management().await;
+    let channel = json!({"name": "way in", "connection": "channel", "url_path": "/in", "service": "zato.ping", "is_active": true,
+                         "transport": "plain_http", "is_internal": false});
+    let export = json!({});
+    let through = json!({"name": "zato.http-soap.delete", "payload": STANDARD.encode("{}"), "is_async": true});
+    // a door of the management API lets nobody in without roles: whoever calls had some when the call was made
+    for (is_held_to_roles, expected) in [(true, [403, 403, 403]), (false, [200, 200, 200])] {
+        let caller = ChannelFields {
+            data_format: DataFormat::Json,
+            security_name: "viewer",
+            is_held_to_roles,
+            ..ChannelFields::default()
+        };
+        let mut statuses = Vec::new();
+        for (service, input) in [
+            ("zato.http-soap.create", &channel),
+            ("busbar.enmasse.export", &export),
+            ("zato.service.invoke", &through),
+        ] {
+            let outcome = management.call(call_by(&caller, Door::Channel, service, input)).await;
+            statuses.push(match outcome {
+                Outcome::Reply(reply) => reply.status,
+                Outcome::Fault(fault) => fault.status,
+            });
+        }
+        assert_eq!(statuses, expected);
+    }
+    assert_eq!(bench.changes.snapshot().records.len(), 1);
 }

@@ -8,7 +8,7 @@ use busbar_model::object::Snapshot;
 use busbar_model::{Cid, Error};
 use busbar_runtime::inbound::{Asking, Gate, Guards, Identity, Verdict, Visitor, builtin};
 use busbar_runtime::peers::Peers;
-use busbar_runtime::{Configure, Fault, Switch};
+use busbar_runtime::{Configure, Fault, Head, Switch};
 use subtle::ConstantTimeEq;
 
 use crate::security::accounts;
@@ -135,13 +135,9 @@ impl Definitions {
             || !service.starts_with(builtin::WHOLE) && is_permitted()
     }
 
-    /// Whether those with the credentials of a definition may have another service call this one for them. A definition whose roles allow a
-    /// part of the management is held to that part; `is_management`: the service belongs to it, and is not one of users.
+    /// Whether those with the credentials of a definition, who are limited ([`Definitions::is_limited`]), may have another service call this
+    /// one for them; `is_management`: it belongs to the management, and is not one of users.
     pub fn may_have_called(&self, definition: &str, service: &str, is_management: bool) -> bool {
-        if !self.table.load().roles.manages(definition) {
-            // whoever made its channel let it call whatever the channel's service calls
-            return true;
-        }
         if is_management {
             self.may_manage(definition, service, Permission::of_service(service))
         } else {
@@ -149,9 +145,12 @@ impl Definitions {
         }
     }
 
-    /// Whether a definition may manage, but only what its roles allow.
-    pub fn is_limited(&self, definition: &str) -> bool {
-        !is_administrator(definition) && self.table.load().roles.manages(definition)
+    /// Whether whoever calls may do, and have done for them, what their roles allow and nothing else. So it is for those who come through a
+    /// door of the management API, also when they have lost all roles since. Others are held to their roles if these allow a part of the
+    /// management; if not, whoever made their channel let them call whatever its service calls.
+    pub fn is_limited(&self, head: &Head<'_>) -> bool {
+        let definition = head.security_name;
+        !is_administrator(definition) && (head.is_held_to_roles || self.table.load().roles.manages(definition))
     }
 
     /// Whether somebody who came in through a door of the management API may call a service of users: `pubapi` any, others those that

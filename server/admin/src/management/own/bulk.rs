@@ -40,7 +40,7 @@ struct Asked<'a> {
 }
 
 fn asked<'a>(management: &Management, call: &'a Call<'_>) -> Result<Asked<'a>, Error> {
-    check_administrator(management, call)?;
+    check_administrator(call)?;
     let name = call.text("object_type").unwrap_or_default();
     let registry = management.changes().registry();
     let (key, types) = match registry.get(name) {

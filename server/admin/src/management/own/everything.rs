@@ -59,7 +59,7 @@ pub const TABLE: &[Row] = &[
 
 /// What the command line would be answered.
 async fn ask(management: &Management, call: &Call<'_>, request: Request) -> Result<Response, Error> {
-    check_administrator(management, call)?;
+    check_administrator(call)?;
     match management.control().answer(request, &call.caller).await {
         Response::Failed(failure) => Err(failed(&failure)),
         response => Ok(response),
@@ -205,9 +205,9 @@ async fn restore(management: &Management, call: &Call<'_>, rehearse: bool) -> Re
 
 /// The objects of a request: the text of a file, YAML or JSON, or what such a text says. Environment variables of the server are not the
 /// caller's to read.
-async fn document(management: &Management, call: &Call<'_>) -> Result<Document, Error> {
+async fn document(call: &Call<'_>) -> Result<Document, Error> {
     // nobody else's text is worth the work
-    check_administrator(management, call)?;
+    check_administrator(call)?;
     let text = match call.input.get(INPUT) {
         Some(Value::String(text)) => text.clone(),
         Some(tree @ Value::Object(_)) => tree.to_string(),
@@ -234,7 +234,7 @@ fn import_options(call: &Call<'_>) -> ImportOptions {
 }
 
 async fn plan(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
-    let document = document(management, call).await?;
+    let document = document(call).await?;
     let options = import_options(call);
     match ask(management, call, Request::EnmassePlan { document, options }).await? {
         Response::Planned(plan) => Ok(one(&plan)),
@@ -243,7 +243,7 @@ async fn plan(management: &Management, call: &Call<'_>) -> Result<Answer, Error>
 }
 
 async fn import(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
-    let document = document(management, call).await?;
+    let document = document(call).await?;
     let options = import_options(call);
     match ask(management, call, Request::EnmasseImport { document, options }).await? {
         Response::Imported(applied) => Ok(one(&applied)),
@@ -274,7 +274,7 @@ async fn export(management: &Management, call: &Call<'_>) -> Result<Answer, Erro
 
 /// What `busbar backup` writes, as base64. What it restores into is a server that is stopped, so there is no service for that.
 async fn backup(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
-    check_administrator(management, call)?;
+    check_administrator(call)?;
     let passphrase = text(call, "passphrase").ok_or_else(|| wrong("passphrase", "must not be empty"))?;
     let backup = management.changes().backup().await?;
     let seal = move || backup.seal(&passphrase).map(|sealed| (backup, sealed));

@@ -33,10 +33,7 @@ async fn invoke(management: &Management, call: &Call<'_>) -> Result<Answer, Erro
     let started = Instant::now();
     let name = target(management, call).await?;
     let is_management = management.find(&name).is_some();
-    if !management
-        .definitions()
-        .may_have_called(call.head.security_name, &name, is_management)
-    {
+    if !call.may_have_called(management, &name, is_management) {
         return Err(Error::new(
             Kind::Forbidden,
             format!("You are not allowed to call the service `{name}`"),
@@ -282,6 +279,7 @@ async fn management_service(
         body: call.body,
         input,
         caller: call.caller.clone(),
+        is_limited: call.is_limited,
     };
     let answered = management.finish(run, &inner).await;
     Some(answered.map(|answered| {
@@ -325,7 +323,8 @@ fn expires(call: &Call<'_>) -> Result<Option<SystemTime>, Error> {
     Ok(SystemTime::now().checked_add(Duration::from_secs(seconds)))
 }
 
-/// The call of a management service as a message. It says who calls: what they may not do when it is run is not done for them either.
+/// The call of a management service as a message. It says who calls, and whether they have limits: what they may not do when it is run is
+/// not done for them either.
 fn management_message(call: &Call<'_>, service: &Declared, run: Run, payload: Vec<u8>) -> Result<Message, Error> {
     let format = format(call)?;
     let input = input(service, format, &payload)?;
@@ -343,6 +342,7 @@ fn management_message(call: &Call<'_>, service: &Declared, run: Run, payload: Ve
             DataFormat::Xml
         },
         soap: (format == Format::Soap).then_some(SoapVersion::V11),
+        is_held_to_roles: call.is_limited,
         channel: &shown.name,
         security_name: call.head.security_name,
         security_type: call.head.security_type,

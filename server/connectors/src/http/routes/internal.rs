@@ -116,7 +116,7 @@ impl<'b> Builtin<'b> {
         };
         Ok(Route {
             name: name.to_owned(),
-            head: channel_head(name, &channel, definition),
+            head: channel_head(name, &channel, definition, is_management),
             service: service.into(),
             style,
             extra: None,

@@ -361,7 +361,7 @@ impl Route {
             limits: channel.is_rate_limit_active.then_some(&channel.rate_limit_def),
         })?;
         Ok(Self {
-            head: channel_head(name, &channel, definition),
+            head: channel_head(name, &channel, definition, false),
             guard,
             name: name.clone(),
             style: routes.styles.of(channel.data_format, channel.soap()),
@@ -449,7 +449,12 @@ impl<'s> Definition<'s> {
     }
 }
 
-fn channel_head(name: &str, channel: &ChannelHttp, definition: Option<Definition<'_>>) -> ChannelHead {
+fn channel_head(
+    name: &str,
+    channel: &ChannelHttp,
+    definition: Option<Definition<'_>>,
+    is_held_to_roles: bool,
+) -> ChannelHead {
     let definition = definition.unwrap_or(Definition {
         name: "",
         kind: "",
@@ -467,6 +472,7 @@ fn channel_head(name: &str, channel: &ChannelHttp, definition: Option<Definition
         body_over_params: channel.params_pri == ParamsPriority::MsgOverChannelParams,
         soap: channel.soap(),
         job_type: None,
+        is_held_to_roles,
         channel: name,
         security_name: definition.name,
         security_type: definition.kind,
