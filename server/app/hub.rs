@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::node::{Node, Setup};
 use crate::object_files::ObjectFiles;
-use crate::{control, logging, odb, package};
+use crate::{control, logging, odb, package, user};
 
 /// Batches of changed files that wait while one is being deployed. More wait in the pickup directory itself.
 const PICKUP_QUEUE: usize = 16;
@@ -166,9 +166,13 @@ pub async fn deploy_batches(
 }
 
 /// Reads the files that can be read; the others are logged. `pickup`: the directory by whose folders modules are called, if there is one.
+/// Whoever a file there belongs to has deployed it.
 pub fn read_sources(files: &[PathBuf], pickup: Option<&Path>) -> Vec<Source> {
     let read = |path: &PathBuf| match read_source(path, pickup) {
-        Ok(source) => Some(source),
+        Ok(source) => Some(Source {
+            deployed_by: pickup.map(|_| user::of_file(path)),
+            ..source
+        }),
         Err(error) => {
             tracing::error!(error = error.chain(), "cannot deploy `{}`", path.display());
             None

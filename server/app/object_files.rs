@@ -19,8 +19,6 @@ use crate::user;
 
 /// Batches of files that wait while one is being imported. More wait in the directory itself.
 const QUEUE: usize = 16;
-/// The door's name in the history of objects: who changed them is `pickup:ann`, the owner of the file.
-const DOOR: &str = "pickup";
 
 /// Imports what is dropped.
 pub struct ObjectFiles {
@@ -111,10 +109,9 @@ impl ObjectFiles {
     async fn import_one(&self, path: &Path) -> Result<Applied, ChangeError> {
         let owned = path.to_owned();
         let read = move || {
-            // of a link, who made that
-            let who = std::fs::symlink_metadata(&owned).map(|it| user::by(DOOR, it.uid()));
+            let who = user::of_file(&owned);
             let document = Document::read(&owned, &ReadOptions::from_env())?;
-            Ok::<_, Problems>((document, who.unwrap_or_else(|_| DOOR.to_owned())))
+            Ok::<_, Problems>((document, who))
         };
         let (document, who) = tokio::task::spawn_blocking(read)
             .await

@@ -1,6 +1,11 @@
 //! Who users of this machine are, for the history of objects.
 
 use std::ffi::CStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The name of the pickup directory among the doors.
+const PICKUP: &str = "pickup";
 
 /// Most bytes that a user's entry may take.
 const ENTRY_MAX: usize = 1 << 20;
@@ -10,6 +15,15 @@ pub fn by(door: &str, uid: u32) -> String {
     match name(uid) {
         Some(name) => format!("{door}:{name}"),
         None => format!("{door}:uid={uid}"),
+    }
+}
+
+/// A change through a file that was dropped: `pickup:ann`, the file's owner; of a link, who made that.
+pub fn of_file(path: &Path) -> String {
+    match std::fs::symlink_metadata(path) {
+        Ok(file) => by(PICKUP, file.uid()),
+        // it is gone again
+        Err(_) => PICKUP.to_owned(),
     }
 }
 

@@ -232,3 +232,43 @@ fn services_and_administrators_call_them_and_nobody_else() {
         assert_eq!(refused.status, 400, "{service}: {}", refused.text());
     }
 }
+
+#[test]
+fn a_history_of_a_module_says_who_deployed_it() {
+    let mut server = server().start();
+    let me = String::from_utf8(std::process::Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+    let me = me.trim();
+    let file = server.scratch().join("echo.py");
+    std::fs::write(&file, ECHO).unwrap();
+    // SAFETY: geteuid cannot fail
+    let owner = if unsafe { libc::geteuid() } == 0 {
+        std::os::unix::fs::chown(&file, Some(65_534), None).unwrap();
+        "nobody"
+    } else {
+        me
+    };
+    std::fs::rename(&file, server.pickup().join("echo.py")).unwrap();
+    server.wait_log(&["deployed", "echo.py", "generation 1"]);
+
+    let payload = STANDARD.encode(ECHO.replace("self.request.payload", "'uploaded'"));
+    let upload = json!({"payload": payload, "payload_name": "echo.py"});
+    ok(&server, "zato.service.upload-package", &upload);
+    server.run("rollback", &["--module", "echo"]).expect_code(0);
+    let (picked_up, cli) = (format!("pickup:{owner}"), format!("cli:{me}"));
+    let by = |server: &TestServer| {
+        let sources = ok(server, "busbar.history.get-source-list", &json!({"module": "echo"}));
+        let names = sources.as_array().unwrap().iter().map(|it| it["deployed_by"].clone());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(by(&server), [cli.as_str(), "pubapi", &picked_up]);
+    let text = server.run("history", &["--module", "echo"]).expect_code(0).stdout;
+    assert!(text.contains(&format!("echo.py by {cli}\n")), "{text}");
+    let services = ok(&server, "zato.service.get-deployment-info-list", &json!({}));
+    let details: Value = serde_json::from_str(services[0]["details"].as_str().unwrap()).unwrap();
+    assert_eq!(details["deployed_by"], cli);
+
+    // a restart deploys what ran, and nobody else has
+    server.stop();
+    server.start();
+    assert_eq!(by(&server)[0], cli);
+}

@@ -101,8 +101,10 @@ fn source_line(source: &SourceVersion) -> String {
         path,
         size,
         deployed_at,
+        deployed_by,
     } = source;
-    format!("generation {generation}  {deployed_at}  {size} bytes  {path}\n")
+    let by = deployed_by.as_ref().map(|who| format!(" by {who}")).unwrap_or_default();
+    format!("generation {generation}  {deployed_at}  {size} bytes  {path}{by}\n")
 }
 
 fn version_lines(version: &PastVersion) -> String {

@@ -122,6 +122,7 @@ fn source(module: &str, text: &str) -> Source {
         module: module.into(),
         path: format!("/pickup/{module}.py"),
         text: text.into(),
+        deployed_by: None,
     }
 }
 

@@ -133,6 +133,7 @@ impl Setup {
             module: "shop".to_owned(),
             path: "shop.py".to_owned(),
             text: b"x".to_vec(),
+            deployed_by: None,
         };
         deployer.deploy(vec![source]).await.unwrap();
         let dispatcher = Dispatcher::new(table, Definitions::new(), fake.clone(), Duration::from_secs(60));

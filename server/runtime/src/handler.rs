@@ -192,6 +192,9 @@ pub struct Source {
     /// Its text. Python decodes it, encoding declarations and all.
     #[serde(with = "source_text")]
     pub text: Vec<u8>,
+    /// Who deploys it, for its history; `None`: nobody in particular. Workers are not told.
+    #[serde(skip)]
+    pub deployed_by: Option<String>,
 }
 
 /// What makes a prepared deployment current.

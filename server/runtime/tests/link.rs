@@ -223,6 +223,7 @@ async fn rare_requests_are_answered_with_what_came_of_them() {
         module: "m".into(),
         path: "/m.py".into(),
         text: text.clone(),
+        deployed_by: None,
     };
     let deployment = Deployment {
         generation: 1,

@@ -73,6 +73,8 @@ struct SourceFile {
     hash: String,
     generation: u64,
     deployed_at: String,
+    #[serde(default)]
+    deployed_by: Option<String>,
 }
 
 impl Backup {
@@ -211,6 +213,7 @@ impl Store {
             hash: source.hash,
             generation: source.generation,
             deployed_at: source.deployed_at,
+            deployed_by: source.deployed_by,
         };
         Ok(Backup {
             made_at: now(),
@@ -306,9 +309,10 @@ impl Store {
             Arg::from(&source.hash),
             Arg::from(source.generation),
             Arg::from(&source.deployed_at),
+            Arg::TextOrNull(source.deployed_by.as_deref()),
         ];
         for table in ["source", "source_version"] {
-            let sql = format!("INSERT INTO {table} ({SOURCE}) VALUES (?, ?, ?, ?, ?, ?)");
+            let sql = format!("INSERT INTO {table} ({SOURCE}) VALUES (?, ?, ?, ?, ?, ?, ?)");
             self.execute(transaction, &sql, &args).await?;
         }
         Ok(())

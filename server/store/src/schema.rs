@@ -60,6 +60,7 @@ const STEPS: &[Step] = &[
     step!(1, "0001_objects_and_sources"),
     step!(2, "0002_settings"),
     step!(3, "0003_identities"),
+    step!(4, "0004_who_deployed"),
 ];
 
 /// The step that begins to encrypt secrets: a schema before it knows nothing of that.

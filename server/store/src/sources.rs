@@ -27,6 +27,8 @@ pub struct StoredSource {
     pub generation: u64,
     /// When, RFC 3339 in UTC, see [`now`](crate::now).
     pub deployed_at: String,
+    /// Who: a user, or the door it came through with the user there; `None`: nobody knows any more.
+    pub deployed_by: Option<String>,
 }
 
 /// A deployment that was refused.
@@ -45,7 +47,7 @@ pub struct StoredFailure {
 }
 
 /// The columns of a source file, in both tables.
-pub(crate) const SOURCE: &str = "module, path, text, hash, generation, deployed_at";
+pub(crate) const SOURCE: &str = "module, path, text, hash, generation, deployed_at, deployed_by";
 
 impl Store {
     /// A number for the next deployment, used by no other, not even across restarts.
@@ -77,6 +79,7 @@ impl Store {
                 text,
                 hash,
                 deployed_at,
+                deployed_by,
                 ..
             } = source;
             let sql = "SELECT generation FROM source WHERE module = ?";
@@ -91,10 +94,12 @@ impl Store {
                     ));
                 }
                 Some(_) => {
-                    "UPDATE source SET path = ?, text = ?, hash = ?, generation = ?, deployed_at = ? WHERE module = ?"
+                    "UPDATE source SET path = ?, text = ?, hash = ?, generation = ?, deployed_at = ?, deployed_by = ? \
+                     WHERE module = ?"
                 }
                 None => {
-                    "INSERT INTO source (path, text, hash, generation, deployed_at, module) VALUES (?, ?, ?, ?, ?, ?)"
+                    "INSERT INTO source (path, text, hash, generation, deployed_at, deployed_by, module) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?)"
                 }
             };
             let args = [
@@ -103,13 +108,15 @@ impl Store {
                 hash.into(),
                 Arg::from(generation),
                 deployed_at.into(),
+                Arg::TextOrNull(deployed_by.as_deref()),
                 module.into(),
             ];
             self.execute(&mut transaction, sql, &args).await?;
             let sql = "DELETE FROM source_version WHERE module = ? AND generation = ?";
             let key = [module.into(), Arg::from(generation)];
             self.execute(&mut transaction, sql, &key).await?;
-            let sql = "INSERT INTO source_version (path, text, hash, generation, deployed_at, module) VALUES (?, ?, ?, ?, ?, ?)";
+            let sql = "INSERT INTO source_version (path, text, hash, generation, deployed_at, deployed_by, module) \
+                       VALUES (?, ?, ?, ?, ?, ?, ?)";
             self.execute(&mut transaction, sql, &args).await?;
             let sql =
                 "SELECT generation FROM source_version WHERE module = ? ORDER BY generation DESC LIMIT 1 OFFSET ?";
@@ -218,6 +225,7 @@ pub(crate) fn read_source(row: &Row) -> Result<StoredSource, sqlx::Error> {
         hash: row.get("hash")?,
         generation: row.count("generation")?,
         deployed_at: row.get("deployed_at")?,
+        deployed_by: row.get("deployed_by")?,
     })
 }
 

@@ -68,8 +68,8 @@ impl Control {
                 Ok(Response::SlowCalls(self.parts.node.slow_calls(name.as_deref())))
             }
             Request::ServiceSwitch { name, is_active } => self.switch_service(name, is_active, caller).await,
-            Request::HotDeploy { file_name, text } => self.deploy(file_name, text).await,
-            Request::Deploy { files } => self.deploy_all(files).await,
+            Request::HotDeploy { file_name, text } => self.deploy(file_name, text, caller).await,
+            Request::Deploy { files } => self.deploy_all(files, caller).await,
             Request::ObjectList { kind, query } => {
                 let objects = self.objects.list(&kind, &query);
                 objects.map(Response::Objects).map_err(|error| failed(&error))
@@ -128,7 +128,7 @@ impl Control {
             Request::Restore { at, rehearse: true, .. } => self.restore_plan(&at).await,
             Request::Restore { at, confirm, .. } => self.restore(&at, confirm, caller).await,
             Request::SourceHistory { module } => self.source_history(module).await,
-            Request::SourceRollBack { module, generation } => self.roll_back_source(module, generation).await,
+            Request::SourceRollBack { module, generation } => self.roll_back_source(module, generation, caller).await,
             Request::EnmasseExport { options } => {
                 let text = enmasse::export(self.changes.registry(), &self.changes.snapshot(), &options);
                 text.map(|text| Response::Exported { text }).map_err(refused)
@@ -206,18 +206,20 @@ impl Control {
         })
     }
 
-    async fn deploy(&self, file_name: String, text: Payload) -> Result<Response, Failure> {
+    async fn deploy(&self, file_name: String, text: Payload, who: &str) -> Result<Response, Failure> {
         check_file(&file_name, &text)?;
         Ok(Response::Deployed(
-            self.parts.deployments.deploy(file_name, text.0).await?,
+            self.parts.deployments.deploy(file_name, text.0, who).await?,
         ))
     }
 
-    async fn deploy_all(&self, files: Vec<SourceFile>) -> Result<Response, Failure> {
+    async fn deploy_all(&self, files: Vec<SourceFile>, who: &str) -> Result<Response, Failure> {
         for SourceFile { file_name, text } in &files {
             check_file(file_name, text)?;
         }
-        Ok(Response::DeployedFiles(self.parts.deployments.deploy_all(files).await?))
+        Ok(Response::DeployedFiles(
+            self.parts.deployments.deploy_all(files, who).await?,
+        ))
     }
 }
 

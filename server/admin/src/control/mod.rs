@@ -518,6 +518,9 @@ pub struct SourceVersion {
     pub size: usize,
     /// When it was deployed, RFC 3339 in UTC.
     pub deployed_at: String,
+    /// Who deployed it: a user, or the door it came through with the user there; `None`: nobody knows any more.
+    #[serde(default)]
+    pub deployed_by: Option<String>,
 }
 
 /// Something that was asked for and could not be done.
@@ -620,18 +623,19 @@ pub trait Services: Send + Sync + 'static {
 
 /// Hot deployment.
 pub trait Deployments: Send + Sync + 'static {
-    /// Deploys one file and waits until it is what answers, or is refused.
-    fn deploy(&self, file_name: String, text: Vec<u8>) -> BoxFuture<'_, Result<Deployed, Failure>>;
+    /// Deploys one file and waits until it is what answers, or is refused. `who` does, for its history.
+    fn deploy(&self, file_name: String, text: Vec<u8>, who: &str) -> BoxFuture<'_, Result<Deployed, Failure>>;
 
     /// Deploys files together, in one generation, and waits; one that cannot be deployed does not keep the others from it.
-    fn deploy_all(&self, files: Vec<SourceFile>) -> BoxFuture<'_, Result<DeployedFiles, Failure>>;
+    fn deploy_all(&self, files: Vec<SourceFile>, who: &str) -> BoxFuture<'_, Result<DeployedFiles, Failure>>;
 
     /// What a module ran, newest first, what it runs among it.
     fn history(&self, module: String) -> BoxFuture<'_, Result<Vec<StoredSource>, Error>>;
 
     /// Deploys what a module ran before, into the same place, as if somebody had copied it there: what came with a deployment, or with the
     /// one before what runs.
-    fn roll_back(&self, module: String, generation: Option<u64>) -> BoxFuture<'_, Result<Deployed, Failure>>;
+    fn roll_back(&self, module: String, generation: Option<u64>, who: &str)
+    -> BoxFuture<'_, Result<Deployed, Failure>>;
 
     /// Files that could not be deployed, and have not been since.
     fn failures(&self) -> Vec<StoredFailure>;

@@ -52,12 +52,18 @@ impl Control {
             path: source.path,
             size: source.text.len(),
             deployed_at: source.deployed_at,
+            deployed_by: source.deployed_by,
         };
         Ok(Response::Sources(sources.into_iter().map(version).collect()))
     }
 
-    pub(super) async fn roll_back_source(&self, module: String, generation: Option<u64>) -> Result<Response, Failure> {
-        let deployed = self.parts.deployments.roll_back(module, generation).await?;
+    pub(super) async fn roll_back_source(
+        &self,
+        module: String,
+        generation: Option<u64>,
+        who: &str,
+    ) -> Result<Response, Failure> {
+        let deployed = self.parts.deployments.roll_back(module, generation, who).await?;
         Ok(Response::Deployed(deployed))
     }
 }

@@ -160,12 +160,12 @@ impl Running {
         })
     }
 
-    async fn put(&self, file_name: String, text: Vec<u8>) -> Result<Deployed, Failure> {
+    async fn put(&self, file_name: String, text: Vec<u8>, who: String) -> Result<Deployed, Failure> {
         let files = vec![SourceFile {
             file_name,
             text: Payload(text),
         }];
-        let (mut report, modules) = self.put_all(files).await?;
+        let (mut report, modules) = self.put_all(files, who).await?;
         if !report.failed.is_empty() {
             return Err(report.failed.swap_remove(0).into());
         }
@@ -179,7 +179,7 @@ impl Running {
         }
     }
 
-    async fn put_back(&self, module: String, generation: Option<u64>) -> Result<Deployed, Failure> {
+    async fn put_back(&self, module: String, generation: Option<u64>, who: String) -> Result<Deployed, Failure> {
         let fail = |error: Error| Failure::from(&error);
         let versions = self.deployer.source_history(&module).await.map_err(fail)?;
         let current = self.deployer.source(&module).await.map_err(fail)?;
@@ -207,7 +207,7 @@ impl Running {
             Ok(file_name) => file_name.to_string_lossy().into_owned(),
             Err(_) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        self.put(file_name, source.text.clone()).await
+        self.put(file_name, source.text.clone(), who).await
     }
 
     async fn take_out(&self, module: String) -> Result<(), Error> {
@@ -230,7 +230,7 @@ impl Running {
     }
 
     /// Deploys the files together and puts those that can be served into the pickup directory. Gives the files back with their modules.
-    async fn put_all(&self, files: Vec<SourceFile>) -> Result<(Report, Vec<(String, String)>), Failure> {
+    async fn put_all(&self, files: Vec<SourceFile>, who: String) -> Result<(Report, Vec<(String, String)>), Failure> {
         let (mut parts, mut sources, mut modules) = (Vec::new(), Vec::new(), Vec::new());
         for SourceFile { file_name, text } in files {
             let path = self.pickup_dir.join(&file_name);
@@ -250,6 +250,7 @@ impl Running {
                 module: module.clone(),
                 path: path.to_string_lossy().into_owned(),
                 text: text.0,
+                deployed_by: Some(who.clone()),
             });
             parts.push((part, path));
             modules.push((file_name, module));
@@ -265,8 +266,8 @@ impl Running {
         Ok((report, modules))
     }
 
-    async fn put_together(&self, files: Vec<SourceFile>) -> Result<DeployedFiles, Failure> {
-        let (mut report, modules) = self.put_all(files).await?;
+    async fn put_together(&self, files: Vec<SourceFile>, who: String) -> Result<DeployedFiles, Failure> {
+        let (mut report, modules) = self.put_all(files, who).await?;
         let mut result = DeployedFiles {
             generation: report.generation,
             ..DeployedFiles::default()
@@ -359,12 +360,12 @@ impl Services for Running {
 }
 
 impl Deployments for Running {
-    fn deploy(&self, file_name: String, text: Vec<u8>) -> BoxFuture<'_, Result<Deployed, Failure>> {
-        Box::pin(self.put(file_name, text))
+    fn deploy(&self, file_name: String, text: Vec<u8>, who: &str) -> BoxFuture<'_, Result<Deployed, Failure>> {
+        Box::pin(self.put(file_name, text, who.to_owned()))
     }
 
-    fn deploy_all(&self, files: Vec<SourceFile>) -> BoxFuture<'_, Result<DeployedFiles, Failure>> {
-        Box::pin(self.put_together(files))
+    fn deploy_all(&self, files: Vec<SourceFile>, who: &str) -> BoxFuture<'_, Result<DeployedFiles, Failure>> {
+        Box::pin(self.put_together(files, who.to_owned()))
     }
 
     fn failures(&self) -> Vec<StoredFailure> {
@@ -379,8 +380,13 @@ impl Deployments for Running {
         Box::pin(async move { self.deployer.source_history(&module).await })
     }
 
-    fn roll_back(&self, module: String, generation: Option<u64>) -> BoxFuture<'_, Result<Deployed, Failure>> {
-        Box::pin(self.put_back(module, generation))
+    fn roll_back(
+        &self,
+        module: String,
+        generation: Option<u64>,
+        who: &str,
+    ) -> BoxFuture<'_, Result<Deployed, Failure>> {
+        Box::pin(self.put_back(module, generation, who.to_owned()))
     }
 
     fn remove(&self, module: String) -> BoxFuture<'_, Result<(), Error>> {

@@ -133,7 +133,16 @@ impl Deployer {
             .values()
             .map(|source| (source.module.clone(), as_source(source)))
             .collect();
-        wanted.extend(files.into_iter().map(|file| (file.module.clone(), file)));
+        for mut file in files {
+            // what lies there as it was deployed has not been deployed by its owner since
+            if let Some(known) = stored.get(&file.module)
+                && known.path == file.path
+                && known.text == file.text
+            {
+                file.deployed_by.clone_from(&known.deployed_by);
+            }
+            wanted.insert(file.module.clone(), file);
+        }
         // of two services with one name the one that was deployed last is served, as before; files that are new come last
         let generation = |source: &Source| stored.get(&source.module).map_or(u64::MAX, |it| it.generation);
         let mut wanted: Vec<Source> = wanted.into_values().collect();
@@ -374,6 +383,7 @@ impl Deployer {
                 hash: hash(&source.text),
                 generation,
                 deployed_at: deployed_at.clone(),
+                deployed_by: source.deployed_by.clone(),
             })
             .collect();
         if let Err(error) = self.store.put_sources(generation, &changed).await {

@@ -62,6 +62,7 @@ pub fn read_source(path: &Path, pickup: Option<&Path>) -> Result<Source, Error> 
         module,
         path: path.to_string_lossy().into_owned(),
         text,
+        deployed_by: None,
     })
 }
 
@@ -71,6 +72,7 @@ pub(super) fn as_source(stored: &StoredSource) -> Source {
         module: stored.module.clone(),
         path: stored.path.clone(),
         text: stored.text.clone(),
+        deployed_by: stored.deployed_by.clone(),
     }
 }
 

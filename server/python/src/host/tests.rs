@@ -40,6 +40,7 @@ fn source(module: &str, text: &str) -> Source {
         module: module.to_owned(),
         path: format!("/pickup-dir/{module}.py"),
         text: text.as_bytes().to_vec(),
+        deployed_by: None,
     }
 }
 

@@ -37,6 +37,7 @@ async fn fill(odb: &Odb) -> Backup {
         hash: "h".into(),
         generation,
         deployed_at: now(),
+        deployed_by: Some("cli:ann".into()),
     };
     store.put_sources(generation, &[source]).await.unwrap();
     let backup = store.backup().await.unwrap();

@@ -20,6 +20,7 @@ fn source(module: &str, generation: u64) -> StoredSource {
         hash: format!("h{generation}"),
         generation,
         deployed_at: now(),
+        deployed_by: generation.is_multiple_of(2).then(|| format!("ann of {generation}")),
     }
 }
 

@@ -130,7 +130,7 @@ impl Services for Server {
 }
 
 impl Deployments for Server {
-    fn deploy(&self, file_name: String, text: Vec<u8>) -> BoxFuture<'_, Result<Deployed, Failure>> {
+    fn deploy(&self, file_name: String, text: Vec<u8>, _who: &str) -> BoxFuture<'_, Result<Deployed, Failure>> {
         Box::pin(async move {
             if text.starts_with(b"raise") {
                 let error = DeployError {
@@ -148,11 +148,12 @@ impl Deployments for Server {
         })
     }
 
-    fn deploy_all(&self, files: Vec<SourceFile>) -> BoxFuture<'_, Result<DeployedFiles, Failure>> {
+    fn deploy_all(&self, files: Vec<SourceFile>, who: &str) -> BoxFuture<'_, Result<DeployedFiles, Failure>> {
+        let who = who.to_owned();
         Box::pin(async move {
             let mut result = DeployedFiles::default();
             for SourceFile { file_name, text } in files {
-                let Deployed { generation, services } = self.deploy(file_name.clone(), text.0).await?;
+                let Deployed { generation, services } = self.deploy(file_name.clone(), text.0, &who).await?;
                 result.generation = Some(generation);
                 result.deployed.push(DeployedFile {
                     file_name,
@@ -182,6 +183,7 @@ impl Deployments for Server {
             hash: String::new(),
             generation: 7,
             deployed_at: "2026-03-01T12:00:00.000Z".into(),
+            deployed_by: None,
         };
         Box::pin(std::future::ready(Ok(Some(source))))
     }
@@ -194,16 +196,22 @@ impl Deployments for Server {
             hash: String::new(),
             generation,
             deployed_at: "2026-03-01T12:00:00.000Z".into(),
+            deployed_by: (generation == 7).then(|| "cli:ann".into()),
         };
         let known = module == "shop";
         let sources = [7, 5].map(source).into_iter().filter(|_| known).collect();
         Box::pin(std::future::ready(Ok(sources)))
     }
 
-    fn roll_back(&self, module: String, generation: Option<u64>) -> BoxFuture<'_, Result<Deployed, Failure>> {
+    fn roll_back(
+        &self,
+        module: String,
+        generation: Option<u64>,
+        who: &str,
+    ) -> BoxFuture<'_, Result<Deployed, Failure>> {
         let deployed = Deployed {
             generation: 9,
-            services: vec![format!("{module} {generation:?}")],
+            services: vec![format!("{module} {generation:?} {who}")],
         };
         Box::pin(std::future::ready(Ok(deployed)))
     }
@@ -437,8 +445,11 @@ async fn texts_of_modules_are_listed_and_brought_back() {
     let Response::Sources(sources) = ask(&control, Request::SourceHistory { module: module() }).await else {
         panic!()
     };
-    let seen: Vec<_> = sources.iter().map(|it| (it.generation, it.size)).collect();
-    assert_eq!(seen, [(7, 13), (5, 13)]);
+    let seen: Vec<_> = sources
+        .iter()
+        .map(|it| (it.generation, it.size, it.deployed_by.as_deref()))
+        .collect();
+    assert_eq!(seen, [(7, 13, Some("cli:ann")), (5, 13, None)]);
     let nobody = Request::SourceHistory {
         module: "nobody".into(),
     };
@@ -447,5 +458,5 @@ async fn texts_of_modules_are_listed_and_brought_back() {
         module: module(),
         generation: Some(5),
     };
-    assert!(matches!(ask(&control, roll_back).await, Response::Deployed(it) if it.services == ["shop Some(5)"]));
+    assert!(matches!(ask(&control, roll_back).await, Response::Deployed(it) if it.services == ["shop Some(5) cli"]));
 }

@@ -34,13 +34,19 @@ async fn what_runs_here_is_invoked_and_deployed() {
     let echo = Arc::new(Echo::default());
     let running = Running::new(deployer, echo.clone(), dir.path().to_owned());
 
-    let deployed = running.deploy("shop.py".into(), b"# service".to_vec()).await.unwrap();
+    let deployed = running
+        .deploy("shop.py".into(), b"# service".to_vec(), "ann")
+        .await
+        .unwrap();
     assert_eq!(
         (deployed.generation, deployed.services),
         (1, vec!["shop.run".to_owned()])
     );
     assert_eq!(std::fs::read(dir.path().join("shop.py")).unwrap(), b"# service");
-    let deployed = running.deploy("shop.py".into(), b"# service".to_vec()).await.unwrap();
+    let deployed = running
+        .deploy("shop.py".into(), b"# service".to_vec(), "ann")
+        .await
+        .unwrap();
     assert_eq!(
         (deployed.generation, deployed.services),
         (1, vec!["shop.run".to_owned()]),
@@ -48,24 +54,40 @@ async fn what_runs_here_is_invoked_and_deployed() {
     );
 
     let module = || "shop".to_owned();
-    let newer = running.deploy("shop.py".into(), b"# newer".to_vec()).await.unwrap();
+    let newer = running
+        .deploy("shop.py".into(), b"# newer".to_vec(), "bob")
+        .await
+        .unwrap();
     let generations = |history: Vec<StoredSource>| history.iter().map(|it| it.generation).collect::<Vec<_>>();
     assert_eq!(
         generations(running.history(module()).await.unwrap()),
         [newer.generation, 1]
     );
-    let back = running.roll_back(module(), None).await.unwrap();
+    let back = running.roll_back(module(), None, "cli:eve").await.unwrap();
     assert!(back.generation > newer.generation);
+    let by = |history: Vec<StoredSource>| {
+        history
+            .into_iter()
+            .map(|it| it.deployed_by.unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(by(running.history(module()).await.unwrap()), ["cli:eve", "bob", "ann"]);
     assert_eq!(std::fs::read(dir.path().join("shop.py")).unwrap(), b"# service");
-    running.roll_back(module(), Some(newer.generation)).await.unwrap();
+    running
+        .roll_back(module(), Some(newer.generation), "eve")
+        .await
+        .unwrap();
     assert_eq!(std::fs::read(dir.path().join("shop.py")).unwrap(), b"# newer");
-    running.roll_back(module(), Some(1)).await.unwrap();
+    running.roll_back(module(), Some(1), "eve").await.unwrap();
     for (module, generation) in [("shop", Some(99)), ("nobody", None)] {
-        let failure = running.roll_back(module.into(), generation).await.unwrap_err();
+        let failure = running.roll_back(module.into(), generation, "eve").await.unwrap_err();
         assert_eq!(failure.kind, Kind::NotFound, "{failure}");
     }
 
-    let failure = running.deploy("shop.py".into(), b"raise".to_vec()).await.unwrap_err();
+    let failure = running
+        .deploy("shop.py".into(), b"raise".to_vec(), "ann")
+        .await
+        .unwrap_err();
     assert_eq!(failure.kind, Kind::Service);
     let files: Vec<_> = std::fs::read_dir(dir.path())
         .unwrap()
@@ -125,7 +147,7 @@ async fn what_runs_here_is_invoked_and_deployed() {
         generation,
         deployed,
         failed,
-    } = running.deploy_all(together).await.unwrap();
+    } = running.deploy_all(together, "ann").await.unwrap();
     assert!(generation.is_some());
     let names: Vec<_> = deployed
         .iter()
@@ -136,14 +158,17 @@ async fn what_runs_here_is_invoked_and_deployed() {
     assert_eq!((failed.len(), failed[0].file_name.as_str()), (1, "broken.py"));
     assert!(dir.path().join("bank.py").exists() && !dir.path().join("broken.py").exists());
     let twice = vec![file("bank.py", "# service"), file("bank.pyw", "# service")];
-    assert_eq!(running.deploy_all(twice).await.unwrap_err().kind, Kind::BadRequest);
+    assert_eq!(
+        running.deploy_all(twice, "ann").await.unwrap_err().kind,
+        Kind::BadRequest
+    );
 
     // a directory that is missing is made again; one where a file stands cannot be
     let place = dir.path().to_owned();
     dir.close().unwrap();
     std::fs::write(&place, "").unwrap();
     let failure = running
-        .deploy("late.py".into(), b"# service".to_vec())
+        .deploy("late.py".into(), b"# service".to_vec(), "ann")
         .await
         .unwrap_err();
     std::fs::remove_file(place).unwrap();

@@ -25,9 +25,10 @@ pub const TABLE: &[Row] = &[
     }),
 ];
 
-async fn deploy(management: &Management, file_name: &str, text: Vec<u8>) -> Result<Deployed, Failure> {
+async fn deploy(management: &Management, call: &Call<'_>, file_name: &str, text: Vec<u8>) -> Result<Deployed, Failure> {
     check_file_name(file_name)?;
-    management.parts().deployments.deploy(file_name.to_owned(), text).await
+    let deployments = &management.parts().deployments;
+    deployments.deploy(file_name.to_owned(), text, &call.caller).await
 }
 
 /// The file that a request holds as base64.
@@ -49,7 +50,7 @@ async fn put(management: &Management, call: &Call<'_>) -> Result<Answer, Error> 
         .find(|(name, _)| *name == builtin::DEPLOY_PARAM)
         .map(|(_, value)| value);
     let file_name = file_name.ok_or_else(|| Error::new(Kind::BadRequest, "the path must name a file"))?;
-    let (status, mut answer) = match deploy(management, file_name, call.body.to_vec()).await {
+    let (status, mut answer) = match deploy(management, call, file_name, call.body.to_vec()).await {
         Ok(deployed) => (200, told(&deployed)),
         Err(failure) => {
             let answer = json!({
@@ -97,7 +98,7 @@ pub(super) fn failed(failure: &Failure) -> Error {
 
 async fn upload(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
     let file_name = call.text("payload_name").unwrap_or_default();
-    let deployed = deploy(management, file_name, file(call)?)
+    let deployed = deploy(management, call, file_name, file(call)?)
         .await
         .map_err(|failure| failed(&failure))?;
     Ok(Answer::One(object(told(&deployed))))
@@ -106,7 +107,7 @@ async fn upload(management: &Management, call: &Call<'_>) -> Result<Answer, Erro
 /// What editors call: their answer says in words how it went, also when it went wrong.
 async fn from_editor(management: &Management, call: &Call<'_>) -> Result<Answer, Error> {
     let file_name = call.text("payload_name").unwrap_or_default();
-    let answer = match deploy(management, file_name, file(call)?).await {
+    let answer = match deploy(management, call, file_name, file(call)?).await {
         Ok(deployed) => json!({
             "success": true,
             "msg": format!("deployed {} (generation {})", deployed.services.join(", "), deployed.generation),

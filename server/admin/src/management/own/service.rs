@@ -288,6 +288,7 @@ async fn deployments(management: &Management, call: &Call<'_>) -> Result<Answer,
             "name": service.impl_name,
             "fs_location": path,
             "timestamp": source.as_ref().map(|it| it.deployed_at.clone()),
+            "deployed_by": source.as_ref().and_then(|it| it.deployed_by.clone()),
             "generation": service.generation,
         });
         items.push(object(json!({
