@@ -41,6 +41,7 @@ class Options:
     rounds: int
     connections: list[int]
     even: bool
+    objects: int
 
 
 @dataclass

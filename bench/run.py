@@ -4,6 +4,7 @@
     python bench/run.py                       everything, about six minutes
     python bench/run.py --part bare           one part; may be given several times
     python bench/run.py --seconds 2 --rounds 1    a quick look
+    python bench/run.py --part objects        very many objects, which is not part of everything
 
 Prints a table, and the same as one line of JSON. Exits with 1 if a target was missed.
 """
@@ -17,15 +18,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import many
 import parts
 import servers
+
+#: What can be asked for.
+PARTS = {**parts.ALL, 'objects': many.objects}
 
 
 def main() -> int:
     """Runs the parts that were asked for."""
     parser = argparse.ArgumentParser(description='Measures busbar against its peers.')
     parser.add_argument(
-        '--part', action='append', choices=list(parts.ALL), help='what to measure; everything if left out'
+        '--part', action='append', choices=list(PARTS), help='what to measure; everything but `objects` if left out'
     )
     parser.add_argument('--seconds', type=float, default=5, help='length of one run of the load generator')
     parser.add_argument('--rounds', type=int, default=3, help='runs of each server; the median counts')
@@ -35,10 +40,15 @@ def main() -> int:
     )
     parser.add_argument('--busbar', type=Path, default=servers.ROOT / 'target' / 'release' / 'busbar')
     parser.add_argument('--even', action='store_true', help='mixed load: calls at even distances, not at random ones')
+    parser.add_argument('--objects', type=int, default=10_000, help='part `objects`: how many of each type')
     arguments = parser.parse_args()
 
-    programs = build()
-    servers.require(arguments.busbar, 'wrk', servers.PEERS / 'granian')
+    servers.require(arguments.busbar)
+    programs = servers.ROOT / 'target' / 'release'
+    # that part has no peers, and measures any executable
+    if arguments.part != ['objects']:
+        build()
+        servers.require('wrk', servers.PEERS / 'granian')
     options = parts.Options(
         busbar=arguments.busbar.resolve(),
         programs=programs,
@@ -46,6 +56,7 @@ def main() -> int:
         rounds=arguments.rounds,
         connections=arguments.connections or [64, 8],
         even=arguments.even,
+        objects=arguments.objects,
     )
 
     rows: list[parts.Row] = []
@@ -53,7 +64,7 @@ def main() -> int:
     for name in arguments.part or list(parts.ALL):
         print(f'measuring: {name}', file=sys.stderr, flush=True)
         try:
-            found = parts.ALL[name](options)
+            found = PARTS[name](options)
         except servers.Failure as failure:
             print(f'error: {name}: {failure}', file=sys.stderr)
             broken = True
@@ -73,8 +84,8 @@ def main() -> int:
     return 1 if missed or broken else 0
 
 
-def build() -> Path:
-    """Builds the baseline and the load generator; gives back the directory that they are in."""
+def build() -> None:
+    """Builds the baseline and the load generator."""
     done = subprocess.run(
         ['cargo', 'build', '--release', '--locked', '-q', '-p', 'busbar-bench'],
         cwd=servers.ROOT,
@@ -82,7 +93,6 @@ def build() -> Path:
     )
     if done.returncode:
         sys.exit('the baseline does not build')
-    return Path(servers.ROOT / 'target' / 'release')
 
 
 def show(rows: list[parts.Row]) -> None:

@@ -208,13 +208,14 @@ class Busbar(Server):
         """Removes the environment."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _busbar(self, *arguments: str) -> None:
+    def _busbar(self, *arguments: str) -> str:
         done = subprocess.run(
             [self.executable, *arguments], env=self.environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
             message = f'busbar {" ".join(arguments)}: {done.stderr or done.stdout}'
             raise Failure(message)
+        return done.stdout
 
     def __exit__(self, *_: object) -> None:
         self.stop()
