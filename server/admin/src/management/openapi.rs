@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use busbar_runtime::inbound::builtin;
 use serde_json::{Map, Value, json};
 
 use crate::management::catalogue::{Declared, Operation};
@@ -27,6 +28,23 @@ const FAILURES: [(&str, &str); 7] = [
     ("413", "The request is too large"),
     ("429", "Too many wrong passwords"),
 ];
+
+/// What an element of a service about everything at once may hold: of texts that say so much, hardly any that is made up means anything.
+fn example(element: &str) -> Option<Value> {
+    Some(match element {
+        "object_type" => "channel.http".into(),
+        "module" => "orders".into(),
+        "revision" | "version" => 1.into(),
+        "time" => "2026-03-01T12:00:00Z".into(),
+        "format" => "yaml".into(),
+        "include_type" => json!(["security"]),
+        "input" => json!({
+            "security": [{"name": "shop", "type": "basic_auth", "username": "shop", "password": "s3cret"}],
+            "channel_rest": [{"name": "orders", "service": "orders.receive", "url_path": "/orders", "security_name": "shop"}],
+        }),
+        _ => return None,
+    })
+}
 
 /// Makes the document of these services.
 pub fn document<'a>(services: impl IntoIterator<Item = &'a Declared>) -> Value {
@@ -87,7 +105,7 @@ fn operation(service: &Declared) -> Value {
         "tags": [tag(service)],
         "requestBody": {
             "required": service.input.iter().any(|element| element.is_required),
-            "content": {"application/json": {"schema": input(&service.input)}},
+            "content": {"application/json": {"schema": input(service)}},
         },
         "responses": responses,
     })
@@ -110,8 +128,9 @@ fn summary(service: &Declared) -> String {
 }
 
 /// What a service takes. Other members are ignored.
-fn input(elements: &[Element]) -> Value {
-    let properties: Map<String, Value> = elements
+fn input(service: &Declared) -> Value {
+    let elements = &service.input;
+    let mut properties: Map<String, Value> = elements
         .iter()
         .map(|element| {
             let mut types = match element.kind {
@@ -134,6 +153,13 @@ fn input(elements: &[Element]) -> Value {
             (element.name.clone(), schema)
         })
         .collect();
+    if service.name.starts_with(builtin::WHOLE) {
+        for (name, property) in &mut properties {
+            if let Some(example) = example(name) {
+                property["examples"] = json!([example]);
+            }
+        }
+    }
     let required: Vec<_> = elements.iter().filter(|it| it.is_required).map(|it| &it.name).collect();
     let mut schema = json!({"type": "object", "properties": properties});
     if !required.is_empty() {
@@ -193,6 +219,23 @@ fn environment(result: &str) -> Value {
 mod tests {
     use super::*;
     use crate::management::catalogue::CATALOGUE;
+
+    #[test]
+    fn examples_of_services_about_everything_are_what_they_take() {
+        let mut seen = BTreeSet::new();
+        for service in CATALOGUE.values() {
+            for (name, property) in input(service)["properties"].as_object().unwrap() {
+                let Some(examples) = property.get("examples") else {
+                    continue;
+                };
+                let element = service.input.iter().find(|it| it.name == *name).unwrap();
+                let read = element.read(examples[0].clone()).unwrap();
+                assert_eq!(read.as_ref(), Some(&examples[0]), "{} {name}", service.name);
+                seen.insert(name.clone());
+            }
+        }
+        assert_eq!(seen.len(), 8, "{seen:?}");
+    }
 
     #[test]
     fn each_service_is_an_operation() {
