@@ -124,7 +124,11 @@ impl Loader {
             let mut kept = lock(&self.kept);
             match &result {
                 Ok(prepared) => kept.loaded.retain(|name, _| !prepared.has(name)),
-                Err(_) => kept.loaded.extend(transaction.all_loaded(py)),
+                Err(_) => {
+                    let loaded = transaction.all_loaded(py).into_iter();
+                    kept.loaded
+                        .extend(loaded.map(|(module, loaded)| (module.name.clone(), (module, loaded))));
+                }
             }
         }
         if let Err(error) = transaction.put_back(py) {

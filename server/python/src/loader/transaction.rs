@@ -133,14 +133,13 @@ impl Transaction {
         lock(&self.state).loaded.get(name).map(|module| module.bind(py).clone())
     }
 
-    /// Everything that the transaction has loaded, by name.
-    pub(super) fn all_loaded(&self, py: Python<'_>) -> Vec<(String, (Arc<Module>, Py<PyModule>))> {
+    /// Everything that the transaction has loaded.
+    pub(super) fn all_loaded(&self, py: Python<'_>) -> Vec<(Arc<Module>, Py<PyModule>)> {
         let state = lock(&self.state);
-        let loaded = state.loaded.iter().filter_map(|(name, loaded)| {
-            let module = state.pending.get(name)?.clone();
-            Some((name.clone(), (module, loaded.clone_ref(py))))
-        });
-        loaded.collect()
+        let loaded = state.loaded.iter();
+        loaded
+            .filter_map(|(name, loaded)| Some((state.pending.get(name)?.clone(), loaded.clone_ref(py))))
+            .collect()
     }
 
     /// Stem of the module whose code runs.
