@@ -131,34 +131,81 @@ impl Batch {
     /// Takes the next value of the row in. It is looked at where it lies: to move it costs more than to read it.
     #[inline]
     pub(super) fn push(&mut self, cell: &Result<Cell<'_>, SqlFailure>) {
-        let value = match cell {
-            Ok(Cell::Null) => Some(Value::Null),
-            Ok(Cell::Bool(value)) => Some(Value::Bool(*value)),
-            Ok(Cell::Int(value)) => Some(Value::Int(*value)),
-            Ok(Cell::UInt(value)) => Some(Value::UInt(*value)),
-            Ok(Cell::Float(value)) => Some(Value::Float(*value)),
-            Ok(Cell::Decimal(text)) => self.text(text).map(Value::Decimal),
-            Ok(Cell::Text(text)) => self.text(text).map(Value::Text),
-            Ok(Cell::Bytes(bytes)) => self.piece(bytes).map(Value::Bytes),
-            Ok(Cell::Date(date)) => Some(Value::Date(*date)),
-            Ok(Cell::DateTime(point)) => Packed::new(*point).map(Value::DateTime),
-            Ok(Cell::Json(text)) => self.piece(text).map(Value::Json),
+        let taken = match cell {
+            Ok(Cell::Null) => return self.null(),
+            Ok(Cell::Bool(value)) => return self.values.push(Value::Bool(*value)),
+            Ok(Cell::Int(value)) => return self.int(*value),
+            Ok(Cell::UInt(value)) => return self.values.push(Value::UInt(*value)),
+            Ok(Cell::Float(value)) => return self.float(*value),
+            Ok(Cell::Date(date)) => return self.date(*date),
+            Ok(Cell::DateTime(point)) => self.point(*point),
+            Ok(Cell::Text(text)) => self.text(text),
+            Ok(Cell::Decimal(text)) => self.decimal(|out| {
+                out.push_str(text);
+                Some(())
+            }),
+            Ok(Cell::Bytes(bytes)) => self.piece(bytes, Value::Bytes),
+            Ok(Cell::Json(text)) => self.piece(text, Value::Json),
             Ok(Cell::Time(_) | Cell::Span(_) | Cell::Uuid(_) | Cell::List(_)) | Err(_) => None,
         };
-        let other = || Value::Other(Box::new(cell.clone().map(Cell::into_owned)));
-        self.values.push(value.unwrap_or_else(other));
+        if taken.is_none() {
+            let other = cell.clone().map(Cell::into_owned);
+            self.values.push(Value::Other(Box::new(other)));
+        }
     }
 
-    fn text(&mut self, text: &str) -> Option<Place> {
+    #[inline]
+    pub(super) fn null(&mut self) {
+        self.values.push(Value::Null);
+    }
+
+    #[inline]
+    pub(super) fn int(&mut self, value: i64) {
+        self.values.push(Value::Int(value));
+    }
+
+    #[inline]
+    pub(super) fn float(&mut self, value: f64) {
+        self.values.push(Value::Float(value));
+    }
+
+    #[inline]
+    pub(super) fn date(&mut self, date: Date) {
+        self.values.push(Value::Date(date));
+    }
+
+    /// `None`: it does not fit, and was not taken in. So with those below.
+    #[inline]
+    pub(super) fn point(&mut self, point: DateTime) -> Option<()> {
+        self.values.push(Value::DateTime(Packed::new(point)?));
+        Some(())
+    }
+
+    #[inline]
+    pub(super) fn text(&mut self, text: &str) -> Option<()> {
         let place = place(self.texts.len(), text.len())?;
         self.texts.push_str(text);
-        Some(place)
+        self.values.push(Value::Text(place));
+        Some(())
     }
 
-    fn piece(&mut self, bytes: &[u8]) -> Option<Place> {
+    /// An exact number whose text is written by what is given, which can fail half-way.
+    #[inline]
+    pub(super) fn decimal(&mut self, write: impl FnOnce(&mut String) -> Option<()>) -> Option<()> {
+        let start = self.texts.len();
+        let place = write(&mut self.texts).and_then(|()| place(start, self.texts.len() - start));
+        match place {
+            Some(place) => self.values.push(Value::Decimal(place)),
+            None => self.texts.truncate(start),
+        }
+        place.map(drop)
+    }
+
+    fn piece(&mut self, bytes: &[u8], value: fn(Place) -> Value) -> Option<()> {
         let place = place(self.bytes.len(), bytes.len())?;
         self.bytes.extend_from_slice(bytes);
-        Some(place)
+        self.values.push(value(place));
+        Some(())
     }
 
     /// Whether it has as many rows as go together.

@@ -12,7 +12,6 @@ use super::batch::Batch;
 use super::error::{SqlFailure, SqlFailureClass};
 use super::mysql::MyKind;
 use super::postgres::PgKind;
-use super::value::Cell;
 use super::{lock, mysql, postgres, sqlite};
 
 /// Batches that may wait for the reader: as many as let the line be read while the reader makes objects of those before.
@@ -48,18 +47,16 @@ pub(super) enum RowKind {
 }
 
 impl RowKind {
-    /// Reads a value.
-    ///
-    /// # Errors
-    /// A value that Python has no form for, such as a date before the year 1; or that does not follow the protocol.
-    fn cell<'r>(&'r self, index: usize, column: &Column) -> Result<Cell<'r>, SqlFailure> {
+    /// Takes a value into a batch, or why it cannot be read: that Python has no form for it, such as a date before the year 1, or that it
+    /// does not follow the protocol.
+    fn read(&self, index: usize, column: &Column, batch: &mut Batch) {
         match (self, &column.kind) {
-            (Self::Postgres(row), ColumnKind::Postgres(kind)) => postgres::cell(row, index, column, kind),
+            (Self::Postgres(row), ColumnKind::Postgres(kind)) => postgres::read(row, index, column, kind, batch),
             (Self::MySql(row, is_binary), ColumnKind::MySql(kind)) => {
-                mysql::cell(row, index, column, *kind, *is_binary)
+                batch.push(&mysql::cell(row, index, column, *kind, *is_binary));
             }
-            (Self::Sqlite(row), ColumnKind::Sqlite) => sqlite::cell(row, index, column),
-            _ => Err(unreadable(column, "it comes from another kind of database")),
+            (Self::Sqlite(row), ColumnKind::Sqlite) => batch.push(&sqlite::cell(row, index, column)),
+            _ => batch.push(&Err(unreadable(column, "it comes from another kind of database"))),
         }
     }
 }
@@ -124,7 +121,7 @@ impl Outlet {
         let rows = &mut self.part.rows;
         rows.begin_row(columns.len());
         for (index, column) in columns.iter().enumerate() {
-            rows.push(&row.cell(index, column));
+            row.read(index, column, rows);
         }
         if rows.is_full() {
             self.flush().await?;

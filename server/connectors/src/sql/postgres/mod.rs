@@ -10,32 +10,31 @@ mod home;
 mod numeric;
 mod open;
 mod probe;
+mod row;
 mod styles;
 mod text;
 mod types;
 mod way;
 mod write;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::TryStreamExt;
-use sqlx::postgres::{PgArguments, PgColumn, PgConnection, PgRow, PgTypeInfo, PgValueFormat, Postgres};
+use sqlx::postgres::{PgArguments, PgColumn, PgConnection, PgTypeInfo, Postgres};
 use sqlx::{AssertSqlSafe, Column as _, Connection, Either, Executor, Row as _, SqlSafeStr, Statement};
 
 use super::error::{SqlFailure, SqlFailureClass};
-use super::outcome::{Column, ColumnKind, Columns, Outlet, RowKind, unreadable};
+use super::outcome::{Column, ColumnKind, Columns, Outlet, RowKind};
 use super::scan::{Scanned, Verb, join};
-use super::value::{Cell, Param, write_to};
+use super::value::{Param, write_to};
 use flight::Named;
 pub(super) use home::Setting;
 pub(super) use probe::{PgAccess, PgSecrets};
+pub(super) use row::read;
 use styles::{Styles, has_binary_form};
-use text::read_text;
-use types::read_binary;
 pub(super) use types::{PgKind, widen};
 use way::{Way, is_ambiguous, is_uncertain, way};
 use write::{Argument, NO_NUL, write_literal};
@@ -717,47 +716,4 @@ fn is_gone(failure: &SqlFailure) -> bool {
             .any(|name| failure.message().contains(name))
     };
     matches!(failure.sqlstate(), Some("26000" | "42P05" | "08P01")) && is_own()
-}
-
-/// Reads a value of a row.
-pub(super) fn cell<'r>(row: &'r PgRow, index: usize, column: &Column, kind: &PgKind) -> Result<Cell<'r>, SqlFailure> {
-    // to hand a value on from result to result takes longer than to read it: so it is looked at where it lies, and the usual types come first
-    let raw = row.try_get_raw(index);
-    let value = match &raw {
-        Ok(value) => value,
-        Err(error) => return Err(unreadable(column, &error.to_string())),
-    };
-    let Ok(bytes) = value.as_bytes() else {
-        return Ok(Cell::Null);
-    };
-    let read = match value.format() {
-        PgValueFormat::Binary => {
-            match kind {
-                PgKind::Int4 => {
-                    if let Ok(bytes) = bytes.try_into() {
-                        return Ok(Cell::Int(i32::from_be_bytes(bytes).into()));
-                    }
-                }
-                PgKind::Int8 => {
-                    if let Ok(bytes) = bytes.try_into() {
-                        return Ok(Cell::Int(i64::from_be_bytes(bytes)));
-                    }
-                }
-                PgKind::Float8 => {
-                    if let Ok(bytes) = bytes.try_into() {
-                        return Ok(Cell::Float(f64::from_be_bytes(bytes)));
-                    }
-                }
-                PgKind::Text if bytes != [0] => {
-                    if let Ok(text) = std::str::from_utf8(bytes) {
-                        return Ok(Cell::Text(Cow::Borrowed(text)));
-                    }
-                }
-                _ => {}
-            }
-            read_binary(kind, bytes)
-        }
-        PgValueFormat::Text => read_text(kind, bytes),
-    };
-    read.map_err(|what| unreadable(column, &what))
 }

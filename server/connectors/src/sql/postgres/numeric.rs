@@ -1,68 +1,72 @@
 //! Exact numbers on the wire.
 
-use super::types::{Wrong, cut};
+use super::types::Wrong;
 
-/// Reads an exact number: groups of four digits, where the point stands among them, and how many digits are behind it.
-pub(super) fn read_numeric(bytes: &[u8]) -> Result<String, Wrong> {
+/// Reads an exact number, and writes it behind a text: groups of four digits, where the point stands among them, and how many digits are
+/// behind it.
+pub(super) fn read_numeric(bytes: &[u8], out: &mut String) -> Result<(), Wrong> {
     let short = || Wrong::Borrowed("its length on the wire is wrong");
-    let word = |index: usize| -> Result<[u8; 2], Wrong> { cut(bytes.get(index * 2..index * 2 + 2).ok_or_else(short)?) };
-    let count = i16::from_be_bytes(word(0)?);
-    let weight = i64::from(i16::from_be_bytes(word(1)?));
-    let sign = u16::from_be_bytes(word(2)?);
-    let scale = usize::from(u16::from_be_bytes(word(3)?));
+    let (head, groups) = bytes.split_at_checked(8).ok_or_else(short)?;
+    let word = |index: usize| [head[index * 2], head[index * 2 + 1]];
+    let count = usize::try_from(i16::from_be_bytes(word(0))).unwrap_or(0);
+    let weight = i64::from(i16::from_be_bytes(word(1)));
+    let sign = u16::from_be_bytes(word(2));
+    let scale = usize::from(u16::from_be_bytes(word(3)));
     match sign {
-        0x0000 | 0x4000 => {}
-        0xC000 => return Ok("NaN".to_owned()),
-        0xD000 => return Ok("Infinity".to_owned()),
-        0xF000 => return Ok("-Infinity".to_owned()),
+        0x0000 => {}
+        0x4000 => out.push('-'),
+        0xC000 => {
+            out.push_str("NaN");
+            return Ok(());
+        }
+        0xD000 => {
+            out.push_str("Infinity");
+            return Ok(());
+        }
+        0xF000 => {
+            out.push_str("-Infinity");
+            return Ok(());
+        }
         _ => return Err("its sign is not known".into()),
     }
-    let group = |place: i64| -> Result<u16, Wrong> {
-        if (0..i64::from(count)).contains(&place) {
-            word(4 + place as usize).map(u16::from_be_bytes)
-        } else {
-            Ok(0)
-        }
+    let (groups, _) = groups.get(..count * 2).ok_or_else(short)?.as_chunks();
+    // before the first group that is stored, and behind the last, there are only zeros
+    let group = |place: i64| {
+        let stored = usize::try_from(place).ok().and_then(|place| groups.get(place));
+        digits(stored.map_or(0, |group| u16::from_be_bytes(*group)))
     };
-    let mut out = String::with_capacity(count.max(0) as usize * 4 + scale + 3);
-    if sign == 0x4000 {
-        out.push('-');
-    }
+    out.reserve(count * 4 + scale + 3);
     let start = out.len();
     for place in 0..=weight {
-        let group = group(place)?;
-        if out.len() > start {
-            push_digits(group, 4, &mut out);
-        } else if group != 0 {
-            push_digits(
-                group,
-                1 + usize::from(group > 9) + usize::from(group > 99) + usize::from(group > 999),
-                &mut out,
-            );
-        }
+        let group = group(place);
+        let zeros = match out.len() > start {
+            true => 0,
+            false => group.iter().take_while(|digit| **digit == b'0').count(),
+        };
+        out.extend(group[zeros..].iter().map(|digit| char::from(*digit)));
     }
     if out.len() == start {
         out.push('0');
     }
     if scale > 0 {
         out.push('.');
-        let end = out.len() + scale;
+        let mut left = scale;
         let mut place = weight + 1;
-        while out.len() < end {
-            // before the first group that is stored there are only zeros
-            push_digits(group(place)?, 4, &mut out);
+        while left > 0 {
+            let group = group(place);
+            let taken = left.min(4);
+            out.extend(group[..taken].iter().map(|digit| char::from(*digit)));
+            left -= taken;
             place += 1;
         }
-        out.truncate(end);
     }
-    Ok(out)
+    Ok(())
 }
 
-/// The last digits of a group of up to four.
-fn push_digits(group: u16, count: usize, out: &mut String) {
-    for divisor in &[1000, 100, 10, 1][4 - count..] {
-        out.push(char::from(b'0' + (group / divisor % 10) as u8));
-    }
+/// The digits of a group of four.
+#[inline]
+fn digits(group: u16) -> [u8; 4] {
+    [group / 1000, group / 100, group / 10, group].map(|number| b'0' + (number % 10) as u8)
 }
 
 /// Writes an exact number as `Decimal` spells it, with an exponent or without.
@@ -141,7 +145,10 @@ mod tests {
     fn numeric(text: &str) -> String {
         let mut wire = Vec::new();
         write_numeric(text, &mut wire).unwrap();
-        read_numeric(&wire).unwrap()
+        // what was written before stays
+        let mut out = "7".to_owned();
+        read_numeric(&wire, &mut out).unwrap();
+        out.split_off(1)
     }
 
     #[test]

@@ -147,12 +147,12 @@ pub(super) fn read_binary<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>
         PgKind::Oid => Cell::Int(u32::from_be_bytes(cut(bytes)?).into()),
         PgKind::Float4 => Cell::Float(widen(f32::from_be_bytes(cut(bytes)?))),
         PgKind::Float8 => Cell::Float(f64::from_be_bytes(cut(bytes)?)),
-        PgKind::Numeric => Cell::Decimal(Cow::Owned(read_numeric(bytes)?)),
-        PgKind::Date => match i32::from_be_bytes(cut(bytes)?) {
-            i32::MAX => Cell::Date(Date::MAX),
-            i32::MIN => Cell::Date(Date::MIN),
-            days => Cell::Date(Date::from_days(i64::from(days) + TO_2000).ok_or_else(|| out_of_range("the date"))?),
-        },
+        PgKind::Numeric => {
+            let mut text = String::new();
+            read_numeric(bytes, &mut text)?;
+            Cell::Decimal(Cow::Owned(text))
+        }
+        PgKind::Date => Cell::Date(date(bytes)?),
         PgKind::Time => Cell::Time(time(i64::from_be_bytes(cut(bytes)?))?),
         PgKind::TimeTz => {
             let micros = i64::from_be_bytes(cut(bytes.get(..8).unwrap_or_default())?);
@@ -160,8 +160,8 @@ pub(super) fn read_binary<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>
             let west = i32::from_be_bytes(cut(&bytes[8..])?);
             Cell::Time(time(micros)?.at(-west))
         }
-        PgKind::Timestamp => Cell::DateTime(point(i64::from_be_bytes(cut(bytes)?), None)?),
-        PgKind::TimestampTz => Cell::DateTime(point(i64::from_be_bytes(cut(bytes)?), Some(0))?),
+        PgKind::Timestamp => Cell::DateTime(point(bytes, None)?),
+        PgKind::TimestampTz => Cell::DateTime(point(bytes, Some(0))?),
         PgKind::Interval => {
             let bytes: [u8; 16] = cut(bytes)?;
             let micros = i64::from_be_bytes(cut(&bytes[..8])?);
@@ -198,7 +198,18 @@ fn time(micros: i64) -> Result<Time, Wrong> {
     Time::from_micros(micros).ok_or(Wrong::Borrowed("it is no time of day"))
 }
 
-fn point(micros: i64, offset: Option<i32>) -> Result<DateTime, Wrong> {
+#[inline]
+pub(super) fn date(bytes: &[u8]) -> Result<Date, Wrong> {
+    match i32::from_be_bytes(cut(bytes)?) {
+        i32::MAX => Ok(Date::MAX),
+        i32::MIN => Ok(Date::MIN),
+        days => Date::from_days(i64::from(days) + TO_2000).ok_or_else(|| out_of_range("the date")),
+    }
+}
+
+#[inline]
+pub(super) fn point(bytes: &[u8], offset: Option<i32>) -> Result<DateTime, Wrong> {
+    let micros = i64::from_be_bytes(cut(bytes)?);
     match micros {
         i64::MAX => return Ok(DateTime::max(offset)),
         i64::MIN => return Ok(DateTime::min(offset)),

@@ -15,11 +15,28 @@ use super::errors::{raise, to_exception};
 use crate::json;
 
 static DECIMAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static READ_DECIMAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static UUID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static JSON_LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 fn decimal(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     DECIMAL.import(py, "decimal", "Decimal")
+}
+
+/// What makes a number of its text. In a context that rounds nothing it is the same number that the class makes, which takes longer, as it
+/// finds out first which context the thread has.
+fn read_decimal(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    let read = READ_DECIMAL.get_or_try_init(py, || {
+        let module = py.import(intern!(py, "decimal"))?;
+        let options = PyDict::new(py);
+        for (option, limit) in [("prec", "MAX_PREC"), ("Emax", "MAX_EMAX"), ("Emin", "MIN_EMIN")] {
+            options.set_item(option, module.getattr(limit)?)?;
+        }
+        options.set_item("traps", [module.getattr("InvalidOperation")?])?;
+        let context = module.getattr("Context")?.call((), Some(&options))?;
+        Ok::<_, PyErr>(context.getattr("create_decimal")?.unbind())
+    })?;
+    Ok(read.bind(py))
 }
 
 fn uuid(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
@@ -250,7 +267,7 @@ fn object<'py>(py: Python<'py>, cell: &Cell<'_>, json: JsonForm<'_>) -> PyResult
         Cell::Int(value) => value.into_pyobject(py)?.into_any(),
         Cell::UInt(value) => value.into_pyobject(py)?.into_any(),
         Cell::Float(value) => PyFloat::new(py, *value).into_any(),
-        Cell::Decimal(text) => decimal(py)?.call1((&**text,))?,
+        Cell::Decimal(text) => read_decimal(py)?.call1((&**text,))?,
         Cell::Text(text) => PyString::new(py, text).into_any(),
         Cell::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
         Cell::Date(date) => PyDate::new(py, date.year, date.month, date.day)?.into_any(),
