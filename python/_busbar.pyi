@@ -692,7 +692,7 @@ class Response:
     headers: dict[str, Any]
     """Headers to send along. A value that is a list sends its header several times."""
     status_code: int
-    """The HTTP status, 100 to 599."""
+    """The HTTP status, 200 to 599."""
     status_message: str
     """The status in words."""
     content_encoding: str
@@ -814,6 +814,9 @@ class PlainHttp:
     def __contains__(self, name: str, /) -> bool: ...
     def keys(self) -> list[str]:
         """Names of all connections."""
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
 
 class HttpConn:
     """Calls the other side of a connection. A correlation id may come first; the current one is sent if none does.

@@ -19,6 +19,27 @@ class Methods(Service):
 
     #: Services that this one invokes, as far as its source names them. Filled when it is deployed.
     invokes: ClassVar[list[str]] = []
+    #: Whether hooks around ``handle`` are called.
+    call_hooks: ClassVar[bool] = True
+    #: Path of a JSON Schema that the request must match; empty: none.
+    schema: ClassVar[str] = ''
+    #: Milliseconds beyond which a call is slow; 0: none is.
+    slow_threshold: ClassVar[int] = 0
+    process_name: ClassVar[str] = 'No name'
+    # what was switched on in server.conf: here, what there is
+    component_enabled_cassandra: ClassVar[bool] = False
+    component_enabled_email: ClassVar[bool] = True
+    component_enabled_hl7: ClassVar[bool] = False
+    component_enabled_ibm_mq: ClassVar[bool] = False
+    component_enabled_invoke_matcher: ClassVar[bool] = False
+    component_enabled_live_msg_browser: ClassVar[bool] = False
+    component_enabled_msg_path: ClassVar[bool] = False
+    component_enabled_odoo: ClassVar[bool] = False
+    component_enabled_patterns: ClassVar[bool] = True
+    component_enabled_search: ClassVar[bool] = False
+    component_enabled_sms: ClassVar[bool] = False
+    component_enabled_target_matcher: ClassVar[bool] = False
+    component_enabled_zeromq: ClassVar[bool] = True
 
     def run_in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Background:
         """Runs a function in the background and gives back a handle with ``get()`` and ``join()``.

@@ -312,6 +312,16 @@ fn the_command_says_what_came_of_it() {
         output.stderr
     );
     assert_version(&server, 2);
+    // a folder that lies beside it is no package
+    fs::create_dir(server.pickup().join("helpers")).unwrap();
+    fs::write(server.pickup().join("helpers/util.py"), "x = 1\n").unwrap();
+    fs::write(&file, "from helpers import util\n").unwrap();
+    let output = server.run("hot-deploy", &[file.to_str().unwrap()]).expect_code(15);
+    assert!(
+        output.stderr.contains("folders are packages below `src`"),
+        "{}",
+        output.stderr
+    );
     server.run("hot-deploy", &["/no/such/file.py"]).expect_code(2);
     // it outlives a restart as a copied file does
     let mut server = server;

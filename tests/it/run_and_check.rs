@@ -255,6 +255,41 @@ fn check_shows_the_other_files_when_one_is_broken() {
 }
 
 #[test]
+fn check_takes_a_directory() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("old");
+    fs::create_dir_all(directory.join("src/crm")).unwrap();
+    fs::write(directory.join("ok.py"), OK).unwrap();
+    fs::write(directory.join("src/crm/also.py"), OK).unwrap();
+    fs::write(directory.join("notes.txt"), "no service").unwrap();
+    let output = run(busbar("check", home.path()).arg("old")).expect_code(0);
+    for text in [
+        "ok.ok",
+        "crm.also.ok",
+        "2 files, 2 service(s); 0 cannot be deployed; 0 finding(s) in 0",
+    ] {
+        assert!(output.stdout.contains(text), "no {text} in:\n{}", output.stdout);
+    }
+    let missing = "from zato.server.service import Service\nclass A(Service):\n    def handle(self):\n        \
+        self.outgoing.ftp['a']\n        self.odb\n        self.request.amqp\n        {}.keys()[0]\n";
+    fs::write(directory.join("missing.py"), missing).unwrap();
+    fs::write(directory.join("broken.py"), "def broken(").unwrap();
+    let output = run(busbar("check", home.path()).arg("old")).expect_code(15);
+    for text in [
+        "line 4: self.outgoing.ftp is not supported yet",
+        "line 5: self.odb is not in busbar: ",
+        "line 6: self.request.amqp is not supported yet",
+        "line 7: .keys() of a dictionary cannot be indexed",
+        "4 files, 3 service(s); 1 cannot be deployed; 4 finding(s) in 1",
+    ] {
+        assert!(output.stdout.contains(text), "no {text} in:\n{}", output.stdout);
+    }
+    fs::create_dir(home.path().join("empty")).unwrap();
+    let empty = run(busbar("check", home.path()).arg("empty")).expect_code(2);
+    assert!(empty.stderr.contains("there is no service file in"), "{}", empty.stderr);
+}
+
+#[test]
 fn the_sample_services_check_out() {
     let home = tempfile::tempdir().unwrap();
     for file in [

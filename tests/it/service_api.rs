@@ -401,6 +401,54 @@ class Caller(Service):
 }
 
 #[test]
+fn what_old_services_take_for_granted() {
+    let server = start(
+        "
+class Caller(Service):
+    def handle(self):
+        told = []
+        for use in (lambda: self.request.amqp, lambda: self.dictnav, lambda: setattr(self.response, 'status_code', 150)):
+            try:
+                use()
+            except (AttributeError, ValueError) as e:
+                told.append(str(e))
+        self.response.headers['X-None'] = None
+        self.response.headers['X-One'] = 1
+        data = {'a': 1, 'b': 2}
+        self.response.payload = {
+            'told': told, 'connections': list(self.outgoing.plain_http),
+            'keys': data.keys(), 'mapped': map(str, data.values()), 'range': range(2),
+            'defaults': [self.call_hooks, self.schema, self.slow_threshold, self.component_enabled_email],
+        }
+
+class Declared(Service):
+    output = List('a'), List('b'), List('c')
+    def handle(self):
+        self.response.payload = {'a': (x for x in 'xy'), 'b': range(2), 'c': {'k': 1}.keys()}
+",
+        &["caller", "declared"],
+    );
+    let response = server.post("/caller", "").expect(200);
+    assert_eq!(response.header("x-none"), None);
+    assert_eq!(response.header("x-one"), Some("1"));
+    assert_eq!(
+        response.json(),
+        json!({
+            "told": [
+                "`self.request.amqp` is not available yet in this version of busbar",
+                "`self.dictnav` is not available yet in this version of busbar",
+                "status_code must be a number from 200 to 599, not 150",
+            ],
+            "connections": [],
+            "keys": ["a", "b"], "mapped": ["1", "2"], "range": [0, 1],
+            "defaults": [true, "", 0, true],
+        })
+    );
+    let answer = server.post("/declared", "").expect(200).json();
+    assert_eq!(answer, json!({"a": ["x", "y"], "b": [0, 1], "c": ["k"]}));
+}
+
+#[test]
 fn the_channel_is_a_text_too() {
     let server = start(
         "

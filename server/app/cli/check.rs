@@ -1,6 +1,6 @@
 //! `busbar check`: what is in a service file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -28,7 +28,7 @@ const CANNOT_BE_DEPLOYED: i32 = 15;
 /// Checks service files.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Service files; they are imported together, so one may import another.
+    /// Service files, and directories whose service files are meant; they are imported together, so one may import another.
     #[arg(required_unless_present = "server", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// All files in the pickup directory of this server, with its virtual environment and settings.
@@ -71,12 +71,22 @@ impl Check {
         };
         let sources = match &self.server {
             None => {
-                let files = absolute(&self.files)?;
+                let (directories, files): (Vec<_>, Vec<_>) = self.files.iter().cloned().partition(|path| path.is_dir());
+                let files = absolute(&files)?;
                 import_beside(&files);
                 logging::start("check", "warn")?;
                 config.package_dir = package::unpack(&package::cache()?)?;
                 config.venv = venv();
-                read_sources(&files, None)
+                let mut sources = read_sources(&files, None);
+                for directory in &directories {
+                    let found = in_directory(directory)?;
+                    if found.is_empty() {
+                        let message = format!("there is no service file in `{}`", directory.display());
+                        return Err(Exit::new(2, message).into());
+                    }
+                    sources.extend(found);
+                }
+                sources
             }
             Some(server) => {
                 logging::start("check", "warn")?;
@@ -88,9 +98,7 @@ impl Check {
                 config.venv = settings.venv(directory.path());
                 config.naming = settings.simple_io.naming();
                 config.import_secs = settings.hot_deploy.import_secs;
-                let pickup = directory.pickup();
-                let (_watcher, files) = Watcher::with_folders(&pickup).map_err(Exit::from)?;
-                read_sources(&files, Some(&pickup))
+                in_directory(&directory.pickup())?
             }
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -107,6 +115,7 @@ impl Check {
             println!("{}", serde_json::to_string_pretty(&files)?);
         } else {
             files.iter().for_each(print_file);
+            print_sum(&files);
             for DeployError {
                 module,
                 message,
@@ -142,6 +151,28 @@ fn checked(host: &Host, source: &Source, infos: &[ServiceInfo], failed: &[Deploy
             .map(|(line, problem)| Finding { line, problem })
             .collect(),
     }
+}
+
+/// The service files that would be deployed if the directory were a server's.
+fn in_directory(directory: &Path) -> anyhow::Result<Vec<Source>> {
+    let directory = std::path::absolute(directory).with_context(|| format!("cannot read `{}`", directory.display()))?;
+    let (_watcher, files) = Watcher::with_folders(&directory).map_err(Exit::from)?;
+    Ok(read_sources(&files, Some(&directory)))
+}
+
+/// What there is in several files.
+fn print_sum(files: &[Checked]) {
+    if files.len() < 2 {
+        return;
+    }
+    let services: usize = files.iter().map(|file| file.services.len()).sum();
+    let broken = files.iter().filter(|file| file.error.is_some()).count();
+    let findings: usize = files.iter().map(|file| file.findings.len()).sum();
+    let old = files.iter().filter(|file| !file.findings.is_empty()).count();
+    println!(
+        "{} files, {services} service(s); {broken} cannot be deployed; {findings} finding(s) in {old} of them",
+        files.len()
+    );
 }
 
 fn print_file(file: &Checked) {

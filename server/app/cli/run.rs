@@ -75,8 +75,8 @@ async fn start(files: &[PathBuf], home: &Path, config: &Config) -> anyhow::Resul
     let (sender, batches) = mpsc::channel(PICKUP_QUEUE);
     let directories: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
     for directory in directories {
-        let (watcher, _) = Watcher::new(directory).map_err(Exit::from)?;
-        watcher.quiet().spawn(sender.clone()).map_err(Exit::from)?;
+        let (watcher, _) = Watcher::quiet(directory).map_err(Exit::from)?;
+        watcher.spawn(sender.clone()).map_err(Exit::from)?;
     }
     building.read_user_files(user_directories(files)).await?;
     building

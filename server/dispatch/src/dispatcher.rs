@@ -1,7 +1,6 @@
 //! From a request that a channel has read to the call of a service.
 
 use std::future::ready;
-use std::iter;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use busbar_runtime::handler::BoxFuture;
 use busbar_runtime::inbound::{Dispatch, Inbound, builtin};
 use busbar_runtime::native::{Door, NativeCall, Natives};
 use busbar_runtime::{Call, Fault, Handler, Head, Outcome, Reply};
-use busbar_sio::{SioError, check_names, form, is_blank, multipart};
+use busbar_sio::{SioError, check_names, check_no_rows, form, is_blank, multipart};
 
 use crate::calls::{Calls, Waiting};
 use crate::openapi::OpenApi;
@@ -340,7 +339,7 @@ fn check(info: &ServiceInfo, head: &Head<'_>, body: &Bytes) -> Result<(), Outcom
         DataFormat::Json => busbar_sio::check_json(info.sio.as_ref(), body, &has_param),
         DataFormat::Xml => busbar_sio::check_xml(info.sio.as_ref(), body, &has_param),
         DataFormat::Form | DataFormat::Post => check_form(info.sio.as_ref(), head, body, &has_param),
-        DataFormat::Csv if is_blank(body) => check_names(info.sio.as_ref(), iter::empty::<&str>(), &has_param),
+        DataFormat::Csv if is_blank(body) => check_no_rows(info.sio.as_ref()),
         DataFormat::Csv | DataFormat::None | DataFormat::Dict => Ok(()),
     };
     checked.map_err(|error| Outcome::Fault(Fault::new(400, error.message)))

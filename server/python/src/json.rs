@@ -316,6 +316,9 @@ impl Writer<'_> {
             let items = value.call_method0(intern!(py, "items"))?;
             return self.pairs(&items);
         }
+        if is_many(value)? {
+            return self.items(value.try_iter()?);
+        }
         Err(PyTypeError::new_err(format!(
             "cannot write JSON: {} is not a type that JSON knows",
             type_name(value)
@@ -390,6 +393,13 @@ struct Known {
     uuid: Py<PyAny>,
     enumeration: Py<PyAny>,
     mapping: Py<PyAny>,
+    /// What functions and methods give that gave lists in Python 2: `map(...)`, `dict.keys()`, `range(...)`.
+    many: Py<PyTuple>,
+}
+
+/// Whether a value is a list by another name: `map(...)` and its kin, a generator, a view of a dictionary, a range.
+pub(crate) fn is_many(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    value.is_instance(Known::get(value.py())?.many.bind(value.py()))
 }
 
 impl Known {
@@ -402,6 +412,20 @@ impl Known {
                 uuid: class("uuid", "UUID")?,
                 enumeration: class("enum", "Enum")?,
                 mapping: class("collections.abc", "Mapping")?,
+                many: PyTuple::new(
+                    py,
+                    [
+                        class("collections.abc", "MappingView")?,
+                        class("builtins", "enumerate")?,
+                        class("builtins", "filter")?,
+                        class("builtins", "map")?,
+                        class("builtins", "range")?,
+                        class("builtins", "reversed")?,
+                        class("builtins", "zip")?,
+                        class("types", "GeneratorType")?,
+                    ],
+                )?
+                .unbind(),
             })
         })
     }
@@ -491,6 +515,14 @@ mod tests {
                 ),
                 (c"type('S', (str,), {})('x')", "\"x\""),
                 (c"collections.UserDict(a=1)", r#"{"a":1}"#),
+                (
+                    c"[{'a': 1}.keys(), {'a': 1}.values(), {'a': 1}.items(), range(2)]",
+                    r#"[["a"],[1],[["a",1]],[0,1]]"#,
+                ),
+                (
+                    c"{'a': map(abs, [-1]), 'b': (x for x in 'cd')}",
+                    r#"{"a":[1],"b":["c","d"]}"#,
+                ),
             ] {
                 assert_eq!(written(py, code), json, "{code:?}");
             }

@@ -1,7 +1,7 @@
 //! SimpleIO without an interpreter: what bodies must be before a service sees them, and how XML is read and written.
 //!
 //! * [`check_json`] and [`check_xml`] - refuse what no service could use: not JSON or XML, nested too deeply, required input missing
-//! * [`check_names`] and [`form`] - the same for forms, whose names somebody else has read
+//! * [`check_names`] and [`form`] - the same for forms, whose names somebody else has read; [`check_no_rows`] for CSV
 //! * [`mask`] - secrets taken out of what is kept of messages
 //! * [`multipart`] - forms in several parts, with files
 //! * [`names`] - the type that an element's name implies
@@ -20,7 +20,7 @@ pub mod xml;
 
 pub use error::SioError;
 pub use json::{check_json, plain_prefix};
-pub use required::check_names;
+pub use required::{check_names, check_no_rows};
 pub use xml::check_xml;
 
 /// How deeply arrays and objects, or XML elements, may be nested. Far above what documents need, far below what would endanger a

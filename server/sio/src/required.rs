@@ -20,6 +20,17 @@ pub fn check_names<N: AsRef<str>>(
     required.check(has_param)
 }
 
+/// Checks that no input is required, where a body of CSV has no rows: columns are not taken from elsewhere.
+pub fn check_no_rows(declaration: Option<&Declaration>) -> Result<(), SioError> {
+    match Required::of(declaration).elements.first() {
+        None => Ok(()),
+        Some(element) => Err(SioError::new(format!(
+            "invalid CSV: there are no rows in the body, and `{}` is required",
+            element.name
+        ))),
+    }
+}
+
 /// Ticks required elements off, by name.
 pub(crate) struct Required<'a> {
     /// Required elements, sorted by name: the head of a declaration's input.

@@ -95,7 +95,15 @@ impl Watcher {
     /// # Errors
     /// When the directory can neither be created nor read. A kernel that cannot watch it is no error: it is looked through instead.
     pub fn new(directory: &Path) -> Result<(Self, Vec<PathBuf>), Error> {
-        Self::build(directory, Files::Services, false)
+        Self::build(directory, Files::Services, false, true)
+    }
+
+    /// The same, of a directory that is not there for services alone: files that are ignored are not mentioned.
+    ///
+    /// # Errors
+    /// As [`Watcher::new`].
+    pub fn quiet(directory: &Path) -> Result<(Self, Vec<PathBuf>), Error> {
+        Self::build(directory, Files::Services, false, false)
     }
 
     /// The same, of a directory in which files in folders `src`, `source` and `services`, and in the folders of these, count as well.
@@ -103,7 +111,7 @@ impl Watcher {
     /// # Errors
     /// As [`Watcher::new`].
     pub fn with_folders(directory: &Path) -> Result<(Self, Vec<PathBuf>), Error> {
-        Self::build(directory, Files::Services, true)
+        Self::build(directory, Files::Services, true, true)
     }
 
     /// The same, of a directory with files of objects, `*.yaml`, `*.yml` and `*.json`. Folders in it are left alone.
@@ -111,10 +119,15 @@ impl Watcher {
     /// # Errors
     /// As [`Watcher::new`].
     pub fn of_objects(directory: &Path) -> Result<(Self, Vec<PathBuf>), Error> {
-        Self::build(directory, Files::Objects, false)
+        Self::build(directory, Files::Objects, false, true)
     }
 
-    fn build(directory: &Path, files: Files, with_folders: bool) -> Result<(Self, Vec<PathBuf>), Error> {
+    fn build(
+        directory: &Path,
+        files: Files,
+        with_folders: bool,
+        mentions_others: bool,
+    ) -> Result<(Self, Vec<PathBuf>), Error> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             Error::new(
                 Kind::Config,
@@ -139,20 +152,13 @@ impl Watcher {
             known: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             ignored: HashSet::new(),
-            mentions_others: true,
+            mentions_others,
             next_sweep: Instant::now() + SWEEP,
         };
         watcher.watch();
         watcher.known = watcher.scan().map_err(|error| failed(error.into()))?;
         let files = watcher.known.keys().cloned().collect();
         Ok((watcher, files))
-    }
-
-    /// Does not mention files that are ignored: for a directory that is not there for services alone.
-    #[must_use]
-    pub fn quiet(mut self) -> Self {
-        self.mentions_others = false;
-        self
     }
 
     /// Reports batches until `sender`'s other end is closed, on a thread of its own. Waits while the other end is full: nothing is lost.

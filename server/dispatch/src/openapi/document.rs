@@ -326,7 +326,8 @@ impl<'s> Input<'s> {
             elements: declaration
                 .and_then(|declaration| declaration.input.as_deref())
                 .unwrap_or_default(),
-            merges_params: channel.merges_params && channel.soap.is_none(),
+            // rows of CSV take nothing from elsewhere
+            merges_params: channel.merges_params && channel.soap.is_none() && channel.format != DataFormat::Csv,
             has_body: matches!(method, "POST" | "PUT" | "PATCH") && !params_only,
         }
     }
@@ -371,16 +372,15 @@ impl<'s> Input<'s> {
         let declaration = service.sio.as_ref().filter(|declaration| declaration.input.is_some());
         let in_path = placeholders(&channel.path);
         let is_asked = |element: &&Element| !(self.merges_params && in_path.contains(&element.name.as_str()));
-        let mut schema = match declaration {
-            Some(_) => schema::object(self.elements.iter().filter(is_asked), Way::In),
-            None => json!({}),
-        };
-        let is_required = schema.get("required").is_some();
+        let asked = || self.elements.iter().filter(is_asked);
+        let schema_in = |make: &dyn Fn() -> Value| declaration.map_or_else(|| json!({}), |_| make());
+        let is_required = asked().any(|element| element.required);
         let text = || json!({"schema": {"type": "string"}});
         let content = match (channel.soap, channel.format) {
             (Some(SoapVersion::V11), _) => json!({"text/xml": text()}),
             (Some(SoapVersion::V12), _) => json!({"application/soap+xml": text()}),
             (None, DataFormat::Json) => {
+                let mut schema = schema_in(&|| schema::object(asked(), Way::In));
                 if let Some(declaration) = declaration {
                     // without what the path gives it is this channel's own
                     let name = match self.elements.iter().all(|element| is_asked(&element)) {
@@ -392,15 +392,19 @@ impl<'s> Input<'s> {
                 json!({"application/json": {"schema": schema}})
             }
             (None, DataFormat::Xml) => {
+                let mut schema = schema_in(&|| schema::xml_object(asked(), Way::In));
                 if let Some(declaration) = declaration {
                     schema["xml"] = json!({"name": declaration.request_elem});
                 }
                 json!({"application/xml": {"schema": schema}})
             }
-            (None, DataFormat::Form | DataFormat::Post) => json!({
-                "application/x-www-form-urlencoded": {"schema": schema},
-                "multipart/form-data": {"schema": schema},
-            }),
+            (None, DataFormat::Form | DataFormat::Post) => {
+                let schema = schema_in(&|| schema::form(asked()));
+                json!({
+                    "application/x-www-form-urlencoded": {"schema": schema},
+                    "multipart/form-data": {"schema": schema},
+                })
+            }
             (None, DataFormat::Csv) => json!({"text/csv": text()}),
             (None, DataFormat::None | DataFormat::Dict) => json!({"*/*": {}}),
         };

@@ -31,7 +31,7 @@ mod sql;
 mod zmq;
 
 pub(crate) use files::Files;
-pub(crate) use outgoing::Outgoing;
+pub(crate) use outgoing::{LATER_OUTGOING, Outgoing};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 

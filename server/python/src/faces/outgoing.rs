@@ -95,7 +95,7 @@ impl Outgoing {
     }
 
     fn __getattr__(&self, name: &str) -> PyResult<()> {
-        Err(PyAttributeError::new_err(if LATER.contains(&name) {
+        Err(PyAttributeError::new_err(if LATER_OUTGOING.contains(&name) {
             format!("`self.outgoing.{name}` is not available yet in this version of busbar")
         } else {
             format!("there are no outgoing connections of type `{name}`")
@@ -104,7 +104,7 @@ impl Outgoing {
 }
 
 /// Types that later versions have.
-const LATER: &[&str] = &[
+pub(crate) const LATER_OUTGOING: &[&str] = &[
     "amqp",
     "ibm_mq",
     "wmq",

@@ -134,7 +134,7 @@ impl Host {
     /// not parse. For `busbar check`.
     pub fn findings(&self, source: &[u8]) -> Vec<(usize, String)> {
         let found = Python::attach(|py| {
-            let missing: Vec<&str> = service::missing().collect();
+            let missing: Vec<(String, String)> = service::missing().collect();
             let arguments = (PyBytes::new(py, source), missing);
             py.import("busbar.check")?
                 .call_method1("findings", arguments)?

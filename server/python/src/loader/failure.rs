@@ -1,7 +1,9 @@
 //! What is said about a deployment that failed.
 
+use std::path::Path;
+
 use busbar_runtime::handler::DeployError;
-use pyo3::exceptions::PySyntaxError;
+use pyo3::exceptions::{PyModuleNotFoundError, PySyntaxError};
 use pyo3::prelude::*;
 
 use crate::errors;
@@ -44,8 +46,33 @@ fn message(py: Python<'_>, error: &PyErr) -> String {
         .str()
         .map(|text| text.to_string_lossy().into_owned())
         .unwrap_or_default();
+    let hint = folder_beside(py, error).unwrap_or_default();
     match text.lines().find(|line| !line.trim().is_empty()) {
-        Some(line) => format!("{kind}: {}", line.trim()),
+        Some(line) => format!("{kind}: {}{hint}", line.trim()),
         None => kind,
     }
+}
+
+/// What is to be said of an import that has not found a folder beside the file: only those below `src` are packages.
+fn folder_beside(py: Python<'_>, error: &PyErr) -> Option<String> {
+    if !error.is_instance_of::<PyModuleNotFoundError>(py) {
+        return None;
+    }
+    let name: String = error.value(py).getattr("name").ok()?.extract().ok()?;
+    let package = name.split('.').next().filter(|package| !package.is_empty())?;
+    let mut frame = error.traceback(py).map(Bound::into_any);
+    while let Some(here) = frame {
+        let file = here
+            .getattr("tb_frame")
+            .and_then(|frame| frame.getattr("f_code")?.getattr("co_filename"));
+        let folder = Path::new(&file.ok()?.extract::<String>().ok()?).with_file_name(package);
+        if folder.is_dir() {
+            let shown = folder.display();
+            return Some(format!(
+                " (folders are packages below `src` of the pickup directory only: move `{shown}` there)"
+            ));
+        }
+        frame = here.getattr("tb_next").ok().filter(|next| !next.is_none());
+    }
+    None
 }

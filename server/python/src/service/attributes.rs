@@ -15,7 +15,7 @@ use crate::faces;
 use crate::service::channel::ChannelDetails;
 use crate::service::instance::Service;
 use crate::service::invocation::Source;
-use crate::service::request::transport;
+use crate::service::request::{LATER as LATER_REQUEST, transport};
 use crate::service::slot::Made;
 
 type Get = for<'a, 'py> fn(&'a Bound<'py, Service>) -> PyResult<Bound<'py, PyAny>>;
@@ -314,12 +314,25 @@ pub(crate) const LATER: &[&str] = &[
     "keysight",
     "audit_pii",
     "msg",
+    "dictnav",
+    "listnav",
     "publish",
 ];
 
-/// All names on `self` that say that they are not there.
-pub(crate) fn missing() -> impl Iterator<Item = &'static str> {
-    LATER.iter().copied().chain(NEVER.iter().map(|(name, _)| *name))
+/// All that says that it is not there: its path from `self`, and what is to be said of it.
+pub(crate) fn missing() -> impl Iterator<Item = (String, String)> {
+    let later = |path: String| {
+        let text = format!("self.{path} is not supported yet");
+        (path, text)
+    };
+    let on_self = LATER.iter().map(|name| (*name).to_owned());
+    let outgoing = ["outgoing", "out"].into_iter();
+    let outgoing = outgoing.flat_map(|face| faces::LATER_OUTGOING.iter().map(move |name| format!("{face}.{name}")));
+    let request = LATER_REQUEST.iter().map(|name| format!("request.{name}"));
+    let never = NEVER
+        .iter()
+        .map(|(name, instead)| ((*name).to_owned(), format!("self.{name} is not in busbar: {instead}")));
+    on_self.chain(outgoing).chain(request).map(later).chain(never)
 }
 
 /// What services had once and will not have here, and what to do instead.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pyo3::exceptions::{PyImportError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyImportError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -409,6 +409,14 @@ impl Request {
         Bound::new(py, copied)
     }
 
+    fn __getattr__(&self, name: &str) -> PyResult<()> {
+        Err(PyAttributeError::new_err(if LATER.contains(&name) {
+            format!("`self.request.{name}` is not available yet in this version of busbar")
+        } else {
+            format!("a request has no attribute `{name}`")
+        }))
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         for slot in [
             &self.payload,
@@ -546,6 +554,9 @@ impl HttpRequest {
         })
     }
 }
+
+/// What requests of channels have that come in later versions.
+pub(crate) const LATER: &[&str] = &["amqp", "wmq", "ibm_mq", "jms_wmq", "hl7"];
 
 /// What a request says that its body is.
 fn content_type<'a>(head: &Head<'a>) -> Option<&'a [u8]> {

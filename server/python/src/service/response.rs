@@ -100,7 +100,7 @@ impl Response {
         lock(&self.plain).status = Some(status);
     }
 
-    /// The headers that the service set, as they are sent. Fails on names and values that would break the response.
+    /// The headers that the service set, as they are sent; those that are `None` are not. Fails on names and values that would break the response.
     pub(crate) fn header_pairs(&self, py: Python<'_>) -> PyResult<Vec<(String, String)>> {
         let Some(headers) = self.headers.get(py) else {
             return Ok(Vec::new());
@@ -114,7 +114,8 @@ impl Response {
             } else {
                 vec![value]
             };
-            for value in values {
+            // `None` is no value: the header is left out
+            for value in values.iter().filter(|value| !value.is_none()) {
                 let value = match value.cast::<PyBytes>() {
                     Ok(bytes) => String::from_utf8_lossy(bytes.as_bytes()).into_owned(),
                     Err(_) => value.str()?.to_str()?.to_owned(),
@@ -234,7 +235,7 @@ impl Response {
         headers.update(copy.as_mapping())
     }
 
-    /// The HTTP status, 100 to 599.
+    /// The HTTP status, 200 to 599.
     #[getter]
     fn status_code(&self) -> u16 {
         lock(&self.plain).status.unwrap_or(200)
@@ -247,12 +248,12 @@ impl Response {
             Err(_) => value.extract::<u16>().ok(),
         };
         match status {
-            Some(status @ 100..=599) => {
+            Some(status @ 200..=599) => {
                 lock(&self.plain).status = Some(status);
                 Ok(())
             }
             _ => Err(PyValueError::new_err(format!(
-                "status_code must be a number from 100 to 599, not {}",
+                "status_code must be a number from 200 to 599, not {}",
                 value.repr()?
             ))),
         }

@@ -8,7 +8,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyModule, PyString, PyTuple};
 use busbar_runtime::crypto::ServerKey;
 use busbar_sio::without_bom;
 
-use crate::errors::{ELEMENT_MISSING, VALIDATION};
+use crate::errors::VALIDATION;
 use crate::sio::declaration::{CsvFormat, Field, Sio};
 use crate::sio::input::{Sources, declared};
 use crate::sio::model::{Reading, plan_of_instance, to_dict};
@@ -66,10 +66,9 @@ pub(crate) fn read_input<'py>(
         (None, Some(fields)) => fields.iter().map(|field| field.name.clone_ref(py)).collect(),
         (None, None) => Vec::new(),
     };
-    if rows.is_empty()
-        && let Some(element) = sio.declaration.input.iter().flatten().find(|element| element.required)
-    {
-        return Err(ELEMENT_MISSING.error(py, (&element.name,)));
+    if rows.is_empty() {
+        busbar_sio::check_no_rows(Some(&sio.declaration))
+            .map_err(|error| VALIDATION.error(py, (py.None(), error.message)))?;
     }
     let read = PyList::empty(py);
     for (index, row) in rows.iter().enumerate() {

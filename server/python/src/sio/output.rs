@@ -10,6 +10,7 @@ use pyo3::types::{
 use busbar_model::sio::ElementKind;
 
 use crate::errors;
+use crate::json;
 use crate::sio::convert::{read_bool, read_decimal, read_float, read_int, read_uuid, without_utc_offset};
 use crate::sio::dates::{read_date, read_datetime};
 use crate::sio::declaration::{Field, Sio};
@@ -168,6 +169,7 @@ fn write_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResult<Bound<'
         ElementKind::List => match () {
             () if is_empty_text => Ok(PyList::empty(py).into_any()),
             () if is_scalar(&value) => PyList::new(py, [&value]).map(Bound::into_any),
+            () if json::is_many(&value)? => listed(&value),
             () => Ok(value.clone()),
         },
         ElementKind::Dict if is_empty_text => Ok(PyDict::new(py).into_any()),
@@ -193,16 +195,27 @@ fn write_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResult<Bound<'
             return error;
         }
         let outer = PyValueError::new_err(format!(
-            "output element `{}`: cannot write {} as declared: {}",
+            "output element `{}`: cannot write {} as declared{}",
             field.text,
             value
                 .repr()
                 .map_or_else(|_| "its value".to_owned(), |text| text.to_string_lossy().into_owned()),
-            error.value(py)
+            match error.value(py).to_string() {
+                reason if reason.is_empty() => String::new(),
+                reason => format!(": {reason}"),
+            }
         ));
         outer.set_cause(py, Some(error));
         outer
     })
+}
+
+fn listed<'py>(items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let list = PyList::empty(items.py());
+    for item in items.try_iter()? {
+        list.append(item?)?;
+    }
+    Ok(list.into_any())
 }
 
 /// Plain names and `Text`: scalars become text, objects and lists stay what they are, points in time become ISO text.

@@ -116,7 +116,7 @@ fn an_operation_in_full() {
         schemas["shop.pay.pay_it.input"],
         json!({
             "type": "object",
-            "properties": {"amount": {"type": ["string", "number"], "format": "decimal"}, "tags": {"type": "array"}},
+            "properties": {"amount": {"type": ["string", "number"], "format": "decimal"}, "tags": {"type": ["array", "null"]}},
             "required": ["amount"],
         })
     );
@@ -126,7 +126,7 @@ fn an_operation_in_full() {
             "type": "object",
             "properties": {
                 "addr": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-                "u": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+                "u": {"type": ["string", "null"], "pattern": "^[0-9a-f]{32}$"},
             },
             "required": ["addr"],
         })
@@ -205,15 +205,62 @@ fn other_formats() {
         xml["requestBody"]["content"]["application/xml"]["schema"]["xml"],
         json!({"name": "request"})
     );
+    let answer = &xml["responses"]["200"]["content"]["application/xml"]["schema"];
+    assert_eq!(answer["xml"], json!({"name": "response"}));
+    assert_eq!(answer["required"], json!(["zato_env", "item_list"]));
     assert_eq!(
-        xml["responses"]["200"]["content"]["application/xml"]["schema"]["xml"],
-        json!({"name": "response", "wrapped": true})
+        answer["properties"]["item_list"],
+        json!({
+            "type": "array",
+            "items": {"type": "object", "properties": {"b": {"type": "string"}}, "required": ["b"], "xml": {"name": "item"}},
+            "xml": {"wrapped": true},
+        })
     );
+    // rows are the body's alone
+    let csv = Channel {
+        method: String::new(),
+        ..with(DataFormat::Csv, "text/csv", None)
+    };
+    let found = paths(&[csv], &service);
+    assert_eq!(found["/x"].as_object().unwrap().keys().collect::<Vec<_>>(), ["post"]);
+    assert_eq!(found["/x"]["post"].get("parameters"), None);
     let found = paths(&[with(DataFormat::Xml, "text/xml", Some(SoapVersion::V11))], &service);
     assert_eq!(
         found["/x"]["post"]["requestBody"]["content"],
         json!({"text/xml": {"schema": {"type": "string"}}})
     );
+}
+
+#[test]
+fn objects_and_lists_have_their_shapes_in_xml() {
+    let elements = || {
+        vec![
+            element("d", true, ElementKind::Dict, Vec::new()),
+            element("l", true, ElementKind::List, Vec::new()),
+            element("r", true, ElementKind::DictList, Vec::new()),
+        ]
+    };
+    let sio = Declaration {
+        input: Some(elements()),
+        output: Some(elements()),
+        ..Declaration::default()
+    };
+    let xml = Channel {
+        format: DataFormat::Xml,
+        content_type: "application/xml".to_owned(),
+        ..channel("/x")
+    };
+    let found = paths(&[xml], &service(Some(sio)));
+    let schema_of = |part: &Value| part["content"]["application/xml"]["schema"].clone();
+    let input = schema_of(&found["/x"]["post"]["requestBody"]);
+    assert_eq!(input["properties"]["d"], json!({"type": "object"}));
+    assert_eq!(input["properties"]["r"]["items"]["xml"], json!({"name": "item_dict"}));
+    let answer = schema_of(&found["/x"]["post"]["responses"]["200"]);
+    let item = &answer["properties"]["item"]["properties"];
+    assert_eq!(item["l"]["items"], json!({"xml": {"name": "item"}}));
+    assert_eq!(item["d"]["items"]["required"], json!(["key", "value"]));
+    assert_eq!(item["r"]["items"]["xml"], json!({"wrapped": true, "name": "dict"}));
+    assert_eq!(answer["properties"]["zato_env"]["required"], json!(["cid", "result"]));
 }
 
 #[test]

@@ -89,6 +89,12 @@ pub(crate) fn read(
         .flatten()
         .map(|(name, value)| Ok((name.extract::<String>()?, value)));
     let keywords = keywords.collect::<PyResult<Vec<_>>>()?;
+    if let Some((name, _)) = keywords
+        .iter()
+        .find(|(name, value)| !value.is_none() && given.iter().any(|(other, first)| other == name && !first.is_none()))
+    {
+        return Err(PyTypeError::new_err(format!("`{name}` is given twice")));
+    }
     for (name, value) in given
         .iter()
         .map(|(name, value)| (*name, value))

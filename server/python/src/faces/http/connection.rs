@@ -8,7 +8,7 @@ use busbar_model::Kind;
 use pyo3::exceptions::{PyAttributeError, PyKeyError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::environment::Environment;
 use crate::errors::to_python;
@@ -81,6 +81,18 @@ impl PlainHttp {
     /// Names of all connections.
     fn keys(&self) -> Vec<String> {
         self.environment.outgoing_http.names(self.transport)
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(PyList::new(py, self.keys())?.try_iter()?.into_any())
+    }
+
+    fn __len__(&self) -> usize {
+        self.keys().len()
+    }
+
+    fn __bool__(&self) -> bool {
+        true
     }
 }
 

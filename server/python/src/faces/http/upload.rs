@@ -60,7 +60,10 @@ pub(super) fn read(
         return Err(PyTypeError::new_err("the file's `path` is missing"));
     }
     // what Python would raise: FileNotFoundError, PermissionError...
-    let content = turn::wait(py, || std::fs::read(&path)).map_err(PyErr::from)?;
+    let content = turn::wait(py, || std::fs::read(&path)).map_err(|error| {
+        let message = format!("cannot upload `{path}`: {error}");
+        PyErr::from(std::io::Error::new(error.kind(), message))
+    })?;
 
     let file = std::path::Path::new(&path)
         .file_name()

@@ -92,7 +92,10 @@ class Models(Service):
                 refused("in", b"A,x,\n"),
                 "row 1: element `user_id`: 'x' is not an integer"
             );
-            assert_eq!(refused("in", b""), "Element missing: name");
+            assert_eq!(
+                refused("in", b""),
+                "invalid CSV: there are no rows in the body, and `name` is required"
+            );
             assert_eq!(refused("models", b"x,y"), "row 1: element `/b`: 'y' is not an integer");
             assert!(refused("in", b"\xff,1,\n").starts_with("invalid CSV: "));
         },
