@@ -259,36 +259,47 @@ pub(super) fn tuple<'py>(
     Ok(tuple)
 }
 
-#[inline]
+/// An object of Python for a value. What most values are is made here, where the compiler sees that no `Cell` needs to be put together.
+#[inline(always)]
 fn object<'py>(py: Python<'py>, cell: &Cell<'_>, json: JsonForm<'_>) -> PyResult<Bound<'py, PyAny>> {
     Ok(match cell {
         Cell::Null => py.None().into_bound(py),
         Cell::Bool(value) => PyBool::new(py, *value).to_owned().into_any(),
         Cell::Int(value) => value.into_pyobject(py)?.into_any(),
-        Cell::UInt(value) => value.into_pyobject(py)?.into_any(),
         Cell::Float(value) => PyFloat::new(py, *value).into_any(),
-        Cell::Decimal(text) => read_decimal(py)?.call1((&**text,))?,
         Cell::Text(text) => PyString::new(py, text).into_any(),
-        Cell::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
+        Cell::Decimal(text) => read_decimal(py)?.call1((&**text,))?,
         Cell::Date(date) => PyDate::new(py, date.year, date.month, date.day)?.into_any(),
+        Cell::DateTime(point) => point_in_time(py, *point)?,
+        _ => rare(py, cell, json)?,
+    })
+}
+
+fn point_in_time(py: Python<'_>, DateTime { date, time }: DateTime) -> PyResult<Bound<'_, PyAny>> {
+    let zone = zone(py, time.offset)?;
+    let point = PyDateTime::new(
+        py,
+        date.year,
+        date.month,
+        date.day,
+        time.hour,
+        time.minute,
+        time.second,
+        time.micro,
+        zone.as_ref(),
+    )?;
+    Ok(point.into_any())
+}
+
+/// The same for what few values are.
+#[inline(never)]
+fn rare<'py>(py: Python<'py>, cell: &Cell<'_>, json: JsonForm<'_>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match cell {
+        Cell::UInt(value) => value.into_pyobject(py)?.into_any(),
+        Cell::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
         Cell::Time(time) => {
             let zone = zone(py, time.offset)?;
             PyTime::new(py, time.hour, time.minute, time.second, time.micro, zone.as_ref())?.into_any()
-        }
-        Cell::DateTime(DateTime { date, time }) => {
-            let zone = zone(py, time.offset)?;
-            PyDateTime::new(
-                py,
-                date.year,
-                date.month,
-                date.day,
-                time.hour,
-                time.minute,
-                time.second,
-                time.micro,
-                zone.as_ref(),
-            )?
-            .into_any()
         }
         Cell::Span(span) => delta(py, *span)?,
         Cell::Uuid(bytes) => {
@@ -321,6 +332,14 @@ fn object<'py>(py: Python<'py>, cell: &Cell<'_>, json: JsonForm<'_>) -> PyResult
             }
             list.into_any()
         }
+        Cell::Null
+        | Cell::Bool(_)
+        | Cell::Int(_)
+        | Cell::Float(_)
+        | Cell::Text(_)
+        | Cell::Decimal(_)
+        | Cell::Date(_)
+        | Cell::DateTime(_) => object(py, cell, json)?,
     })
 }
 
