@@ -30,6 +30,17 @@ class Call(Service):
             self.response.payload = {'raised': [cls.__name__ for cls in type(error).__mro__], 'error': str(error)}
 ";
 
+/// A server with a file of services that call the back-end as `B`.
+fn start_with(backend: &Backend, file: &str, source: &str) -> TestServer {
+    server()
+        .service(file, source)
+        .enmasse(&format!(
+            "outgoing_rest: [{{name: B, host: '{}', url_path: /, data_format: json}}]",
+            backend.url()
+        ))
+        .start()
+}
+
 fn start(backend: &Backend, more: &str) -> TestServer {
     server()
         .service("call.py", CALL)
@@ -657,8 +668,7 @@ class Caller(Service):
         self.response.payload = self.invoke(self.request.payload, cid='my-custom-cid')
 ";
     let backend = mirror();
-    let server = start(&backend, "");
-    server.deploy("own.py", SERVICES);
+    let server = start_with(&backend, "own.py", SERVICES);
     for name in ["own.own", "own.nested"] {
         let sent = server.invoke("own.caller", &format!("\"{name}\"")).expect(200).json();
         assert_eq!((&sent["target"], &sent["body"]), (&json!("/"), &json!("the body")));
@@ -693,8 +703,7 @@ class Wrong(Service):
             self.response.payload = str(error)
 ";
     let backend = mirror();
-    let server = start(&backend, "");
-    server.deploy("send.py", SERVICES);
+    let server = start_with(&backend, "send.py", SERVICES);
     let sent = server.invoke("send.send", "").expect(200).json();
     let parts = |sent: &Value| -> Vec<String> {
         let content_type = sent["headers"]["content-type"].as_str().unwrap();

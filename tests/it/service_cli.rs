@@ -18,6 +18,11 @@ class Show(Service):
             'payload': self.request.payload, 'header': self.request.headers.get('X-Mine'), 'cid': self.cid,
         }
 
+class Declared(Service):
+    input = '-a'
+    def handle(self):
+        pass
+
 class Silent(Service):
     def handle(self):
         pass
@@ -117,7 +122,7 @@ fn a_service_is_invoked_and_its_answer_printed() {
     let unknown = invoke(&["no.such"]);
     assert!(unknown.code == 15 || unknown.code == 16, "{}", unknown.code);
     assert!(unknown.stderr.contains("no.such"), "{}", unknown.stderr);
-    invoke(&["show.show", "--payload", "{"]).expect_code(16);
+    invoke(&["show.declared", "--payload", "{"]).expect_code(16);
 }
 
 #[test]
