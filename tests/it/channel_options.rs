@@ -116,7 +116,11 @@ fn odd_parameters_are_the_callers_to_choose() {
             "é"
         );
     }
-    assert_eq!(post("utf-16", b"\xff\xfe{\0}\0").status, 400);
+    // so this is no JSON, of which a service that declares nothing makes what it can
+    assert_eq!(
+        post("utf-16", b"\xff\xfe{\0}\0").expect(200).json()["input"],
+        json!({"x": "1"})
+    );
 }
 
 #[test]
@@ -461,7 +465,8 @@ channel_rest:
         let body = format!(r#"{{"n":{number},"pin":"1234","user":{{"Password":"sesame"}}}}"#);
         server.post("/audited?token=tok&a=1", body).expect(200);
     }
-    let refused = server.post("/audited", "{\"pin\":").expect(400);
+    // no JSON, of which a service that declares nothing makes what it can
+    let odd = server.post("/audited", "{\"pin\":").expect(200);
     let output = server.run("audit-log", &["audited", "--json"]);
     assert_eq!(output.code, 0, "{output:?}");
     let entries: Value = serde_json::from_str(&output.stdout).unwrap();
@@ -490,7 +495,7 @@ channel_rest:
     assert_eq!(shown[1], ("received", "/audited", unread));
     assert_eq!(
         (shown[2].0, entries[2]["status"].as_u64(), entries[2]["cid"].as_str()),
-        ("sent", Some(400), Some(refused.cid()))
+        ("sent", Some(200), Some(odd.cid()))
     );
     assert!(!output.stdout.contains("sesame") && !output.stdout.contains("1234"));
 
@@ -498,7 +503,7 @@ channel_rest:
     assert!(
         output
             .stdout
-            .contains(&format!("sent 400 cid={} POST /audited", refused.cid())),
+            .contains(&format!("sent 200 cid={} POST /audited", odd.cid())),
         "{output:?}"
     );
     let output = server.run("audit-log", &["not"]);
