@@ -44,6 +44,7 @@ mod market_cap;
 mod microsoft_mail;
 mod odb;
 mod openapi;
+mod outgoing_arguments;
 mod outgoing_http;
 mod outgoing_security;
 mod outgoing_soap;

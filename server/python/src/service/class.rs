@@ -328,14 +328,14 @@ fn slow_threshold_of(class: &Bound<'_, PyType>) -> PyResult<Option<Duration>> {
 
 fn deadline_of(class: &Bound<'_, PyType>) -> PyResult<Option<u32>> {
     let py = class.py();
-    let Some(timeout) = class.getattr_opt(intern!(py, "deadline_secs"))? else {
+    let Some(deadline) = class.getattr_opt(intern!(py, "deadline_secs"))? else {
         return Ok(None);
     };
-    if !timeout.is_instance_of::<PyInt>() {
+    if !deadline.is_instance_of::<PyInt>() {
         // a method or property of that name is the user's own affair
         return Ok(None);
     }
-    match timeout.extract::<u32>() {
+    match deadline.extract::<u32>() {
         Ok(0) | Err(_) => Err(PyTypeError::new_err(
             "the class attribute `deadline_secs` must be a number of seconds, 1 or more",
         )),

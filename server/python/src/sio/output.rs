@@ -169,7 +169,7 @@ fn write_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResult<Bound<'
         ElementKind::List => match () {
             () if is_empty_text => Ok(PyList::empty(py).into_any()),
             () if is_scalar(&value) => PyList::new(py, [&value]).map(Bound::into_any),
-            () if json::is_many(&value)? => listed(&value),
+            () if json::is_many(&value)? => py.get_type::<PyList>().call1((&value,)),
             () => Ok(value.clone()),
         },
         ElementKind::Dict if is_empty_text => Ok(PyDict::new(py).into_any()),
@@ -208,14 +208,6 @@ fn write_value<'py>(field: &Field, value: Bound<'py, PyAny>) -> PyResult<Bound<'
         outer.set_cause(py, Some(error));
         outer
     })
-}
-
-fn listed<'py>(items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let list = PyList::empty(items.py());
-    for item in items.try_iter()? {
-        list.append(item?)?;
-    }
-    Ok(list.into_any())
 }
 
 /// Plain names and `Text`: scalars become text, objects and lists stay what they are, points in time become ISO text.

@@ -12,22 +12,17 @@ pub(super) fn read_numeric(bytes: &[u8], out: &mut String) -> Result<(), Wrong> 
     let weight = i64::from(i16::from_be_bytes(word(1)));
     let sign = u16::from_be_bytes(word(2));
     let scale = usize::from(u16::from_be_bytes(word(3)));
-    match sign {
-        0x0000 => {}
-        0x4000 => out.push('-'),
-        0xC000 => {
-            out.push_str("NaN");
-            return Ok(());
-        }
-        0xD000 => {
-            out.push_str("Infinity");
-            return Ok(());
-        }
-        0xF000 => {
-            out.push_str("-Infinity");
-            return Ok(());
-        }
+    let (begin, is_finite) = match sign {
+        0x0000 => ("", true),
+        0x4000 => ("-", true),
+        0xC000 => ("NaN", false),
+        0xD000 => ("Infinity", false),
+        0xF000 => ("-Infinity", false),
         _ => return Err("its sign is not known".into()),
+    };
+    out.push_str(begin);
+    if !is_finite {
+        return Ok(());
     }
     let (groups, _) = groups.get(..count * 2).ok_or_else(short)?.as_chunks();
     // before the first group that is stored, and behind the last, there are only zeros
