@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use busbar_connectors::http::HttpConfig;
 use busbar_dispatch::cache::CacheConfig;
+use busbar_dispatch::minutes::StatisticsConfig;
 use busbar_python::{NamingRules, UntypedOutput};
 use busbar_runtime::queue::QueueConfig;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,8 @@ pub struct Config {
     pub queue: QueueConfig,
     /// `[cache]`
     pub cache: CacheConfig,
+    /// `[statistics]`
+    pub statistics: StatisticsConfig,
     /// `[python]`
     pub python: Python,
     /// `[simple_io]`

@@ -109,12 +109,14 @@ async fn start(directory: &Directory, config: &Config) -> anyhow::Result<Arc<Nod
     // before HTTP answers: whoever got an answer may use the command line
     let socket = control::bind(&directory.control_socket())?;
     let node = building.listen();
+    node.minutes.spawn();
     let running = Running::new(node.deployer.clone(), node.dispatcher.clone(), directory.pickup());
     let parts = Parts {
         node: node.clone(),
         services: running.clone(),
         deployments: running,
         queue: Arc::new(node.queue.clone()),
+        statistics: node.minutes.clone(),
     };
     let definitions = node.dispatcher.definitions().clone();
     let management = Management::new(node.changes.clone(), parts.clone(), definitions);

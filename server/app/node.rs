@@ -13,7 +13,9 @@ use busbar_connectors::http::outgoing::HttpPeers;
 use busbar_connectors::http::{Audience, BoundHttp, HttpConfig, HttpServer, OpenApiAccess, Routes};
 use busbar_connectors::pickup::{UserDirectories, UserFilesWatcher};
 use busbar_connectors::zmq::{OutgoingZmq, ZmqSockets};
-use busbar_dispatch::{Cache, Definitions, Delivery, Deployer, Dispatcher, NameFilter, ServiceTable, SlowCalls};
+use busbar_dispatch::{
+    Cache, Definitions, Delivery, Deployer, Dispatcher, Minutes, NameFilter, ServiceTable, SlowCalls,
+};
 use busbar_model::audit::AuditEntry;
 use busbar_model::object::Object;
 use busbar_model::slow::SlowCall;
@@ -43,6 +45,8 @@ const WORKERS_LIMIT: Duration = Duration::from_secs(60);
 const REDIS_LIMIT: Duration = Duration::from_secs(30);
 /// How long messages that wait in the hub's sockets may take to leave when the server stops.
 const SOCKETS_LIMIT: Duration = Duration::from_secs(2);
+/// How long the last statistics may take into the ODB when the server stops.
+const STATISTICS_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a node is made of, apart from its settings.
 pub struct Setup {
@@ -85,6 +89,8 @@ pub struct Node {
     routes: Arc<Routes>,
     slow_calls: Arc<SlowCalls>,
     natives: NativeSlot,
+    /// What services took by minute.
+    pub minutes: Arc<Minutes>,
     /// Messages for services.
     pub queue: QueueHandle,
     /// Deploys service files.
@@ -198,6 +204,12 @@ impl Node {
         if setup.doubles.is_none() {
             configurables.push(zmq.clone());
         }
+        let minutes = Minutes::new(
+            table.clone(),
+            setup.store.clone(),
+            &setup.name,
+            config.statistics.clone(),
+        );
         let changes = Changes::new(
             setup.store.clone(),
             Registry::new(registry::TYPES),
@@ -230,6 +242,7 @@ impl Node {
             routes,
             slow_calls,
             natives,
+            minutes,
         })
     }
 }
@@ -254,6 +267,7 @@ pub struct Building {
     routes: Arc<Routes>,
     slow_calls: Arc<SlowCalls>,
     natives: NativeSlot,
+    minutes: Arc<Minutes>,
 }
 
 impl Building {
@@ -303,6 +317,7 @@ impl Building {
             routes: self.routes,
             slow_calls: self.slow_calls,
             natives: self.natives,
+            minutes: self.minutes,
             queue: self.queue,
             deployer: self.deployer,
             dispatcher: self.dispatcher,
@@ -359,6 +374,10 @@ impl Node {
         self.zmq.stop(SOCKETS_LIMIT).await;
         if let Redis::Own(process) = &self.redis {
             process.stop().await;
+        }
+        let stored = tokio::time::timeout(STATISTICS_LIMIT, self.minutes.store()).await;
+        if !matches!(stored, Ok(Ok(()))) {
+            tracing::warn!("the last statistics are lost: the ODB did not take them in time");
         }
         self.store.close().await;
     }

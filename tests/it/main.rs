@@ -71,6 +71,7 @@ mod sql;
 mod sql_faults;
 mod sql_sessions;
 mod start_stop;
+mod statistics;
 mod streaming;
 mod tutorial;
 mod user_files;

@@ -9,6 +9,7 @@
 //! * [`objects`] - what can be done with one object
 //! * [`problem`] - what is wrong with a change, all of it at once
 //! * [`registry`] - the object types, for code that works with all of them
+//! * [`statistics`] - what services took in a period
 
 pub mod accounts;
 mod agreement;
@@ -22,6 +23,7 @@ pub mod problem;
 pub mod registry;
 #[cfg(test)]
 mod samples;
+pub mod statistics;
 
 pub use changes::{Applied, ChangeError, Changes, ObjectName};
 pub use management::Management;

@@ -2,13 +2,16 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use busbar_admin::control::{Invoke, Invoked, Payload, Request, Response, ServiceEntry};
+use busbar_admin::statistics::{Choice, Order};
 use busbar_model::DataFormat;
 use clap::{Args, Subcommand};
 
 use crate::cli::audit_log::utc;
 use crate::cli::control::{ask, unexpected};
+use crate::cli::logs::parse_since;
 use crate::cli::{Exit, ServerArgument};
 use crate::directory::Directory;
 
@@ -26,6 +29,11 @@ pub enum Service {
     /// Lists calls that took longer than their service's slow_threshold, the newest first.
     #[command(after_help = "Example:\n  busbar service slow ~/env/server1 my-service.get-client-details")]
     Slow(SlowArguments),
+    /// Shows which services were called most or are the slowest, on all servers of the ODB.
+    #[command(
+        after_help = "Example:\n  busbar service stats ~/env/server1\n  busbar service stats ~/env/server1 --since 7d --by mean --top 3"
+    )]
+    Stats(StatsArguments),
     /// Switches a service on again.
     #[command(after_help = "Example:\n  busbar service enable ~/env/server1 my-service.get-client-details")]
     Enable(SwitchArguments),
@@ -53,6 +61,38 @@ pub struct SlowArguments {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Arguments of `service stats`.
+#[derive(Debug, Args)]
+pub struct StatsArguments {
+    #[command(flatten)]
+    server: ServerArgument,
+    /// Name of the service; without it, all.
+    name: Option<String>,
+    /// From when on: `30s`, `10m`, `2h`, `1d` ago, or a time in UTC like `2026-01-31T12:00`. What was long ago is known by hour or day only.
+    #[arg(long, value_name = "WHEN", default_value = "1h", value_parser = parse_since)]
+    since: SystemTime,
+    /// Before when, likewise. Default: now.
+    #[arg(long, value_name = "WHEN", value_parser = parse_since)]
+    until: Option<SystemTime>,
+    /// `usage`: those that were called most come first; `mean`: the slowest.
+    #[arg(long, value_name = "ORDER", default_value = "usage", value_parser = parse_order)]
+    by: Order,
+    /// How many services to show at most.
+    #[arg(long, value_name = "COUNT", default_value = "10", value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
+    /// Print JSON, with the calls of each minute.
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_order(text: &str) -> Result<Order, String> {
+    match text {
+        "usage" => Ok(Order::Usage),
+        "mean" => Ok(Order::Mean),
+        other => Err(format!("`{other}` is no order: use usage or mean")),
+    }
 }
 
 /// Arguments of `service list`.
@@ -115,6 +155,7 @@ impl Service {
             Self::List(arguments) => list(&arguments),
             Self::Invoke(arguments) => invoke(arguments),
             Self::Slow(arguments) => slow(arguments),
+            Self::Stats(arguments) => stats(arguments),
             Self::Enable(arguments) => switch(arguments, true),
             Self::Disable(arguments) => switch(arguments, false),
         }
@@ -160,6 +201,36 @@ fn slow(SlowArguments { server, name, json }: SlowArguments) -> anyhow::Result<u
             call.cid,
             call.channel
         );
+    }
+    Ok(0)
+}
+
+fn stats(arguments: StatsArguments) -> anyhow::Result<u8> {
+    let directory = Directory::open(&arguments.server.path)?;
+    let secs = |moment: SystemTime| moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let start = secs(arguments.since);
+    // what is called in this second is told too
+    let stop = arguments.until.map_or_else(|| secs(SystemTime::now()) + 1, secs);
+    if stop <= start {
+        return Err(Exit::new(15, "there is no time between `--since` and `--until`").into());
+    }
+    let request = Request::ServiceStats {
+        start,
+        stop,
+        choice: Choice {
+            top: arguments.top.into(),
+            order: arguments.by,
+            service: arguments.name,
+        },
+    };
+    let summary = match ask(&directory, &request)? {
+        Response::Stats(summary) => summary,
+        other => return Err(unexpected(&other)),
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        print!("{summary}");
     }
     Ok(0)
 }

@@ -9,6 +9,7 @@
 //! * [`sample`] - calls of which everything is kept
 //! * [`slow`] - calls that took long
 //! * [`statistics`] - how often services are called and how long they take
+//! * [`minutes`] - the same by minute, kept in the ODB
 //! * [`openapi`] - what can be called, described for its callers
 
 pub mod cache;
@@ -19,6 +20,7 @@ pub mod dispatcher;
 pub mod filter;
 mod invoker;
 mod metrics;
+pub mod minutes;
 pub mod openapi;
 mod ping;
 mod query;
@@ -33,6 +35,7 @@ pub use delivery::Delivery;
 pub use deploy::Deployer;
 pub use dispatcher::Dispatcher;
 pub use filter::NameFilter;
+pub use minutes::Minutes;
 pub use openapi::OpenApi;
 pub use security::Definitions;
 pub use slow::SlowCalls;

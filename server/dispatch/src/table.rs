@@ -1,13 +1,14 @@
 //! The table of services that can be called now.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use busbar_model::Error;
 use busbar_model::object::Snapshot;
 use busbar_model::service::{self, ServiceInfo};
 use busbar_runtime::{Configure, ServiceHandle, Switch};
+use busbar_store::Tally;
 
 use crate::statistics::ServiceStatistics;
 
@@ -39,6 +40,8 @@ pub struct ServiceTable {
     inactive: Arc<ArcSwap<Inactive>>,
     /// Every how many calls of which services one is kept.
     sampled: Arc<ArcSwap<HashMap<String, u32>>>,
+    /// The calls of services that there are, and of those that went and had some since [`ServiceTable::take_tallies`].
+    statistics: Mutex<HashMap<String, Arc<ServiceStatistics>>>,
 }
 
 impl ServiceTable {
@@ -70,6 +73,25 @@ impl ServiceTable {
     /// What is switched off now. Not to be kept either.
     pub(crate) fn load_inactive(&self) -> Guard<Arc<Inactive>> {
         self.inactive.load()
+    }
+
+    /// What counts the calls of the service of this name, of all its generations.
+    pub(crate) fn statistics(&self, name: &str) -> Arc<ServiceStatistics> {
+        let mut statistics = self.statistics.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(statistics.entry(name.to_owned()).or_default())
+    }
+
+    /// The calls since it was asked last, of services that had any.
+    pub(crate) fn take_tallies(&self) -> Vec<(String, Tally)> {
+        let mut statistics = self.statistics.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tallies = Vec::new();
+        statistics.retain(|name, statistics| {
+            // whoever has it may still count: looked at before
+            let is_served = Arc::strong_count(statistics) > 1;
+            tallies.extend(statistics.take().map(|tally| (name.clone(), tally)));
+            is_served
+        });
+        tallies
     }
 
     /// Makes another table the current one.

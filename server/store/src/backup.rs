@@ -254,6 +254,8 @@ impl Store {
             "source",
             "source_version",
             "deployment_failure",
+            // their ids become those of others
+            "service_tally",
         ] {
             self.execute(&mut transaction, &format!("DELETE FROM {table}"), &[])
                 .await?;

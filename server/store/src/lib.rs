@@ -1,7 +1,7 @@
 //! The ODB: what a server must not forget, in one SQLite file in its directory, or in a PostgreSQL or MySQL database.
 //!
-//! Objects and their versions, the deployed source files with what they were before, the counters that never go back, and the
-//! deployments that failed. Nothing else in busbar speaks SQL to the ODB.
+//! Objects and their versions, the deployed source files with what they were before, the counters that never go back, the deployments that
+//! failed, and what services took. Nothing else in busbar speaks SQL to the ODB.
 //!
 //! * [`Location`] - where an ODB is
 //! * `open` - opening it; `error` - what is said of one that cannot be opened
@@ -14,6 +14,7 @@
 //! * [`Backup`] - all of it in one file: [`Store::backup`], [`Store::restore`]
 //! * `schema` - the schema's steps, forward and back
 //! * [`diff`](fn@diff) - what leads from one snapshot to another
+//! * `tallies` - what services took: [`Store::add_tallies`], [`Store::tallies`]
 //! * [`now`], [`moment`] - the time as the ODB writes it
 
 mod backup;
@@ -28,6 +29,7 @@ mod open;
 mod schema;
 mod secrets;
 mod sources;
+mod tallies;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -41,4 +43,5 @@ pub use crate::open::Store;
 pub use crate::schema::{RolledBack, Schema};
 pub use crate::secrets::{Rotated, Secrets, new_key};
 pub use crate::sources::{StoredFailure, StoredSource};
-pub use crate::time::{at_ms, moment, now};
+pub use crate::tallies::{DAY, HOUR, MINUTE, Period, Retention, ServiceTally, Tally};
+pub use crate::time::{at_ms, moment, now, utc_secs};

@@ -61,6 +61,7 @@ const STEPS: &[Step] = &[
     step!(2, "0002_settings"),
     step!(3, "0003_identities"),
     step!(4, "0004_who_deployed"),
+    step!(5, "0005_service_tallies"),
 ];
 
 /// The step that begins to encrypt secrets: a schema before it knows nothing of that.

@@ -24,6 +24,15 @@ pub fn moment(text: &str) -> Option<String> {
     Some(format(moment.to_offset(UtcOffset::UTC)))
 }
 
+/// A time in seconds since 1970: RFC 3339, or without its offset, seconds or time of day, which are those of UTC and 0 then. `None`: it is
+/// none, or one before 1970.
+pub fn utc_secs(text: &str) -> Option<u64> {
+    let text = text.trim().replacen(' ', "T", 1);
+    let mut readings = ["", "Z", ":00Z", "T00:00:00Z"].iter();
+    let moment = readings.find_map(|rest| OffsetDateTime::parse(&format!("{text}{rest}"), &Rfc3339).ok())?;
+    u64::try_from(moment.unix_timestamp()).ok()
+}
+
 fn format(moment: OffsetDateTime) -> String {
     moment
         .format(RFC_3339_MILLIS)
@@ -41,6 +50,23 @@ mod tests {
         }
         for text in ["", "yesterday", "2026-03-01", "2026-13-01T12:00:00Z"] {
             assert_eq!(moment(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_time_lacks_is_that_of_utc() {
+        for text in [
+            "2026-03-01T12:00:00Z",
+            "2026-03-01T14:00:00.25+02:00",
+            "2026-03-01T12:00:00.999999",
+            "2026-03-01 12:00:00",
+            " 2026-03-01 12:00 ",
+        ] {
+            assert_eq!(utc_secs(text), Some(1_772_366_400), "{text}");
+        }
+        assert_eq!(utc_secs("2026-03-01"), Some(1_772_323_200));
+        for text in ["", "noon", "12:00", "2026-02-30", "1969-12-31", "2026-03-01T12"] {
+            assert_eq!(utc_secs(text), None, "{text}");
         }
     }
 

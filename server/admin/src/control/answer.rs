@@ -8,6 +8,7 @@ use busbar_dispatch::deploy::SOURCE_MAX;
 use busbar_model::object::{Change, ChangeSet, Object, Record, Snapshot};
 use busbar_model::service::{self, SOURCE_FOLDERS, ServiceSettings};
 use busbar_model::{Error, Kind};
+use busbar_store::Period;
 use serde_json::Map;
 use tracing::error;
 
@@ -16,6 +17,7 @@ use crate::changes::{ChangeError, Changes, ObjectName};
 use crate::control::{Failure, Invoke, Parts, Payload, Pinged, Request, Response, SourceFile, Status};
 use crate::enmasse;
 use crate::objects::Objects;
+use crate::statistics::{Summary, now};
 
 /// How long the other side of a connection may take to answer a ping.
 const PING_LIMIT: Duration = Duration::from_secs(10);
@@ -66,6 +68,11 @@ impl Control {
             },
             Request::ServiceSlow { name } => {
                 Ok(Response::SlowCalls(self.parts.node.slow_calls(name.as_deref())))
+            }
+            Request::ServiceStats { start, stop, choice } => {
+                let period = Period { start, stop };
+                let read = Summary::read(&*self.parts.statistics, period, &choice, now()).await;
+                read.map(Response::Stats).map_err(|error| failed(&error))
             }
             Request::ServiceSwitch { name, is_active } => self.switch_service(name, is_active, caller).await,
             Request::HotDeploy { file_name, text } => self.deploy(file_name, text, caller).await,

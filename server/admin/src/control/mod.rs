@@ -13,6 +13,7 @@ mod text;
 
 use std::sync::Arc;
 
+use busbar_dispatch::Minutes;
 use busbar_dispatch::sample::Sample;
 use busbar_dispatch::statistics::Usage;
 use busbar_model::audit::AuditEntry;
@@ -20,7 +21,7 @@ use busbar_model::slow::SlowCall;
 use busbar_model::{DataFormat, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, DeployError, PoolNumbers};
 use busbar_runtime::queue::{DeadLetter, Message, Queue, QueueStatus};
-use busbar_store::{Revision, Rotated, StoredFailure, StoredSource};
+use busbar_store::{Period, Revision, Rotated, ServiceTally, StoredFailure, StoredSource};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Secret;
@@ -28,6 +29,7 @@ use crate::changes::{Applied, Moment, ObjectName, PastVersion, RestorePlan};
 use crate::enmasse::{Document, ExportOptions, ImportOptions, Plan};
 use crate::objects::{NewObject, ObjectEdit, ObjectView};
 use crate::problem::Problem;
+use crate::statistics::{Choice, Summary};
 
 pub use answer::{Control, check_file_name};
 pub use running::Running;
@@ -55,6 +57,15 @@ pub enum Request {
     ServiceSlow {
         /// Of which service; `None`: of all.
         name: Option<String>,
+    },
+    /// What services took.
+    ServiceStats {
+        /// From when on: seconds since 1970.
+        start: u64,
+        /// Before when.
+        stop: u64,
+        /// Which are told of.
+        choice: Choice,
     },
     /// Switch a service on or off.
     ServiceSwitch {
@@ -222,6 +233,8 @@ pub enum Response {
     AuditLog(Vec<AuditEntry>),
     /// To [`Request::ServiceSlow`], the newest first.
     SlowCalls(Vec<SlowCall>),
+    /// To [`Request::ServiceStats`].
+    Stats(Summary),
     /// To [`Request::ServiceSwitch`].
     Switched {
         /// Whether it was otherwise before.
@@ -647,6 +660,50 @@ pub trait Deployments: Send + Sync + 'static {
     fn remove(&self, module: String) -> BoxFuture<'_, Result<(), Error>>;
 }
 
+/// What services took, as it is kept.
+pub trait Statistics: Send + Sync + 'static {
+    /// What they took in a period, on all servers: for each part of `step` seconds in which one was called one tally. `services`: only
+    /// these.
+    fn read(
+        &self,
+        period: Period,
+        step: u64,
+        services: Option<Vec<String>>,
+    ) -> BoxFuture<'_, Result<Vec<ServiceTally>, Error>>;
+
+    /// Stores what has been counted until now.
+    fn store(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Brings what is old down to hours and days.
+    fn condense(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Forgets a period.
+    fn delete(&self, period: Period) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+impl Statistics for Minutes {
+    fn read(
+        &self,
+        period: Period,
+        step: u64,
+        services: Option<Vec<String>>,
+    ) -> BoxFuture<'_, Result<Vec<ServiceTally>, Error>> {
+        Box::pin(async move { self.read(period, step, services.as_deref()).await })
+    }
+
+    fn store(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.store())
+    }
+
+    fn condense(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.condense())
+    }
+
+    fn delete(&self, period: Period) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.delete(period))
+    }
+}
+
 /// The parts of a server that [`Control`] asks.
 #[derive(Clone)]
 pub struct Parts {
@@ -658,4 +715,6 @@ pub struct Parts {
     pub deployments: Arc<dyn Deployments>,
     /// The durable queue.
     pub queue: Arc<dyn Queue>,
+    /// See [`Statistics`].
+    pub statistics: Arc<dyn Statistics>,
 }

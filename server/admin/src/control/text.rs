@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::changes::{Applied, Renamed, RestorePlan};
 use crate::control::{Failure, ServiceEntry, Status};
+use crate::statistics::Summary;
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,6 +113,34 @@ impl ServiceEntry {
             table.push('\n');
         }
         table
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.services.iter().map(|it| it.service.chars().count());
+        let name = names.chain(["service".len()]).max().unwrap_or_default();
+        let ms = |micros: u64| format!("{:.3}", micros as f64 / 1_000.0);
+        writeln!(
+            f,
+            "{:name$}  {:>10}  {:>8}  {:>10}  {:>10}  {:>10}  {:>7}  {:>6}",
+            "service", "calls", "a second", "mean ms", "min ms", "max ms", "% calls", "% time"
+        )?;
+        for it in &self.services {
+            writeln!(
+                f,
+                "{:name$}  {:>10}  {:>8.2}  {:>10}  {:>10}  {:>10}  {:>7.2}  {:>6.2}",
+                it.service,
+                it.calls,
+                it.rate,
+                ms(it.mean_us),
+                ms(it.min_us),
+                ms(it.max_us),
+                it.calls_share,
+                it.time_share
+            )?;
+        }
+        Ok(())
     }
 }
 

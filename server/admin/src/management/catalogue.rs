@@ -68,9 +68,6 @@ struct Row {
     #[serde(default)]
     repeated: bool,
     response_element: Option<String>,
-    /// The type that it is about, or what it measures, does not exist yet.
-    #[serde(default)]
-    pending: bool,
     /// The versions of Zato that have it, for readers; `busbar`: none.
     #[serde(rename = "since")]
     _since: String,
@@ -95,15 +92,12 @@ const FILES: [&str; 14] = [
     include_str!("catalogue/stats.toml"),
 ];
 
-/// Every service of the catalogue whose type exists, by name.
+/// Every service of the catalogue, by name.
 pub static CATALOGUE: LazyLock<HashMap<String, Declared>> = LazyLock::new(|| {
     let mut catalogue = HashMap::new();
     for file in FILES {
         let file: File = toml::from_str(file).expect("a test has read every file of the catalogue");
         for row in file.service {
-            if row.pending {
-                continue;
-            }
             let declared = declare(row).expect("a test has read every row of the catalogue");
             catalogue.insert(declared.name.clone(), declared);
         }

@@ -603,3 +603,112 @@ async fn who_has_lost_all_roles_is_not_free_of_them() {
     }
     assert_eq!(bench.changes.snapshot().records.len(), 1);
 }
+
+#[tokio::test]
+async fn what_services_took_is_told_for_periods_and_calendars() {
+    let (management, _bench) = management().await;
+    let asked = |start: &str, stop: &str| json!({"start": start, "stop": stop, "n": 10, "n_type": "usage"});
+    let noon = asked("2026-03-01T12:00:00", "2026-03-01T12:03:00");
+    let list = ok(&management, "zato.stats.trends.get-trends", noon.clone()).await;
+    assert_eq!(list.as_array().unwrap().len(), 2, "{list}");
+    let first = json!({
+        "all_services_usage": 12, "all_services_time": 32.0, "mean_all_services": 2.666, "usage_perc_all_services": 83.33,
+        "time_perc_all_services": 62.5, "service_name": "shop.a", "usage": 10, "mean": 2.0, "rate": 0.0556, "time": 20.0,
+        "usage_trend": "8,0,2", "mean_trend": "1.25,0,5", "min_resp_time": 0.5, "max_resp_time": 9.0,
+    });
+    assert_eq!(list[0], first);
+    assert_eq!(
+        ok(&management, "zato.stats.summary.get-summary-by-range", noon.clone()).await,
+        list
+    );
+    let slowest = json!({"start": "2026-03-01 18:30", "n": 1, "n_type": "mean"});
+    for unit in ["day", "week", "month", "year"] {
+        let service = format!("zato.stats.summary.get-summary-by-{unit}");
+        let list = ok(&management, &service, slowest.clone()).await;
+        let named: Vec<&Value> = list.as_array().unwrap().iter().map(|it| &it["service_name"]).collect();
+        assert_eq!(named, ["shop.b"], "{unit}");
+        let only = json!({"start": "2026-03-01", "n": 1, "n_type": "mean", "service_name": "shop.a"});
+        assert_eq!(
+            ok(&management, &service, only).await[0]["usage_perc_all_services"],
+            83.33
+        );
+    }
+    let before = json!({"start": "2025-12-31", "n": 1, "n_type": "mean"});
+    let nothing = ok(&management, "zato.stats.summary.get-summary-by-year", before).await;
+    assert_eq!(nothing, json!([]));
+
+    let id = ok(&management, "zato.service.get-by-name", json!({"name": "shop.a"})).await["id"].take();
+    let by_id = json!({"start": "2026-03-01T12:00:00Z", "stop": "2026-03-01T13:00:00+01:00", "service_id": id});
+    let (status, _) = ask(&management, "zato.stats.get-by-service", by_id).await;
+    assert_eq!(status, 400, "the two are one moment");
+    let by_id = json!({"start": "2026-03-01T12:00:00Z", "stop": "2026-03-01T14:00:00+01:00", "service_id": id});
+    let one = ok(&management, "zato.stats.get-by-service", by_id).await;
+    assert_eq!((&one["usage"], &one["max_resp_time"]), (&json!(10), &json!(9.0)));
+    assert!(one["usage_trend"].as_str().unwrap().starts_with("8,0,2,0"), "{one}");
+    assert_eq!(one.get("all_services_usage"), None);
+    let idle = json!({"start": "2026-03-02", "stop": "2026-03-03", "service_name": "shop.a"});
+    let one = ok(&management, "zato.stats.get-by-service", idle).await;
+    assert_eq!((&one["usage"], &one["min_resp_time"]), (&json!(0), &json!("")));
+
+    for job in [
+        "process-raw-times",
+        "aggregate-by-minute",
+        "aggregate-by-hour",
+        "aggregate-by-day",
+        "aggregate-by-month",
+        "summary.create-summary-by-day",
+        "summary.create-summary-by-week",
+        "summary.create-summary-by-month",
+        "summary.create-summary-by-year",
+    ] {
+        let (status, body) = ask(&management, &format!("zato.stats.{job}"), json!({})).await;
+        assert_eq!(status, 200, "{job}: {body}");
+    }
+    let day = json!({"start": "2026-03-01", "stop": "2026-03-02"});
+    ok(&management, "zato.stats.delete", day).await;
+
+    for (service, input, field) in [
+        ("delete", json!({"start": "noon", "stop": "2026-03-01"}), "start"),
+        ("delete", json!({"start": "2026-03-01", "stop": "2026-03-01"}), "stop"),
+        ("delete", json!({"start": "1970-01-01", "stop": "2090-01-01"}), "stop"),
+        (
+            "get-by-service",
+            json!({"start": "2026-03-01", "stop": "2026-03-02"}),
+            "service_id",
+        ),
+        (
+            "trends.get-trends",
+            json!({"start": "2026-03-01", "n": 1, "n_type": "mean"}),
+            "stop",
+        ),
+        (
+            "summary.get-summary-by-day",
+            json!({"start": "2026-03-01", "n": 0, "n_type": "mean"}),
+            "`n`",
+        ),
+        (
+            "summary.get-summary-by-day",
+            json!({"start": "2026-03-01", "n": -1, "n_type": "mean"}),
+            "`n`",
+        ),
+        (
+            "summary.get-summary-by-day",
+            json!({"start": "2026-03-01", "n": 1, "n_type": "name"}),
+            "n_type",
+        ),
+        (
+            "summary.get-summary-by-year",
+            json!({"start": "9999-12-31", "n": 1, "n_type": "mean"}),
+            "start",
+        ),
+    ] {
+        let (status, details) = ask(&management, &format!("zato.stats.{service}"), input.clone()).await;
+        assert_eq!(status, 400, "{service} {input}: {details}");
+        assert!(
+            details.as_str().unwrap().contains(field),
+            "{service} {input}: {details}"
+        );
+    }
+    let nobody = json!({"start": "2026-03-01", "stop": "2026-03-02", "service_name": "nobody"});
+    assert_eq!(ask(&management, "zato.stats.get-by-service", nobody).await.0, 404);
+}

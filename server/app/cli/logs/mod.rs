@@ -31,6 +31,8 @@ use follow::Follower;
 use rotated::Text;
 use start::Start;
 
+pub use filter::parse_since;
+
 /// How many entries are shown if nobody says how many or since when.
 const LAST: usize = 100;
 /// Bytes of one entry that are kept together: a service may log a document.

@@ -453,13 +453,12 @@ impl Deployer {
             .filter(is_allowed)
             .map(|info| {
                 let handle = ServiceHandle(self.next_handle.fetch_add(1, Ordering::Relaxed));
-                let former = self.table.get(&info.name);
                 Arc::new(Entry {
                     handle,
+                    statistics: self.table.statistics(&info.name),
                     info,
                     generation,
                     is_builtin,
-                    statistics: former.map(|it| Arc::clone(&it.statistics)).unwrap_or_default(),
                 })
             })
             .collect();

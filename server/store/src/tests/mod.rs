@@ -7,6 +7,7 @@ mod objects;
 mod schema;
 mod secrets;
 mod sources;
+mod tallies;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

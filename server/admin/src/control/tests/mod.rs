@@ -11,6 +11,7 @@ use busbar_runtime::call::{Outcome, Reply};
 use busbar_runtime::inbound::{Dispatch, Inbound};
 use busbar_runtime::queue::Message;
 use busbar_runtime::{Fault, Head};
+use busbar_store::Tally;
 use bytes::Bytes;
 use serde_json::json;
 
@@ -18,6 +19,7 @@ use super::*;
 use crate::enmasse::ReadOptions;
 use crate::problem::Code;
 use crate::samples::Bench;
+use crate::statistics::Order;
 
 /// A server with two services and a clock that stands still.
 pub(crate) struct Server;
@@ -249,6 +251,62 @@ impl Queue for Server {
     }
 }
 
+/// The first of March 2026, 12:00, in seconds since 1970.
+pub(crate) const NOON: u64 = 1_772_366_400;
+
+/// Three minutes after noon, in which two services were called.
+impl Statistics for Server {
+    fn read(
+        &self,
+        period: Period,
+        step: u64,
+        services: Option<Vec<String>>,
+    ) -> BoxFuture<'_, Result<Vec<ServiceTally>, Error>> {
+        let row = |service: &str, minute: u64, calls, total_us, min_us, max_us| ServiceTally {
+            service: service.to_owned(),
+            began_at: NOON + minute * 60,
+            tally: Tally {
+                calls,
+                total_us,
+                min_us,
+                max_us,
+            },
+        };
+        let minutes = vec![
+            row("shop.a", 0, 8, 10_000, 500, 2_000),
+            row("shop.a", 2, 2, 10_000, 1_000, 9_000),
+            row("shop.b", 1, 2, 12_000, 5_000, 7_000),
+        ];
+        let mut parts: Vec<ServiceTally> = Vec::new();
+        for minute in minutes {
+            if !period.contains(minute.began_at) || services.as_ref().is_some_and(|it| !it.contains(&minute.service)) {
+                continue;
+            }
+            let began_at = period.part_of(minute.began_at, step);
+            let known = parts
+                .iter_mut()
+                .find(|it| it.service == minute.service && it.began_at == began_at);
+            match known {
+                Some(part) => part.tally = part.tally.with(minute.tally),
+                None => parts.push(ServiceTally { began_at, ..minute }),
+            }
+        }
+        Box::pin(std::future::ready(Ok(parts)))
+    }
+
+    fn store(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn condense(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn delete(&self, _period: Period) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
 /// Parts that are all this one.
 pub fn parts() -> Parts {
     let server = Arc::new(Server);
@@ -256,7 +314,8 @@ pub fn parts() -> Parts {
         node: server.clone(),
         services: server.clone(),
         deployments: server.clone(),
-        queue: server,
+        queue: server.clone(),
+        statistics: server,
     }
 }
 
@@ -459,4 +518,27 @@ async fn texts_of_modules_are_listed_and_brought_back() {
         generation: Some(5),
     };
     assert!(matches!(ask(&control, roll_back).await, Response::Deployed(it) if it.services == ["shop Some(5) cli"]));
+}
+
+#[tokio::test]
+async fn what_services_took_is_a_table() {
+    let (control, _) = control().await;
+    let request = Request::ServiceStats {
+        start: NOON,
+        stop: NOON + 180,
+        choice: Choice {
+            top: 5,
+            order: Order::Mean,
+            service: None,
+        },
+    };
+    let Response::Stats(summary) = ask(&control, request).await else {
+        panic!()
+    };
+    let table = "\
+service       calls  a second     mean ms      min ms      max ms  % calls  % time
+shop.b            2      0.01       6.000       5.000       7.000    16.67   37.50
+shop.a           10      0.06       2.000       0.500       9.000    83.33   62.50
+";
+    assert_eq!(summary.to_string(), table);
 }

@@ -10,6 +10,7 @@ mod sample;
 mod security;
 mod server;
 mod service;
+mod stats;
 mod wsdl;
 
 use busbar_model::{Error, Kind};
@@ -39,6 +40,7 @@ const TABLES: &[&[Row]] = &[
     security::TABLE,
     server::TABLE,
     service::TABLE,
+    stats::TABLE,
     wsdl::TABLE,
 ];
 
