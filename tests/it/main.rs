@@ -61,6 +61,7 @@ mod security_messages;
 mod service_api;
 mod service_cli;
 mod service_errors;
+mod service_files;
 mod service_payloads;
 mod services_doc;
 mod services_kept;

@@ -11,6 +11,7 @@ mod running;
 pub(crate) mod tests;
 mod text;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use busbar_dispatch::Minutes;
@@ -658,6 +659,12 @@ pub trait Deployments: Send + Sync + 'static {
 
     /// Takes a module out: its services are gone, and so is its file in the pickup directory.
     fn remove(&self, module: String) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Where the files lie.
+    fn pickup_dir(&self) -> &Path;
+
+    /// Deploys what is in one file of the pickup directory as another one of it, and takes the first one out. Both or nothing.
+    fn rename(&self, from: String, to: String, who: &str) -> BoxFuture<'_, Result<Deployed, Failure>>;
 }
 
 /// What services took, as it is kept.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use busbar_dispatch::Deployer;
-use busbar_dispatch::deploy::{Report, module_of};
+use busbar_dispatch::deploy::{Report, Turn, module_of, read_source};
 use busbar_dispatch::sample::Sample;
 use busbar_model::{ChannelType, Cid, DataFormat, Error, Kind, SoapVersion};
 use busbar_runtime::call::{ChannelFields, Outcome, RequestFields, with_transport};
@@ -215,30 +215,34 @@ impl Running {
         let source = source.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no file of `{module}`")))?;
         // the file goes before anybody else may deploy it again
         let mut turn = self.deployer.turn().await;
-        let report = turn.remove(&[module]).await?;
+        Self::remove_module(&mut turn, &module, Path::new(&source.path)).await
+    }
+
+    /// Takes out a module, then its file.
+    async fn remove_module(turn: &mut Turn<'_>, module: &str, path: &Path) -> Result<(), Error> {
+        let report = turn.remove(&[module.to_owned()]).await?;
         if let Some(failed) = report.failed.into_iter().next() {
             return Err(Error::new(Kind::Conflict, failed.to_string()));
         }
-        match std::fs::remove_file(&source.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let message = format!("cannot remove `{}`", source.path);
-                let error = Error::new(Kind::Config, message).with_source(error);
-                Err(error.with_hint("its services are gone, but come back at the next start"))
-            }
-            _ => Ok(()),
-        }
+        remove_file(path)
     }
 
     /// Deploys the files together and puts those that can be served into the pickup directory. Gives the files back with their modules.
     async fn put_all(&self, files: Vec<SourceFile>, who: String) -> Result<(Report, Vec<(String, String)>), Failure> {
-        let (mut parts, mut sources, mut modules) = (Vec::new(), Vec::new(), Vec::new());
+        let staged = self.stage(files, who).await?;
+        // until the files are in their places nobody else may deploy what still lies there
+        staged.deploy(&mut self.deployer.turn().await).await
+    }
+
+    async fn stage(&self, files: Vec<SourceFile>, who: String) -> Result<Staged, Failure> {
+        let mut staged = Staged::default();
         for SourceFile { file_name, text } in files {
             let path = self.pickup_dir.join(&file_name);
             let Some(module) = module_of(&path, &self.pickup_dir) else {
                 let message = format!("`{file_name}` has no name that a module can have");
                 return Err(Failure::from(&Error::new(Kind::BadRequest, message)));
             };
-            if modules.iter().any(|(_, other)| *other == module) {
+            if staged.modules.iter().any(|(_, other)| *other == module) {
                 let message = format!("there are two files for the module `{module}`");
                 return Err(Failure::from(&Error::new(Kind::BadRequest, message)));
             }
@@ -246,24 +250,42 @@ impl Running {
             // written first, so that a directory which cannot be written is noticed before anything runs, and put in its place last, so
             // that a file which does not import never lies there
             let part = Part::write(path.with_file_name(format!(".{name}.part")), text.0.clone()).await?;
-            sources.push(Source {
+            staged.sources.push(Source {
                 module: module.clone(),
                 path: path.to_string_lossy().into_owned(),
                 text: text.0,
                 deployed_by: Some(who.clone()),
             });
-            parts.push((part, path));
-            modules.push((file_name, module));
+            staged.parts.push((part, path));
+            staged.modules.push((file_name, module));
         }
-        // until the files are in their places nobody else may deploy what still lies there
+        Ok(staged)
+    }
+
+    async fn move_file(&self, from: String, to: String, who: String) -> Result<Deployed, Failure> {
+        let fail = |error: Error| Failure::from(&error);
+        let (old, new) = (self.pickup_dir.join(&from), self.pickup_dir.join(&to));
         let mut turn = self.deployer.turn().await;
-        let report = turn.deploy(sources).await.map_err(|error| Failure::from(&error))?;
-        for ((part, path), (_, module)) in parts.into_iter().zip(&modules) {
-            if !report.failed.iter().any(|failed| failed.module == *module) {
-                part.put_in_place(&path)?;
-            }
+        let Source { module, text, .. } = read_source(&old, Some(&self.pickup_dir)).map_err(fail)?;
+        let file = SourceFile {
+            file_name: to,
+            text: Payload(text),
+        };
+        let (mut report, modules) = self.stage(vec![file], who).await?.deploy(&mut turn).await?;
+        if !report.failed.is_empty() {
+            return Err(report.failed.swap_remove(0).into());
         }
-        Ok((report, modules))
+        let new_module = modules[0].1.clone();
+        if new_module == module {
+            remove_file(&old).map_err(fail)?;
+        } else if let Err(error) = Self::remove_module(&mut turn, &module, &old).await {
+            Self::remove_module(&mut turn, &new_module, &new).await.map_err(fail)?;
+            return Err(fail(error));
+        }
+        Ok(Deployed {
+            generation: report.generation.unwrap_or_default(),
+            services: report.deployed.remove(&new_module).unwrap_or_default(),
+        })
     }
 
     async fn put_together(&self, files: Vec<SourceFile>, who: String) -> Result<DeployedFiles, Failure> {
@@ -307,6 +329,17 @@ impl Running {
             generation,
             services: services.into_iter().map(|it| it.name).collect(),
         }
+    }
+}
+
+/// Removes a file whose services are gone.
+fn remove_file(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let error = Error::new(Kind::Config, format!("cannot remove `{}`", path.display())).with_source(error);
+            Err(error.with_hint("its services are gone, but come back at the next start"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -391,6 +424,36 @@ impl Deployments for Running {
 
     fn remove(&self, module: String) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.take_out(module))
+    }
+
+    fn pickup_dir(&self) -> &Path {
+        &self.pickup_dir
+    }
+
+    fn rename(&self, from: String, to: String, who: &str) -> BoxFuture<'_, Result<Deployed, Failure>> {
+        Box::pin(self.move_file(from, to, who.to_owned()))
+    }
+}
+
+/// Files that are written but not in their places yet.
+#[derive(Default)]
+struct Staged {
+    parts: Vec<(Part, PathBuf)>,
+    sources: Vec<Source>,
+    /// Names of the files and of their modules.
+    modules: Vec<(String, String)>,
+}
+
+impl Staged {
+    /// Deploys the files and puts those that can be served in their places. Gives the files back with their modules.
+    async fn deploy(self, turn: &mut Turn<'_>) -> Result<(Report, Vec<(String, String)>), Failure> {
+        let report = turn.deploy(self.sources).await.map_err(|error| Failure::from(&error))?;
+        for ((part, path), (_, module)) in self.parts.into_iter().zip(&self.modules) {
+            if !report.failed.iter().any(|failed| failed.module == *module) {
+                part.put_in_place(&path)?;
+            }
+        }
+        Ok((report, self.modules))
     }
 }
 

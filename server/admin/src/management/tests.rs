@@ -348,30 +348,6 @@ const MISSING: &[(&str, &str)] = &[
         "removes what has expired: keys in Redis and in the cache expire by themselves",
     ),
     (
-        "zato.service.ide.create-file",
-        "is for the editor inside of Zato's web-admin: upload-package deploys a file",
-    ),
-    (
-        "zato.service.ide.delete-file",
-        "is for the editor inside of Zato's web-admin: zato.service.delete takes a file out",
-    ),
-    (
-        "zato.service.ide.get-file",
-        "is for the editor inside of Zato's web-admin: get-source-info gives a file",
-    ),
-    (
-        "zato.service.ide.get-file-list",
-        "is for the editor inside of Zato's web-admin: get-deployment-info-list tells of the files",
-    ),
-    (
-        "zato.service.ide.get-service",
-        "is for the editor inside of Zato's web-admin: get-source-info gives a service's file",
-    ),
-    (
-        "zato.service.ide.rename-file",
-        "is for the editor inside of Zato's web-admin: deploy it under its new name, then take the old one out",
-    ),
-    (
         "zato.service.rpc-service-invoker",
         "stands behind RPC channels of Zato: those of JSON-RPC need none",
     ),

@@ -5,6 +5,7 @@ mod audit;
 mod bulk;
 mod deploy;
 mod everything;
+mod ide;
 mod invoke;
 mod sample;
 mod security;
@@ -35,6 +36,7 @@ const TABLES: &[&[Row]] = &[
     bulk::TABLE,
     deploy::TABLE,
     everything::TABLE,
+    ide::TABLE,
     invoke::TABLE,
     sample::TABLE,
     security::TABLE,
