@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use busbar_model::Error;
-use busbar_store::{DAY, HOUR, MINUTE, Period, ServiceTally, Tally};
+use busbar_store::{DAY, HOUR, MINUTE, Period, ServiceTally, Tally, at_ms};
 use serde::{Deserialize, Serialize};
 
 use crate::control::Statistics;
@@ -36,6 +36,8 @@ pub struct Choice {
 /// What services took in a period.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
+    /// When the first value of a trend begins: RFC 3339 in UTC.
+    pub start: String,
     /// Calls of all services.
     pub calls: u64,
     /// Microseconds of all of them.
@@ -132,6 +134,7 @@ impl Summary {
             }
         };
         Ok(Self {
+            start: at_ms(period.start * 1_000),
             calls,
             total_us,
             mean_us: all.map_or(0, |all| mean(&all)),
@@ -219,6 +222,7 @@ mod tests {
             mean_us_trend: vec![1_250, 0, 5_000, 0],
         };
         assert_eq!((summary.step_secs, summary.services), (MINUTE, vec![first]));
+        assert_eq!(summary.start, "2026-03-01T12:00:00.000Z");
     }
 
     #[tokio::test]
