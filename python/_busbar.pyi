@@ -1847,6 +1847,22 @@ class Pipeline:
         """A lock of the client: it is taken at once, not with the pipeline's commands."""
     def register_script(self, script: str | bytes) -> Script:
         """A script that can be called like a function; then the pipeline keeps it as one of its commands."""
+    def pipeline(self, transaction: bool = ..., shard_hint: Any = ...) -> Pipeline:
+        """A further pipeline of the client's."""
+    def pubsub(self, shard_hint: Any = ..., ignore_subscribe_messages: bool = ...) -> PubSub:
+        """Receives what others publish: the client's, which has nothing to do with the pipeline's commands."""
+    def scan_iter(self, match: str | None = ..., count: int | None = ..., _type: str | None = ...) -> Iterator[str]:
+        """All keys, a few at a time: asked for at once, not with the pipeline's commands. So with those below."""
+    def sscan_iter(self, name: _Key, match: str | None = ..., count: int | None = ...) -> Iterator[str]:
+        """All members of a set, a few at a time."""
+    def hscan_iter(
+        self, name: _Key, match: str | None = ..., count: int | None = ..., no_values: bool | None = ...
+    ) -> Iterator[Any]:
+        """All keys and values of a hash, a few at a time."""
+    def zscan_iter(
+        self, name: _Key, match: str | None = ..., count: int | None = ..., score_cast_func: Any = ...
+    ) -> Iterator[tuple[str, Any]]:
+        """All members of a sorted set with their scores, a few at a time."""
     def get_encoder(self) -> Encoder:
         """What makes bytes of values and text of replies."""
     @property

@@ -137,6 +137,15 @@ class More(Service):
             conn.set('scan:%d' % number, number)
         found = sorted(conn.scan_iter('scan:*'), key=lambda key: int(key.split(':')[1]))
         assert found == ['scan:%d' % number for number in range(300)], found[:5]
+        # what is no command comes from the client, also while something is kept
+        pipe.set('scan:last', 1)
+        assert sorted(pipe.scan_iter('scan:*')) == sorted(found)
+        assert list(pipe.sscan_iter('none')) == list(pipe.hscan_iter('none')) == list(pipe.zscan_iter('none')) == []
+        with pipe.pubsub() as pubsub:
+            pubsub.subscribe('news')
+            assert pubsub.get_message(timeout=5)['type'] == 'subscribe'
+        assert pipe.pipeline().get('p').execute() == ['2']
+        assert pipe.execute() == [True]
         try:
             conn.incr('q')
             error = ''

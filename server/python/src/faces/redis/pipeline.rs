@@ -36,6 +36,9 @@ struct State {
     is_multi: bool,
 }
 
+/// What a pipeline has of its client, since redis-py's pipelines are clients: none of these is a command to be kept.
+const OF_CLIENT: [&str; 6] = ["hscan_iter", "pipeline", "pubsub", "scan_iter", "sscan_iter", "zscan_iter"];
+
 type Replies = Vec<Result<Reply, RedisFailure>>;
 
 impl Pipeline {
@@ -369,18 +372,20 @@ impl Pipeline {
         class_for(slf.as_any(), "redis.client", "Pipeline")
     }
 
-    fn __getattr__(slf: &Bound<'_, Self>, name: &str) -> PyResult<RedisMethod> {
-        match Method::find(name) {
-            Some(method) => Ok(RedisMethod {
-                target: Target::Pipeline(slf.clone().unbind()),
-                method,
-            }),
-            None => Err(no_method("a pipeline", name)),
+    fn __getattr__<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if let Some(method) = Method::find(name) {
+            let target = Target::Pipeline(slf.clone().unbind());
+            return Ok(Bound::new(py, RedisMethod { target, method })?.into_any());
         }
+        if OF_CLIENT.contains(&name) {
+            return slf.get().client.bind(py).getattr(name);
+        }
+        Err(no_method("a pipeline", name))
     }
 
     fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
-        let names = PyList::new(slf.py(), Method::names())?;
+        let names = PyList::new(slf.py(), Method::names().chain(OF_CLIENT))?;
         for name in slf.get_type().dir()? {
             names.append(name)?;
         }
