@@ -37,7 +37,14 @@ struct State {
 }
 
 /// What a pipeline has of its client, since redis-py's pipelines are clients: none of these is a command to be kept.
-const OF_CLIENT: [&str; 6] = ["hscan_iter", "pipeline", "pubsub", "scan_iter", "sscan_iter", "zscan_iter"];
+const OF_CLIENT: [&str; 6] = [
+    "hscan_iter",
+    "pipeline",
+    "pubsub",
+    "scan_iter",
+    "sscan_iter",
+    "zscan_iter",
+];
 
 type Replies = Vec<Result<Reply, RedisFailure>>;
 
