@@ -69,7 +69,7 @@ impl SqlCursor {
     }
 
     /// The result that is read, if it has columns.
-    fn result(&self, py: Python<'_>) -> PyResult<(Arc<Outcome>, Arc<busbar_connectors::sql::Columns>)> {
+    fn result(&self, py: Python<'_>) -> PyResult<Arc<Outcome>> {
         let outcome = {
             let state = lock(&self.state);
             if state.is_closed {
@@ -77,10 +77,7 @@ impl SqlCursor {
             }
             state.outcome.clone()
         };
-        let found = outcome.and_then(|outcome| {
-            let columns = outcome.summary().columns?;
-            Some((outcome, columns))
-        });
+        let found = outcome.filter(|outcome| outcome.summary().columns.is_some());
         found.ok_or_else(|| {
             raise(
                 py,
@@ -94,10 +91,9 @@ impl SqlCursor {
     fn fetch<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyList>> {
         let connection = self.connection.get();
         let _used = connection.enter(py)?;
-        let (outcome, columns) = self.result(py)?;
+        let outcome = self.result(py)?;
         let json_form = connection.json_form();
         let fetched = PyList::empty(py);
-        let mut values = Vec::with_capacity(columns.len());
         let mut left = limit;
         while left > 0 {
             // the rows are taken out, so that nothing is locked while Python runs
@@ -119,7 +115,7 @@ impl SqlCursor {
                 && let Some(row) = rows.next_row()
             {
                 left -= 1;
-                match tuple(py, row, json_form, &mut values) {
+                match tuple(py, row, json_form) {
                     Ok(row) => fetched.append(row)?,
                     Err(error) => {
                         failed = Some(error);

@@ -230,14 +230,12 @@ pub(super) enum JsonForm<'a> {
     Read(&'a Py<PyAny>),
 }
 
-/// A row as a tuple. `values` is empty, and is so again afterwards: whoever makes many tuples makes one such list.
-pub(super) fn tuple<'py>(
-    py: Python<'py>,
-    row: Row<'_>,
-    json: JsonForm<'_>,
-    values: &mut Vec<Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyTuple>> {
-    values.clear();
+/// A row as a tuple.
+pub(super) fn tuple<'py>(py: Python<'py>, row: Row<'_>, json: JsonForm<'_>) -> PyResult<Bound<'py, PyTuple>> {
+    let width = row.len() as ffi::Py_ssize_t;
+    // filled where it is: to make it of a list of its values takes as long again
+    // SAFETY: it is a new tuple, or null and an exception
+    let tuple = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(width))?.cast_into_unchecked::<PyTuple>() };
     let mut is_flat = true;
     for index in 0..row.len() {
         // looked at where it lies: to move it costs more
@@ -245,11 +243,12 @@ pub(super) fn tuple<'py>(
             Ok(cell) => object(py, cell, json)?,
             Err(failure) => return Err(to_exception(py, failure)),
         };
-        // SAFETY: the object is alive, and so is its type
-        is_flat &= unsafe { ffi::PyType_IS_GC(ffi::Py_TYPE(value.as_ptr())) } == 0;
-        values.push(value);
+        // SAFETY: the object is alive, and so is its type; the place is within the tuple and empty, and nobody else has the tuple
+        unsafe {
+            is_flat &= ffi::PyType_IS_GC(ffi::Py_TYPE(value.as_ptr())) == 0;
+            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index as ffi::Py_ssize_t, value.into_ptr());
+        }
     }
-    let tuple = PyTuple::new(py, values.drain(..))?;
     if is_flat {
         // what holds nothing that could hold it is never garbage in a circle: the collector would find that out by itself, by walking
         // through all of them, time and again while there are more and more
