@@ -141,7 +141,7 @@ pub fn create(directory: &Directory, config: &Config) -> anyhow::Result<Vec<(&'s
         kind: kind.to_owned(),
         name: name.to_owned(),
         is_active: true,
-        body: body.as_object().cloned().unwrap_or_default(),
+        body: body.as_object().cloned().unwrap_or_default().into(),
         version: 0,
         id: 0,
     };

@@ -20,5 +20,5 @@ pub fn is_built_in(record: &Record) -> bool {
         let is_kind = record.kind == *kind || (kind.ends_with('.') && record.kind.starts_with(kind));
         is_kind && names.contains(&record.name.as_str())
     };
-    record.body.get("is_internal") == Some(&Value::Bool(true)) || BUILT_IN.iter().any(is_listed)
+    record.body.fields().get("is_internal") == Some(&Value::Bool(true)) || BUILT_IN.iter().any(is_listed)
 }

@@ -148,7 +148,7 @@ impl Objects {
                 let problem = Problem::new(Code::E22, message).with_object(&before);
                 return Err(problem.with_field("name").into());
             }
-            let mut fields = old.body.clone();
+            let mut fields = old.body.fields().into_owned();
             fields.extend(edit.fields);
             let mut set = ChangeSet::default().expecting(&before.kind, &before.name, edit.version);
             let is_active = edit.is_active.unwrap_or(old.is_active);
@@ -208,7 +208,7 @@ fn put(object: ObjectName, is_active: bool, body: Map<String, Value>) -> ChangeS
             kind,
             name,
             is_active,
-            body,
+            body: body.into(),
             version: 0,
             id: 0,
         })],
@@ -222,6 +222,6 @@ fn view(fields: Fields, record: &Record) -> ObjectView {
         is_active: record.is_active,
         id: record.id,
         version: record.version,
-        fields: fields.masked(&record.body),
+        fields: fields.masked(&record.body.fields()),
     }
 }

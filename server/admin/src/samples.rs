@@ -333,7 +333,7 @@ pub fn put(kind: &str, name: &str, body: Value) -> Change {
         kind: kind.to_owned(),
         name: name.to_owned(),
         is_active: true,
-        body,
+        body: body.into(),
         version: 0,
         id: 0,
     })

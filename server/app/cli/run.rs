@@ -162,7 +162,7 @@ async fn publish(deployer: &Deployer, changes: &Arc<Changes>, address: &str) -> 
             kind: ChannelHttp::KIND.to_owned(),
             name: name.clone(),
             is_active: true,
-            body: body.as_object().cloned().unwrap_or_default(),
+            body: body.as_object().cloned().unwrap_or_default().into(),
             version: 0,
             id: 0,
         }));

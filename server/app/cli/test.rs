@@ -127,7 +127,7 @@ impl Bench for TestBench {
                 kind,
                 name,
                 is_active: true,
-                body,
+                body: body.into(),
                 version: 0,
                 id: 0,
             }),

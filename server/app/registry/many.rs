@@ -23,7 +23,7 @@ fn record(kind: &str, name: String, body: &Value) -> Record {
         kind: kind.to_owned(),
         name,
         is_active: true,
-        body: body.as_object().cloned().unwrap(),
+        body: body.as_object().cloned().unwrap().into(),
         version: 1,
         id: 0,
     }

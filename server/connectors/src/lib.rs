@@ -4,6 +4,7 @@
 //! * [`command`] - commands of the operating system
 //! * [`http`] - channels and outgoing connections over HTTP
 //! * [`imap`] - mailboxes
+//! * `live` - connections that are made when they are needed
 //! * [`pickup`] - the directory from which services are deployed
 //! * [`ping`] - asking the other side of a connection whether it is there
 //! * [`redis`] - a client of Redis
@@ -15,6 +16,7 @@ pub mod check;
 pub mod command;
 pub mod http;
 pub mod imap;
+mod live;
 pub mod pickup;
 pub mod ping;
 pub mod redis;

@@ -25,7 +25,9 @@ fn record<T: Object>(fields: &Value) -> Record {
         kind: T::KIND.to_owned(),
         name: "CRM".to_owned(),
         is_active: true,
-        body: (ObjectType::of::<T>().normalise)(fields.as_object().unwrap()).unwrap(),
+        body: (ObjectType::of::<T>().normalise)(fields.as_object().unwrap())
+            .unwrap()
+            .into(),
         version: 1,
         id: 0,
     }
@@ -147,7 +149,8 @@ async fn back_ends() {
         body: json!({"header": "X-API-Key", "password": "hunter2"})
             .as_object()
             .unwrap()
-            .clone(),
+            .clone()
+            .into(),
         version: 1,
         id: 0,
     };

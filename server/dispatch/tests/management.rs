@@ -81,7 +81,7 @@ fn record(kind: &str, name: &str, body: Value) -> Record {
         kind: kind.to_owned(),
         name: name.to_owned(),
         is_active: true,
-        body: body.as_object().cloned().unwrap(),
+        body: body.as_object().cloned().unwrap().into(),
         version: 1,
         id: 1,
     }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::body;
+pub use crate::body::Body;
 use crate::references::{self, Mark, Reference, SECURITY, Target};
 use crate::schema;
 
@@ -83,7 +84,7 @@ pub struct Record {
     #[serde(default = "crate::fields::yes")]
     pub is_active: bool,
     /// The type's own fields, normalised: every field present, defaults filled in.
-    pub body: Map<String, Value>,
+    pub body: Body,
     /// Counts up with each change of this object, also when it is deleted and comes back; 1 when it is created, 0 before it is stored.
     #[serde(default)]
     pub version: u64,
@@ -100,9 +101,18 @@ impl Record {
         (&self.kind, &self.name)
     }
 
+    /// Whether what is made of one is what is made of the other: they differ in nothing but their numbers. An object has none yet when
+    /// something is made of it for the first time.
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.key() == other.key()
+            && self.is_active == other.is_active
+            && self.version == other.version
+            && self.body == other.body
+    }
+
     /// Reads the typed fields back.
     pub fn parse<T: Object>(&self) -> Result<T, FieldError> {
-        body::parse(&self.body)
+        self.body.parse()
     }
 }
 
@@ -197,7 +207,12 @@ impl Snapshot {
 
     /// One object.
     pub fn get(&self, kind: &str, name: &str) -> Option<&Record> {
-        self.records.get(self.index(kind, name)?).map(|it| &**it)
+        self.shared(kind, name).map(|it| &**it)
+    }
+
+    /// The same, for whoever keeps it.
+    pub fn shared(&self, kind: &str, name: &str) -> Option<&Arc<Record>> {
+        self.records.get(self.index(kind, name)?)
     }
 
     /// One object, to be changed in place; its kind and name stay.
@@ -208,16 +223,32 @@ impl Snapshot {
 
     /// All objects of a kind, by name.
     pub fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Record> {
+        self.shared_of_kind(kind).iter().map(|it| &**it)
+    }
+
+    /// The same, for whoever keeps them.
+    pub fn shared_of_kind(&self, kind: &str) -> &[Arc<Record>] {
         let start = self.records.partition_point(|it| it.kind.as_str() < kind);
         let length = self.records[start..].partition_point(|it| it.kind == kind);
-        self.records[start..start + length].iter().map(|it| &**it)
+        &self.records[start..start + length]
+    }
+
+    /// All security definitions, by type and name, for whoever keeps them.
+    pub fn shared_definitions(&self) -> &[Arc<Record>] {
+        let start = self.records.partition_point(|it| it.kind.as_str() < SECURITY);
+        let length = self.records[start..].partition_point(|it| it.kind.starts_with(SECURITY));
+        &self.records[start..start + length]
     }
 
     /// The security definition of this name, of whichever type: no two of them have the same.
     pub fn security(&self, name: &str) -> Option<&Record> {
-        let start = self.records.partition_point(|it| it.kind.as_str() < SECURITY);
-        let mut rest = &self.records[start..];
-        while let Some(first) = rest.first().filter(|it| it.kind.starts_with(SECURITY)) {
+        self.shared_security(name).map(|it| &**it)
+    }
+
+    /// The same, for whoever keeps it.
+    pub fn shared_security(&self, name: &str) -> Option<&Arc<Record>> {
+        let mut rest = self.shared_definitions();
+        while let Some(first) = rest.first() {
             let length = rest.partition_point(|it| it.kind == first.kind);
             let (of_kind, others) = rest.split_at(length);
             if let Ok(index) = of_kind.binary_search_by(|it| it.name.as_str().cmp(name)) {
@@ -239,21 +270,60 @@ impl Snapshot {
     }
 }
 
-/// Records that are shared are written as others are.
+/// Records that are shared are written as others are, but that their bodies need not be read for that.
 pub(crate) mod shared {
     use std::sync::Arc;
 
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::Record;
+    use crate::body::{self, Body};
+
+    /// A [`Record`] whose body is written as the text that it is.
+    #[derive(Serialize)]
+    struct Sent<'r> {
+        kind: &'r str,
+        name: &'r str,
+        is_active: bool,
+        #[serde(serialize_with = "body::text::serialize")]
+        body: &'r Body,
+        version: u64,
+        id: u64,
+    }
+
+    #[derive(Deserialize)]
+    struct Received {
+        kind: String,
+        name: String,
+        is_active: bool,
+        #[serde(deserialize_with = "body::text::deserialize")]
+        body: Body,
+        version: u64,
+        id: u64,
+    }
 
     pub fn serialize<S: Serializer>(records: &[Arc<Record>], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(records.iter().map(|it| &**it))
+        serializer.collect_seq(records.iter().map(|it| Sent {
+            kind: &it.kind,
+            name: &it.name,
+            is_active: it.is_active,
+            body: &it.body,
+            version: it.version,
+            id: it.id,
+        }))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arc<Record>>, D::Error> {
-        let records: Vec<Record> = Vec::deserialize(deserializer)?;
-        Ok(records.into_iter().map(Arc::new).collect())
+        let records: Vec<Received> = Vec::deserialize(deserializer)?;
+        let record = |it: Received| Record {
+            kind: it.kind,
+            name: it.name,
+            is_active: it.is_active,
+            body: it.body,
+            version: it.version,
+            id: it.id,
+        };
+        Ok(records.into_iter().map(|it| Arc::new(record(it))).collect())
     }
 }
 
@@ -277,6 +347,8 @@ pub struct ObjectType {
     pub from_enmasse: fn(&str, &mut Map<String, Value>),
     /// Parses, checks, and gives the fields back with defaults filled in. Unknown fields are errors.
     pub normalise: Normalise,
+    /// The same, as a body that stays text.
+    pub normalise_body: fn(&Body) -> Result<Body, FieldError>,
     /// The fields that name other objects.
     pub marks: fn() -> Arc<[Mark]>,
 }
@@ -293,13 +365,22 @@ impl ObjectType {
     }
 
     /// Other objects and services that a normalised body names, so that a change which would leave it dangling can be refused.
-    pub fn references(&self, body: &Map<String, Value>) -> Vec<Reference> {
-        references::references(&(self.marks)(), body)
+    pub fn references(&self, body: &Body) -> Vec<Reference> {
+        self.marked(body, references::references)
     }
 
     /// The same, and what is there without being made, as long as nobody deletes it.
-    pub fn all_references(&self, body: &Map<String, Value>) -> Vec<Reference> {
-        references::all_references(&(self.marks)(), body)
+    pub fn all_references(&self, body: &Body) -> Vec<Reference> {
+        self.marked(body, references::all_references)
+    }
+
+    /// Bodies of types that name nothing need not be looked at.
+    fn marked(&self, body: &Body, find: fn(&[Mark], &Map<String, Value>) -> Vec<Reference>) -> Vec<Reference> {
+        let marks = (self.marks)();
+        if marks.is_empty() {
+            return Vec::new();
+        }
+        find(&marks, &body.fields())
     }
 
     /// Lets a body that names the target `old` name it `new`. Whether it did.
@@ -323,6 +404,11 @@ impl ObjectType {
                     Value::Object(body) => Ok(body),
                     other => unreachable!("an object type serialises to a JSON object, not {other}"),
                 }
+            },
+            normalise_body: |body| {
+                let object: T = body.parse().map_err(|error| without_secret(&Self::of::<T>(), error))?;
+                object.check()?;
+                Ok(Body::of(&object))
             },
             marks: || references::marks(TypeId::of::<T>(), Self::of::<T>().schema),
         }

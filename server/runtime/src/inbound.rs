@@ -50,16 +50,17 @@ pub struct Inbound {
 
 /// Makes the guards of channels out of what is configured.
 pub trait Gate: Send + Sync + 'static {
-    /// Reads the security definitions of `snapshot`, for the guards of its channels. Nothing that runs changes.
+    /// Reads the security definitions of `snapshot`, for the guards of its channels. Nothing that runs changes. As long as nothing that
+    /// guards are made of is another object than before, these are the same.
     ///
     /// # Errors
     ///
     /// What is configured cannot be used.
-    fn guards(&self, snapshot: &Snapshot) -> Result<Box<dyn Guards>, Error>;
+    fn guards(&self, snapshot: &Snapshot) -> Result<Arc<dyn Guards>, Error>;
 }
 
 /// Makes guards, all out of one state of the configuration.
-pub trait Guards {
+pub trait Guards: Send + Sync + 'static {
     /// The guard of an entrance; `None`: it is open to everyone.
     ///
     /// # Errors

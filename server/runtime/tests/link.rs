@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use busbar_model::difference::Difference;
-use busbar_model::object::{Record, Snapshot};
+use busbar_model::object::{Body, Record, Snapshot};
 use busbar_model::service::ServiceInfo;
 use busbar_model::{Cid, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, Commit, DeployError, Deployment, Source};
@@ -262,7 +262,7 @@ async fn a_change_is_made_of_the_objects_that_it_starts_from_and_of_no_others() 
             kind: "outgoing.zmq".to_owned(),
             name: (*name).to_owned(),
             is_active: true,
-            body: serde_json::Map::new(),
+            body: Body::default(),
             version: 1,
             id: 0,
         };

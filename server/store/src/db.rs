@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use futures_util::{Stream, TryStreamExt};
 use sqlx::mysql::{MySql, MySqlPool, MySqlRow};
 use sqlx::postgres::{PgPool, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
@@ -151,6 +152,31 @@ impl Db {
         }
     }
 
+    /// Runs one statement and gives its rows to `take` as they come, so many at once, fewer at the end. It should not take long: the
+    /// database waits for whoever reads.
+    pub async fn each(
+        &self,
+        sql: &str,
+        args: &[Arg<'_>],
+        at_once: usize,
+        mut take: impl FnMut(Vec<Row>),
+    ) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(pool) => {
+                let rows = query!(sql.to_owned(), args).fetch(pool).map_ok(Row::Sqlite);
+                limited(chunks(rows, at_once, &mut take)).await
+            }
+            Self::Postgres(pool) => {
+                let rows = query!(numbered(sql), args).fetch(pool).map_ok(Row::Postgres);
+                limited(chunks(rows, at_once, &mut take)).await
+            }
+            Self::MySql(pool) => {
+                let rows = query!(sql.to_owned(), args).fetch(pool).map_ok(Row::MySql);
+                limited(chunks(rows, at_once, &mut take)).await
+            }
+        }
+    }
+
     /// Closes all connections.
     pub async fn close(&self) {
         match self {
@@ -208,6 +234,24 @@ impl Transaction {
             Self::MySql(it) => limited(it.commit()).await,
         }
     }
+}
+
+async fn chunks(
+    mut rows: impl Stream<Item = Result<Row, sqlx::Error>> + Unpin,
+    at_once: usize,
+    take: &mut impl FnMut(Vec<Row>),
+) -> Result<(), sqlx::Error> {
+    let mut chunk = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        chunk.push(row);
+        if chunk.len() == at_once {
+            take(std::mem::take(&mut chunk));
+        }
+    }
+    if !chunk.is_empty() {
+        take(chunk);
+    }
+    Ok(())
 }
 
 async fn limited<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {

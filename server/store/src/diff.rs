@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     fn record(kind: &str, name: &str, size: u32) -> Record {
-        let body = json!({"size": size}).as_object().unwrap().clone();
+        let body = json!({"size": size}).as_object().unwrap().clone().into();
         Record {
             kind: kind.into(),
             name: name.into(),

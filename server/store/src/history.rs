@@ -1,6 +1,6 @@
 //! What objects were: one of them, and all of them at one moment.
 
-use busbar_model::object::{Record, Snapshot};
+use busbar_model::object::{Body, Record, Snapshot};
 use busbar_model::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -230,7 +230,7 @@ impl Store {
                 kind: row.get("kind")?,
                 name: row.get("name")?,
                 is_active: row.get::<Option<i64>>("is_active")? != Some(0),
-                body: Default::default(),
+                body: Body::default(),
                 version: row.count("version")?,
                 id: row.count("object_id")?,
             };
@@ -249,7 +249,7 @@ impl Store {
         };
         let (mut version, mut record, body) = read().map_err(|error| self.error(error))?;
         if let Some(body) = body {
-            record.body = self.read_body(&record.kind, &record.name, &body)?;
+            record.body = self.read_body(&record.kind, &record.name, body)?;
             version.record = Some(record);
         }
         Ok(version)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use busbar_model::object::{Change, ChangeSet, Record, Snapshot};
+use busbar_model::object::{Body, Change, ChangeSet, Record, Snapshot};
 use busbar_model::{Error, Kind};
 use serde_json::{Map, Value};
 
@@ -14,6 +14,9 @@ use crate::time::now;
 
 /// How many versions of one object are kept.
 const VERSIONS_KEPT: i64 = 1_000;
+
+/// How many objects are read at once while others are on their way.
+const ROWS_AT_ONCE: usize = 2_000;
 
 /// The revision with every object; without any object it is one row that has the revision alone. One statement, so that both are of the
 /// same moment.
@@ -51,9 +54,24 @@ impl Store {
     /// # Errors
     ///
     /// When the ODB cannot be read.
-    pub async fn snapshot(&self) -> Result<Snapshot, Error> {
-        let rows = self.db.fetch_all(SNAPSHOT, &[]).await;
-        self.read_snapshot(&rows.map_err(|error| self.error(error))?)
+    pub async fn snapshot(self: &Arc<Self>) -> Result<Snapshot, Error> {
+        let mut parts = Vec::new();
+        // what has come is read while the rest is on its way
+        let take = |rows: Vec<Row>| {
+            let this = Arc::clone(self);
+            parts.push(tokio::task::spawn_blocking(move || this.read_snapshot(&rows)));
+        };
+        let rows = self.db.each(SNAPSHOT, &[], ROWS_AT_ONCE, take).await;
+        rows.map_err(|error| self.error(error))?;
+        let mut snapshot = Snapshot::default();
+        for part in parts {
+            let part = part.await.map_err(|error| {
+                Error::new(Kind::Internal, "reading the objects of the ODB broke off").with_source(error)
+            })??;
+            snapshot.revision = part.revision;
+            snapshot.records.extend(part.records);
+        }
+        Ok(snapshot)
     }
 
     /// Makes every step of `set` or none, and gives back what all objects are then. Records are stored as they come, but for their secrets,
@@ -64,7 +82,7 @@ impl Store {
     ///
     /// When the ODB cannot be written; then nothing of the set is in it. [`Kind::Unavailable`] that says so: the connection was lost at the
     /// very end, and nobody knows.
-    pub async fn apply(&self, set: &ChangeSet, who: &str) -> Result<Snapshot, Error> {
+    pub async fn apply(self: &Arc<Self>, set: &ChangeSet, who: &str) -> Result<Snapshot, Error> {
         self.apply_to(None, set, who).await?;
         self.snapshot().await
     }
@@ -176,7 +194,7 @@ impl Store {
             ))
         };
         let (kind, name, is_active, body, version, id) = read().map_err(|error| self.error(error))?;
-        let body = self.read_body(&kind, &name, &body)?;
+        let body = self.read_body(&kind, &name, body)?;
         Ok(Record {
             kind,
             name,
@@ -187,10 +205,9 @@ impl Store {
         })
     }
 
-    pub(crate) fn read_body(&self, kind: &str, name: &str, text: &str) -> Result<Map<String, Value>, Error> {
-        let mut body = parse_body(kind, name, text)?;
-        self.secrets.open(kind, name, &mut body)?;
-        Ok(body)
+    pub(crate) fn read_body(&self, kind: &str, name: &str, text: String) -> Result<Body, Error> {
+        let text = self.secrets.open(kind, name, text)?;
+        Body::read(text).map_err(|error| no_object(kind, name, error))
     }
 
     /// A counter's value.
@@ -247,7 +264,7 @@ impl Step<'_> {
                 None => self.store.identify_one(transaction, kind, name).await?,
             },
         };
-        let body = self.store.secrets.seal(self.key, kind, name, &record.body);
+        let body = self.store.secrets.seal(self.key, kind, name, &record.body.fields());
         let body = serde_json::to_string(&body).expect("a JSON object serialises");
         let is_active = i64::from(*is_active);
         let (sql, action) = match old {
@@ -302,7 +319,7 @@ impl Step<'_> {
             version,
             id,
         } = record;
-        let body = self.store.secrets.seal(self.key, kind, name, body);
+        let body = self.store.secrets.seal(self.key, kind, name, &body.fields());
         let body = serde_json::to_string(&body).expect("a JSON object serialises");
         let is_active = i64::from(*is_active);
         let sql = "INSERT INTO object (is_active, body, version, changed_at, changed_by, kind, name) VALUES (?, ?, ?, ?, ?, ?, ?)";
@@ -370,7 +387,7 @@ impl Step<'_> {
             return Err(Error::new(Kind::Conflict, message));
         }
         // secrets are bound to the name
-        let body = self.store.secrets.seal(self.key, kind, new_name, &old.body);
+        let body = self.store.secrets.seal(self.key, kind, new_name, &old.body.fields());
         let body = serde_json::to_string(&body).expect("a JSON object serialises");
         let version = old.version + 1;
         let sql = "UPDATE object SET name = ?, body = ?, version = ?, changed_at = ?, changed_by = ? WHERE kind = ? AND name = ?";
@@ -481,11 +498,10 @@ impl Step<'_> {
 }
 
 pub(crate) fn parse_body(kind: &str, name: &str, body: &str) -> Result<Map<String, Value>, Error> {
-    serde_json::from_str(body).map_err(|error| {
-        Error::new(
-            Kind::Internal,
-            format!("the stored fields of {kind} `{name}` are not a JSON object"),
-        )
-        .with_source(error)
-    })
+    serde_json::from_str(body).map_err(|error| no_object(kind, name, error))
+}
+
+fn no_object(kind: &str, name: &str, error: serde_json::Error) -> Error {
+    let message = format!("the stored fields of {kind} `{name}` are not a JSON object");
+    Error::new(Kind::Internal, message).with_source(error)
 }

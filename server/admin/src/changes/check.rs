@@ -182,6 +182,10 @@ impl<'a> Draft<'a> {
             if names.iter().all(|mark| mark.target != target) {
                 return None;
             }
+            let named = object_type.all_references(&record.body);
+            if named.iter().all(|it| it.target != target || it.name != old.name) {
+                return None;
+            }
             let mut record = record.clone();
             object_type
                 .rename(&mut record.body, &target, &old.name, &new.name)
@@ -219,6 +223,29 @@ impl<'a> Draft<'a> {
     /// An object as it was before the change.
     fn before(&self, object: &ObjectName) -> Option<&'a Record> {
         self.current.get(&object.kind, &object.name)
+    }
+
+    /// The security definition of this name as it is by now.
+    fn security(&self, name: &str) -> Option<&Record> {
+        let mut types = self.registry.iter().filter(|it| it.kind.starts_with(SECURITY));
+        types.find_map(|it| {
+            self.get(&ObjectName {
+                kind: it.kind.to_owned(),
+                name: name.to_owned(),
+            })
+        })
+    }
+
+    /// Whether there is an object by now that is named like this, as [`named`] has it.
+    fn is_there(&self, group: &str, name: &str) -> bool {
+        if group == SECURITY {
+            return self.security(name).is_some();
+        }
+        let object = ObjectName {
+            kind: group.to_owned(),
+            name: name.to_owned(),
+        };
+        self.get(&object).is_some()
     }
 
     /// All objects as they are by now, by kind and name.
@@ -321,8 +348,7 @@ impl<'a> Draft<'a> {
 
     /// What was put must name what is there; what goes must not be named by what stays as it is.
     fn check_references(&self, services: &ServiceExists, problems: &mut Problems, warnings: &mut Vec<String>) {
-        let after: HashSet<(&str, &str)> = self.records().map(|it| named(&it.kind, &it.name)).collect();
-        let is_there = |it: &Reference| group(&it.target).is_some_and(|group| after.contains(&(group, &it.name)));
+        let is_there = |it: &Reference| group(&it.target).is_some_and(|group| self.is_there(group, &it.name));
         let references = |record: &Record| {
             let object_type = self.registry.get(&record.kind);
             object_type.map(|it| it.references(&record.body)).unwrap_or_default()
@@ -347,14 +373,22 @@ impl<'a> Draft<'a> {
         let gone = self.touched.iter().filter(|(_, record)| record.is_none());
         let gone: HashSet<(&str, &str)> = gone
             .map(|(name, _)| named(&name.kind, &name.name))
-            .filter(|it| !after.contains(it))
+            .filter(|(group, name)| !self.is_there(group, name))
             .collect();
         if gone.is_empty() {
             return;
         }
+        // most types name nothing of the kind, and need not be looked at
+        let groups: HashSet<&str> = gone.iter().map(|(group, _)| *group).collect();
+        let may_name = |object_type: &&ObjectType| {
+            let marks = (object_type.marks)();
+            let mut groups_of = marks.iter().filter_map(|mark| group(&mark.target));
+            groups_of.any(|group| groups.contains(group))
+        };
+        let naming: HashSet<&str> = self.registry.iter().filter(may_name).map(|it| it.kind).collect();
         // one that was missing before this change is not its fault
         let mut users: BTreeMap<(Target, String), Vec<String>> = BTreeMap::new();
-        for record in self.records() {
+        for record in self.records().filter(|it| naming.contains(it.kind.as_str())) {
             let name = ObjectName::of(record);
             if self.put.contains(&name) {
                 continue;
@@ -381,14 +415,14 @@ impl<'a> Draft<'a> {
         let definitions = self.touched.keys().filter(|it| it.kind.starts_with(SECURITY));
         let definitions: HashSet<&str> = definitions.map(|it| it.name.as_str()).collect();
         let names_one = |record: &Record| {
-            let object_type = self.registry.get(&record.kind).filter(|_| sends(record));
+            let object_type = self.registry.get(&record.kind);
             let references = object_type.map(|it| it.references(&record.body)).unwrap_or_default();
             let mut references = references.into_iter();
             references.any(|it| it.target == Target::Security && definitions.contains(&*it.name))
         };
         // without a definition that is different nobody has to be asked
         let all = snapshot.iter().filter(|_| !definitions.is_empty());
-        let others = all.filter(|it| names_one(it) && !self.touched.contains_key(&ObjectName::of(it)));
+        let others = all.filter(|it| sends(it) && names_one(it) && !self.touched.contains_key(&ObjectName::of(it)));
         for (record, error) in busbar_connectors::check::check(touched.chain(others), snapshot) {
             problems.push(Problem::of_field(error).with_object(ObjectName::of(record)));
         }
@@ -402,17 +436,13 @@ impl<'a> Draft<'a> {
         } else {
             put().filter(|it| sends(it)).collect()
         };
-        if senders.is_empty() {
-            return;
-        }
-        let hashed = self.records().filter(|it| has_hash(it));
-        let hashed: HashSet<&str> = hashed.map(|it| it.name.as_str()).collect();
+        let is_hashed = |name: &str| self.security(name).is_some_and(has_hash);
         for record in senders {
             let Some(object_type) = self.registry.get(&record.kind) else {
                 continue;
             };
             let references = object_type.references(&record.body).into_iter();
-            for reference in references.filter(|it| it.target == Target::Security && hashed.contains(&*it.name)) {
+            for reference in references.filter(|it| it.target == Target::Security && is_hashed(&it.name)) {
                 let message = format!(
                     "cannot send the password of `{}`, of which only a hash is kept; make a definition of its own for it",
                     reference.name
@@ -457,7 +487,7 @@ fn normalise(registry: Registry, record: Record) -> Result<Record, Problem> {
     let checked = || {
         let object_type = object_type(registry, &record.kind)?;
         check_name(&record.name).map_err(|message| Problem::new(Code::E22, message).with_field("name"))?;
-        (object_type.normalise)(&record.body).map_err(Problem::of_field)
+        (object_type.normalise_body)(&record.body).map_err(Problem::of_field)
     };
     match checked() {
         Ok(body) => Ok(Record { body, ..record }),

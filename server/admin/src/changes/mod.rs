@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -32,6 +33,9 @@ pub use crate::changes::past::{FieldChange, Moment, PastVersion, RestorePlan};
 
 /// How often an ODB that went away is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Fewer objects than this are not worth a thread.
+const SHARE_MIN: usize = 1_000;
 
 /// Makes changes, one at a time.
 pub struct Changes {
@@ -178,40 +182,38 @@ impl Changes {
         })
     }
 
-    /// Puts what is stored into effect: at the start, and again when another node changed it. A stored object that this version of
-    /// busbar does not understand is left alone in the ODB and logged, the others work.
+    /// Puts what is stored into effect, before anything runs. A stored object that this version of busbar does not understand is left
+    /// alone in the ODB and logged, the others work.
     ///
     /// # Errors
     ///
     /// When the ODB cannot be read, a holder cannot prepare, or the handler does not take over.
-    pub async fn start(&self) -> Result<Arc<Snapshot>, Error> {
+    pub async fn start(self: &Arc<Self>) -> Result<Arc<Snapshot>, Error> {
         let _turn = self.turn.lock().await;
-        self.load().await
+        let snapshot = self.read().await?;
+        // nothing is in effect that would have to stay if one of them cannot
+        let workers = self.handler.configure(snapshot.clone());
+        let (configured, switches) = tokio::join!(workers, self.prepare_apart(&snapshot));
+        self.switch(&snapshot, switches?);
+        configured?;
+        Ok(snapshot)
     }
 
-    async fn load(&self) -> Result<Arc<Snapshot>, Error> {
-        let mut snapshot = self.store.snapshot().await?;
-        snapshot.records.retain_mut(|record| match self.registry.get(&record.kind) {
-            None => {
-                error!(kind = %record.kind, name = %record.name, "{} `{}` is of a type that this busbar does not have", record.kind, record.name);
-                false
-            }
-            Some(object_type) => match (object_type.normalise)(&record.body) {
-                Ok(body) => {
-                    Arc::make_mut(record).body = body;
-                    true
-                }
-                Err(error) => {
-                    error!(kind = %record.kind, name = %record.name, %error, "{} `{}` is left out: {error}", record.kind, record.name);
-                    false
-                }
-            },
-        });
-        let snapshot = Arc::new(snapshot);
-        let switches = self.prepare(&snapshot)?;
+    /// Puts what is stored into effect again, when somebody else changed it.
+    async fn load(self: &Arc<Self>) -> Result<Arc<Snapshot>, Error> {
+        let snapshot = self.read().await?;
+        let switches = self.prepare_apart(&snapshot).await?;
         self.switch(&snapshot, switches);
         self.handler.configure(snapshot.clone()).await?;
         Ok(snapshot)
+    }
+
+    /// What is stored, as far as it is understood.
+    async fn read(&self) -> Result<Arc<Snapshot>, Error> {
+        let mut snapshot = self.store.snapshot().await?;
+        let (registry, records) = (self.registry, std::mem::take(&mut snapshot.records));
+        snapshot.records = apart(move || understood(registry, records)).await?;
+        Ok(Arc::new(snapshot))
     }
 
     /// All objects as they are now.
@@ -324,7 +326,7 @@ impl Changes {
 
     async fn make<F>(self: &Arc<Self>, make: F, who: &str) -> Result<Applied, ChangeError>
     where
-        F: FnOnce(&Snapshot) -> Result<ChangeSet, ChangeError>,
+        F: FnOnce(&Snapshot) -> Result<ChangeSet, ChangeError> + Send + 'static,
     {
         let _turn = self.turn.lock().await;
         let current = self.snapshot();
@@ -333,7 +335,10 @@ impl Changes {
             snapshot,
             switches,
             mut applied,
-        } = self.prepare_change(&current, make(&current)?)?;
+        } = {
+            let (this, current) = (self.clone(), current.clone());
+            apart(move || this.prepare_change(&current, make(&current)?)).await??
+        };
         if set.changes.is_empty() {
             return Ok(applied);
         }
@@ -420,6 +425,11 @@ impl Changes {
         })
     }
 
+    async fn prepare_apart(self: &Arc<Self>, snapshot: &Arc<Snapshot>) -> Result<Vec<Switch>, Error> {
+        let (this, snapshot) = (self.clone(), snapshot.clone());
+        apart(move || this.prepare(&snapshot)).await?
+    }
+
     fn prepare(&self, snapshot: &Snapshot) -> Result<Vec<Switch>, Error> {
         self.configurables.iter().map(|it| it.prepare(snapshot)).collect()
     }
@@ -432,12 +442,60 @@ impl Changes {
     }
 }
 
+/// Runs what computes for long, where there are very many objects, beside the threads that everything else needs.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::new(Kind::Internal, "a change of the objects broke off").with_source(error))
+}
+
+/// Those of `records` that this busbar understands, normalised and in the same order; what is wrong with the others is logged.
+fn understood(registry: Registry, mut records: Vec<Arc<Record>>) -> Vec<Arc<Record>> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = records.len().div_ceil(threads).max(SHARE_MIN);
+    std::thread::scope(|scope| {
+        let mut shares = Vec::new();
+        while records.len() > share {
+            let rest = records.split_off(records.len() - share);
+            shares.push(scope.spawn(move || understood_here(registry, rest)));
+        }
+        let mut all = understood_here(registry, records);
+        for share in shares.into_iter().rev() {
+            all.append(&mut share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
+    })
+}
+
+fn understood_here(registry: Registry, mut records: Vec<Arc<Record>>) -> Vec<Arc<Record>> {
+    records.retain_mut(|record| match registry.get(&record.kind) {
+        None => {
+            error!(kind = %record.kind, name = %record.name, "{} `{}` is of a type that this busbar does not have", record.kind, record.name);
+            false
+        }
+        Some(object_type) => match (object_type.normalise_body)(&record.body) {
+            Ok(body) => {
+                Arc::make_mut(record).body = body;
+                true
+            }
+            Err(error) => {
+                error!(kind = %record.kind, name = %record.name, %error, "{} `{}` is left out: {error}", record.kind, record.name);
+                false
+            }
+        },
+    });
+    records
+}
+
 /// `snapshot` with the revision, versions and ids that the store gave. The first two are what was expected, unless the ODB holds an object
 /// which was left out of the running state and has now been replaced.
 fn counted_as(snapshot: Arc<Snapshot>, stored: &Stored) -> Snapshot {
     let mut snapshot = Arc::unwrap_or_clone(snapshot);
     snapshot.revision = stored.revision;
     for given in &stored.objects {
+        let is_counted = |it: &Record| it.version == given.version && it.id == given.id;
+        if snapshot.get(&given.kind, &given.name).is_some_and(is_counted) {
+            continue;
+        }
         if let Some(record) = snapshot.get_mut(&given.kind, &given.name) {
             record.version = given.version;
             record.id = given.id;

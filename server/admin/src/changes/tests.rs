@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::problem::Code;
-use crate::samples::{Bench, delete, put, set};
+use crate::samples::{Bench, REGISTRY, delete, put, set};
 
 fn basic(name: &str) -> Change {
     put("security.basic_auth", name, json!({"username": name, "password": "s3"}))
@@ -549,4 +549,28 @@ fn names_that_are_no_names_are_refused() {
     for name in ["a", "Fraud detection", "żółw.🐢", &"é".repeat(200)] {
         assert!(check_name(name).is_ok(), "{name:?}");
     }
+}
+
+#[test]
+fn objects_are_understood_by_several_threads_and_stay_in_order() {
+    let records = (0..3 * SHARE_MIN + 7).map(|number| {
+        let mut change = channel(&format!("{number:05}"), None);
+        let Change::Put(record) = &mut change else {
+            unreachable!("a channel is put")
+        };
+        match number % 10 {
+            3 => record.kind = "channel.pigeon".to_owned(),
+            4 => drop(record.body.shift_remove("service")),
+            _ => {}
+        }
+        Arc::new(record.clone())
+    });
+    let records: Vec<_> = records.collect();
+    let all = understood(REGISTRY, records.clone());
+    let expected = records
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| !matches!(number % 10, 3 | 4));
+    assert!(all.iter().map(|it| &it.name).eq(expected.map(|(_, it)| &it.name)));
+    assert!(all.iter().all(|it| it.body.text().contains("http_accept")));
 }

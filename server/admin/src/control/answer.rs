@@ -9,7 +9,6 @@ use busbar_model::object::{Change, ChangeSet, Object, Record, Snapshot};
 use busbar_model::service::{self, SOURCE_FOLDERS, ServiceSettings};
 use busbar_model::{Error, Kind};
 use busbar_store::Period;
-use serde_json::Map;
 use tracing::error;
 
 use crate::accounts;
@@ -181,7 +180,7 @@ impl Control {
                 return Ok(ChangeSet::default());
             }
             let set = current.get(ServiceSettings::KIND, &name);
-            let body = set.map_or_else(Map::new, |it| it.body.clone());
+            let body = set.map(|it| it.body.clone()).unwrap_or_default();
             let record = Record {
                 kind: ServiceSettings::KIND.to_owned(),
                 name,

@@ -75,7 +75,8 @@ pub async fn import(
     let noted = Arc::new(OnceLock::new());
     let mine = noted.clone();
     let make = move |current: &Snapshot| {
-        let work = Work::new(registry, &document, &options, current)?;
+        let planner = Planner::new(registry, false, options.confirm.is_some());
+        let work = Work::new(planner, &document, &options, current)?;
         work.agree(&options)?;
         // this closure is called once, so the cell is empty
         mine.get_or_init(|| (work.plan.warnings, work.files));
@@ -100,7 +101,8 @@ pub async fn plan(changes: &Arc<Changes>, document: &Document, options: &ImportO
     let (mut plan, mut files) = (Plan::default(), HashMap::new());
     let applied = changes
         .rehearse(|current| {
-            let work = Work::new(registry, document, options, current)?;
+            let planner = Planner::new(registry, true, true);
+            let work = Work::new(planner, document, options, current)?;
             (plan, files) = (work.plan, work.files);
             Ok(work.set)
         })
@@ -121,13 +123,13 @@ struct Work {
 
 impl Work {
     fn new(
-        registry: Registry,
+        mut planner: Planner,
         document: &Document,
         options: &ImportOptions,
         current: &Snapshot,
     ) -> Result<Self, Problems> {
+        let registry = planner.registry;
         let Resolution { resolved, left_out } = resolve(registry, document, current, options)?;
-        let mut planner = Planner::new(registry);
         let mut mentioned: BTreeSet<ObjectName> = left_out.iter().map(|it| it.name.clone()).collect();
         let mut files = HashMap::new();
         let mut warnings: Vec<String> = left_out.into_iter().map(|it| it.problem.to_string()).collect();
@@ -183,18 +185,17 @@ impl Work {
 
 /// Whether it is a definition that callers need the password of, and that has none.
 fn refuses_everybody(registry: Registry, record: &Record) -> bool {
-    let is_empty = |field: &str| {
-        record
-            .body
-            .get(field)
-            .is_some_and(|value| value.is_null() || value == "")
-    };
+    if !record.kind.starts_with(SECURITY) {
+        return false;
+    }
+    let fields = record.body.fields();
+    let is_empty = |field: &str| fields.get(field).is_some_and(|value| value.is_null() || value == "");
     // those of workers are for what is sent
     let is_for_callers = registry
         .get(&record.kind)
         .is_some_and(|it| it.placement == Placement::Hub);
     // without an expression to find a password by, none is asked for
-    record.kind.starts_with(SECURITY) && is_for_callers && is_empty("password") && !is_empty("password_expr")
+    is_for_callers && is_empty("password") && !is_empty("password_expr")
 }
 
 /// The road on which changes are made knows objects and no files.

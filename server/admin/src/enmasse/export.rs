@@ -63,7 +63,7 @@ pub fn export(registry: Registry, snapshot: &Snapshot, options: &ExportOptions) 
     let is_asked_for = |record: &&Record| {
         kinds.as_ref().is_none_or(|kinds| kinds.contains(record.kind.as_str()))
             && options.only.has_name(&record.name)
-            && record.body.get("is_internal") != Some(&Value::Bool(true))
+            && record.body.fields().get("is_internal") != Some(&Value::Bool(true))
     };
     let mut tree = Map::new();
     for key in registry.keys() {
@@ -102,7 +102,7 @@ fn item(fields: Fields, enmasse_type: Option<&str>, record: &Record, with_secret
         item.insert("type".to_owned(), enmasse_type.into());
     }
     item.insert("is_active".to_owned(), record.is_active.into());
-    for (field, value) in &record.body {
+    for (field, value) in &*record.body.fields() {
         match value {
             _ if field == "is_internal" => {}
             // nothing was chosen, which goes without saying unless something else is the default

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use busbar_model::bearer_token;
-use busbar_model::object::{ObjectType, Record, Snapshot};
+use busbar_model::object::{Body, ObjectType, Record, Snapshot};
 use busbar_model::references::Target;
 use serde_json::{Map, Value};
 
@@ -355,7 +355,7 @@ impl<'a> Resolver<'a> {
         object_type: &'static ObjectType,
         name: &str,
         mut fields: Map<String, Value>,
-    ) -> Option<Map<String, Value>> {
+    ) -> Option<Body> {
         let schema = Fields::of(object_type);
         fields.retain(|field, value| {
             // old exports have a null for everything that was never set; of a secret it says that it was not written out
@@ -367,17 +367,19 @@ impl<'a> Resolver<'a> {
             fit(schema, field, value);
         }
         if let Some(stored) = self.current.get(object_type.kind, name) {
+            let stored = stored.body.fields();
             for secret in schema.secrets() {
                 if !fields.contains_key(secret)
-                    && let Some(value) = stored.body.get(secret)
+                    && let Some(value) = stored.get(secret)
                 {
                     fields.insert(secret.to_owned(), value.clone());
                 }
             }
         }
         // a type tells of one thing at a time: what does not belong is taken away, and the rest looked at again
+        let mut fields = Body::from(fields);
         loop {
-            match (object_type.normalise)(&fields) {
+            match (object_type.normalise_body)(&fields) {
                 Ok(body) => return Some(body),
                 Err(error) => {
                     let unknown =

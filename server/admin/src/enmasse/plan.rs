@@ -76,16 +76,20 @@ pub struct FieldChange {
 
 /// Puts a plan together, object by object.
 pub(super) struct Planner {
-    registry: Registry,
-    digest: PlanDigest,
+    pub(super) registry: Registry,
+    shows: bool,
+    digest: Option<PlanDigest>,
     plan: Plan,
 }
 
 impl Planner {
-    pub(super) fn new(registry: Registry) -> Self {
+    /// A plan that somebody looks at if it `shows` objects, else one of which only the id counts, if anything: for very many objects either
+    /// takes a lot of time and memory.
+    pub(super) fn new(registry: Registry, shows: bool, has_id: bool) -> Self {
         Self {
             registry,
-            digest: PlanDigest::new(),
+            shows,
+            digest: has_id.then(PlanDigest::new),
             plan: Plan::default(),
         }
     }
@@ -107,9 +111,12 @@ impl Planner {
         let fields = Fields::of(object_type);
         match old {
             None => {
-                let mut shown = fields.masked(&new.body);
-                if !new.is_active {
-                    shown.insert("is_active".to_owned(), false.into());
+                let mut shown = Map::new();
+                if self.shows {
+                    shown = fields.masked(&new.body.fields());
+                    if !new.is_active {
+                        shown.insert("is_active".to_owned(), false.into());
+                    }
                 }
                 self.plan.create.push(PlannedCreate { object, fields: shown });
             }
@@ -126,16 +133,17 @@ impl Planner {
     }
 
     pub(super) fn finish(mut self) -> Plan {
-        self.plan.id = self.digest.id();
+        self.plan.id = self.digest.map(PlanDigest::id).unwrap_or_default();
         self.plan.services.sort();
         self.plan.services.dedup();
         self.plan
     }
 
     fn note(&mut self, action: &str, old: Option<&Record>, new: Option<&Record>) {
-        let whole = |it: &Record| serde_json::json!([it.kind, it.name, it.is_active, it.body]);
-        self.digest
-            .add(&serde_json::json!([action, old.map(whole), new.map(whole)]));
+        let whole = |it: &Record| serde_json::json!([it.kind, it.name, it.is_active, it.body.text()]);
+        if let Some(digest) = &mut self.digest {
+            digest.add(&serde_json::json!([action, old.map(whole), new.map(whole)]));
+        }
     }
 }
 

@@ -256,7 +256,7 @@ pub fn to_elements(fields: Fields, declared: &[Element], record: &Record, number
             values.insert(element.name.clone(), as_declared(element, value));
         }
     }
-    for (name, value) in &record.body {
+    for (name, value) in &*record.body {
         if !fields.is_secret(name) && !values.contains_key(name) {
             values.insert(name.clone(), value.clone());
         }
@@ -276,7 +276,14 @@ pub fn to_element(
 ) -> Option<Value> {
     let element = declared.iter().find(|it| it.name == name);
     let computed = element.and_then(|it| Some(as_declared(it, computed(fields, name, record, numbers)?)));
-    let own = || record.body.get(name).filter(|_| !fields.is_secret(name)).cloned();
+    let own = || {
+        record
+            .body
+            .fields()
+            .get(name)
+            .filter(|_| !fields.is_secret(name))
+            .cloned()
+    };
     let version = || (name == "version").then(|| record.version.into());
     let value = computed.or_else(own).or_else(version);
     match element {
@@ -367,7 +374,7 @@ mod tests {
             kind: kind.to_owned(),
             name: "shop".to_owned(),
             is_active: true,
-            body: body.as_object().cloned().unwrap(),
+            body: body.as_object().cloned().unwrap().into(),
             version: 3,
             id: 7,
         };

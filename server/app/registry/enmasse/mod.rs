@@ -181,7 +181,7 @@ fn document(key: &str, item: Map<String, Value>) -> Document {
 }
 
 fn item(object_type: &ObjectType, name: &str, record: &Record) -> Map<String, Value> {
-    let mut item = record.body.clone();
+    let mut item = record.body.fields().into_owned();
     item.insert("name".to_owned(), name.into());
     item.insert("is_active".to_owned(), record.is_active.into());
     if let Some(enmasse_type) = object_type.enmasse_type {

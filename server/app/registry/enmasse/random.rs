@@ -92,7 +92,7 @@ impl Random {
             kind: SecurityBasicAuth::KIND.to_owned(),
             name: DEFINITION.to_owned(),
             is_active: true,
-            body: body.as_object().cloned().unwrap(),
+            body: body.as_object().cloned().unwrap().into(),
             version: 0,
             id: 0,
         }];
@@ -102,7 +102,7 @@ impl Random {
                     kind: object_type.kind.to_owned(),
                     name: format!("{} {number}", object_type.kind),
                     is_active: self.random.bool(),
-                    body: self.valid_body(object_type, number),
+                    body: self.valid_body(object_type, number).into(),
                     version: 0,
                     id: 0,
                 });
@@ -225,7 +225,7 @@ fn is_required(schema: &Value, field: &str) -> bool {
 
 /// The body with everything that it names put into what there is, the first object of each type; `None` if it cannot be.
 fn named(object_type: &ObjectType, number: usize, mut body: Map<String, Value>) -> Option<Map<String, Value>> {
-    for Reference { field, target, name } in object_type.references(&body) {
+    for Reference { field, target, name } in object_type.references(&body.clone().into()) {
         let there = match target {
             Target::Security => DEFINITION.to_owned(),
             Target::Service => continue,

@@ -1,58 +1,41 @@
 //! Mailboxes, whichever way they are reached.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use busbar_model::Error;
 use busbar_model::object::Snapshot;
-use busbar_model::{Error, Kind};
 use busbar_runtime::{Configure, Switch};
 
 use crate::imap::config::{EmailImap, ServerType};
 use crate::imap::graph::Graph;
 use crate::imap::sessions::Sessions;
-
-type ByName = HashMap<String, Option<Arc<Mailbox>>>;
+use crate::live::{Live, Make};
 
 /// All mailboxes of a worker.
 #[derive(Default)]
 pub struct Mailboxes {
-    live: Arc<ArcSwap<ByName>>,
+    live: Live<Mailbox>,
 }
 
 impl Mailboxes {
-    /// The mailbox of this name. [`Kind::NotFound`] if there is none, [`Kind::Inactive`] if it is switched off.
+    /// The mailbox of this name. [`Kind::NotFound`](busbar_model::Kind::NotFound) if there is none, [`Kind::Inactive`](busbar_model::Kind::Inactive) if it is switched off; else why it
+    /// cannot be made.
     pub fn get(&self, name: &str) -> Result<Arc<Mailbox>, Error> {
-        match self.live.load().get(name) {
-            Some(Some(mailbox)) => Ok(Arc::clone(mailbox)),
-            Some(None) => Err(Error::new(Kind::Inactive, format!("email.imap `{name}` is inactive"))),
-            None => Err(Error::new(Kind::NotFound, format!("there is no email.imap `{name}`"))),
-        }
+        self.live.get(name)
     }
 }
 
 impl Configure for Mailboxes {
     fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
-        let running = self.live.load();
-        let mut next = ByName::new();
-        for (record, config) in snapshot.of::<EmailImap>() {
-            let name = &record.name;
-            let config = config.map_err(|error| {
-                Error::new(Kind::Config, format!("cannot read email.imap `{name}`")).with_source(error)
-            })?;
-            let same = running
-                .get(name)
-                .and_then(Option::as_ref)
-                .filter(|it| it.config == config);
-            let mailbox = match (record.is_active, same) {
-                (false, _) => None,
-                (true, Some(mailbox)) => Some(Arc::clone(mailbox)),
-                (true, None) => Some(Arc::new(Mailbox::build(name, config)?)),
-            };
-            next.insert(name.clone(), mailbox);
-        }
-        let live = Arc::clone(&self.live);
-        Ok(Switch::new(move || live.store(Arc::new(next))))
+        Ok(self.live.prepare(snapshot, |_| {}))
+    }
+}
+
+impl Make for Mailbox {
+    type Config = EmailImap;
+
+    fn make(name: &str, config: EmailImap) -> Result<Self, Error> {
+        Self::build(name, config)
     }
 }
 

@@ -1,21 +1,18 @@
 //! Further Redis servers of a worker.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use busbar_model::object::{Object, Snapshot};
 use busbar_model::{Error, Kind};
 use busbar_runtime::{Configure, Switch};
 
 use super::{OutgoingRedis, RedisClient};
-
-type Connections = HashMap<String, Option<Arc<RedisConnection>>>;
+use crate::live::{Live, Make};
 
 /// All further Redis servers of a worker. Calls that run go on with the client that they have when one is replaced.
 #[derive(Default)]
 pub struct RedisConnections {
-    live: Arc<ArcSwap<Connections>>,
+    live: Live<RedisConnection>,
 }
 
 /// One of them.
@@ -37,50 +34,27 @@ impl RedisConnection {
 }
 
 impl RedisConnections {
-    /// The connection of this name. [`Kind::NotFound`] if there is none, [`Kind::Inactive`] if it is switched off.
+    /// The connection of this name. [`Kind::NotFound`] if there is none, [`Kind::Inactive`] if it is switched off; else why it cannot be
+    /// made.
     pub fn get(&self, name: &str) -> Result<Arc<RedisConnection>, Error> {
-        match self.live.load().get(name) {
-            Some(Some(connection)) => Ok(Arc::clone(connection)),
-            Some(None) => Err(Error::new(
-                Kind::Inactive,
-                format!("{} `{name}` is inactive", OutgoingRedis::KIND),
-            )),
-            None => Err(Error::new(
-                Kind::NotFound,
-                format!("there is no {} `{name}`", OutgoingRedis::KIND),
-            )),
-        }
+        self.live.get(name)
     }
 }
 
 impl Configure for RedisConnections {
     fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
-        let running = self.live.load();
-        let mut next = Connections::new();
-        for (record, config) in snapshot.of::<OutgoingRedis>() {
-            let name = &record.name;
-            let wrong = |error: Error| {
-                let message = format!("cannot set {} `{name}` up: {}", OutgoingRedis::KIND, error.message());
-                Error::new(Kind::Config, message).with_source(error)
-            };
-            let config = config.map_err(|error| {
-                Error::new(Kind::Config, format!("cannot read {} `{name}`", OutgoingRedis::KIND)).with_source(error)
-            })?;
-            let same = running
-                .get(name)
-                .and_then(Option::as_ref)
-                .filter(|it| it.config == config);
-            let connection = match (record.is_active, same) {
-                (false, _) => None,
-                (true, Some(connection)) => Some(Arc::clone(connection)),
-                (true, None) => {
-                    let client = RedisClient::new(config.redis_config()).map_err(wrong)?;
-                    Some(Arc::new(RedisConnection { config, client }))
-                }
-            };
-            next.insert(name.clone(), connection);
-        }
-        let live = Arc::clone(&self.live);
-        Ok(Switch::new(move || live.store(Arc::new(next))))
+        Ok(self.live.prepare(snapshot, |_| {}))
+    }
+}
+
+impl Make for RedisConnection {
+    type Config = OutgoingRedis;
+
+    fn make(name: &str, config: OutgoingRedis) -> Result<Self, Error> {
+        let client = RedisClient::new(config.redis_config()).map_err(|error| {
+            let message = format!("cannot set {} `{name}` up: {}", OutgoingRedis::KIND, error.message());
+            Error::new(Kind::Config, message).with_source(error)
+        })?;
+        Ok(Self { config, client })
     }
 }

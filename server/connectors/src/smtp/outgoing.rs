@@ -1,11 +1,9 @@
 //! Connections to mail servers.
 
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use busbar_model::object::Snapshot;
 use busbar_model::{Error, Kind};
 use busbar_runtime::{Configure, Switch};
@@ -16,50 +14,35 @@ use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::runtime::Handle;
 
+use crate::live::{Live, Make};
 use crate::smtp::config::{EmailSmtp, SmtpMode};
 use crate::smtp::error::failed;
-
-type Connections = HashMap<String, Option<Arc<SmtpConnection>>>;
 
 /// All mail servers of a worker.
 #[derive(Default)]
 pub struct SmtpConnections {
-    live: Arc<ArcSwap<Connections>>,
+    live: Live<SmtpConnection>,
 }
 
 impl SmtpConnections {
-    /// The connection of this name. [`Kind::NotFound`] if there is none, [`Kind::Inactive`] if it is switched off.
+    /// The connection of this name. [`Kind::NotFound`] if there is none, [`Kind::Inactive`] if it is switched off; else why it cannot be
+    /// made.
     pub fn get(&self, name: &str) -> Result<Arc<SmtpConnection>, Error> {
-        match self.live.load().get(name) {
-            Some(Some(connection)) => Ok(Arc::clone(connection)),
-            Some(None) => Err(Error::new(Kind::Inactive, format!("email.smtp `{name}` is inactive"))),
-            None => Err(Error::new(Kind::NotFound, format!("there is no email.smtp `{name}`"))),
-        }
+        self.live.get(name)
     }
 }
 
 impl Configure for SmtpConnections {
     fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
-        let running = self.live.load();
-        let mut next = Connections::new();
-        for (record, config) in snapshot.of::<EmailSmtp>() {
-            let name = &record.name;
-            let config = config.map_err(|error| {
-                Error::new(Kind::Config, format!("cannot read email.smtp `{name}`")).with_source(error)
-            })?;
-            let same = running
-                .get(name)
-                .and_then(Option::as_ref)
-                .filter(|it| it.config == config);
-            let connection = match (record.is_active, same) {
-                (false, _) => None,
-                (true, Some(connection)) => Some(Arc::clone(connection)),
-                (true, None) => Some(Arc::new(SmtpConnection::build(name, config)?)),
-            };
-            next.insert(name.clone(), connection);
-        }
-        let live = Arc::clone(&self.live);
-        Ok(Switch::new(move || live.store(Arc::new(next))))
+        Ok(self.live.prepare(snapshot, |_| {}))
+    }
+}
+
+impl Make for SmtpConnection {
+    type Config = EmailSmtp;
+
+    fn make(name: &str, config: EmailSmtp) -> Result<Self, Error> {
+        Self::build(name, config)
     }
 }
 

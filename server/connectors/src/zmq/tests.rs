@@ -13,7 +13,9 @@ use super::{OutgoingZmq, ZmqSockets, ZmqState, ZmqStatus};
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn record(name: &str, body: Value) -> Record {
-    let body = (ObjectType::of::<OutgoingZmq>().normalise)(body.as_object().unwrap()).unwrap();
+    let body = (ObjectType::of::<OutgoingZmq>().normalise)(body.as_object().unwrap())
+        .unwrap()
+        .into();
     Record {
         kind: OutgoingZmq::KIND.into(),
         name: name.into(),

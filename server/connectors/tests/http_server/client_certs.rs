@@ -21,8 +21,8 @@ use crate::setup::{Dispatcher, Fake, LIMIT, config};
 struct Mirror;
 
 impl Gate for Mirror {
-    fn guards(&self, _: &Snapshot) -> Result<Box<dyn Guards>, Error> {
-        Ok(Box::new(Self))
+    fn guards(&self, _: &Snapshot) -> Result<Arc<dyn Guards>, Error> {
+        Ok(Arc::new(Self))
     }
 }
 
@@ -98,7 +98,8 @@ async fn start(directory: &Path, authority: &Authority, client_required: bool) -
         body: json!({"service": "echo", "url_path": "/a"})
             .as_object()
             .unwrap()
-            .clone(),
+            .clone()
+            .into(),
         version: 1,
         id: 0,
     };

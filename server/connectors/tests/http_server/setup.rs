@@ -108,8 +108,8 @@ pub struct Porter;
 struct Door(bool);
 
 impl Gate for Porter {
-    fn guards(&self, _: &Snapshot) -> Result<Box<dyn Guards>, Error> {
-        Ok(Box::new(Self))
+    fn guards(&self, _: &Snapshot) -> Result<Arc<dyn Guards>, Error> {
+        Ok(Arc::new(Self))
     }
 }
 
@@ -136,7 +136,7 @@ pub struct Server {
 }
 
 fn record(kind: &str, name: &str, body: Value) -> Record {
-    let body = body.as_object().unwrap().clone();
+    let body = body.as_object().unwrap().clone().into();
     Record {
         kind: kind.to_owned(),
         name: name.to_owned(),

@@ -11,7 +11,7 @@ mod page;
 mod schema;
 mod scheme;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use busbar_model::{DataFormat, SoapVersion};
@@ -61,10 +61,18 @@ pub struct OpenApi {
 }
 
 /// What is configured.
-#[derive(Default)]
 struct Described {
     title: String,
-    channels: Vec<Channel>,
+    channels: LazyLock<Vec<Channel>, Box<dyn FnOnce() -> Vec<Channel> + Send>>,
+}
+
+impl Described {
+    fn of(title: String, channels: impl FnOnce() -> Vec<Channel> + Send + 'static) -> Self {
+        Self {
+            title,
+            channels: LazyLock::new(Box::new(channels)),
+        }
+    }
 }
 
 /// A document, and what it was made of. Weak, so that services which are gone are not kept.
@@ -79,14 +87,14 @@ impl OpenApi {
     pub(crate) fn new(table: Arc<ServiceTable>) -> Self {
         Self {
             table,
-            described: ArcSwap::default(),
+            described: ArcSwap::from_pointee(Described::of(String::new(), Vec::new)),
             made: ArcSwapOption::empty(),
         }
     }
 
-    /// Replaces the channels that it tells of. `title` is the document's.
-    pub fn describe(&self, title: String, channels: Vec<Channel>) {
-        self.described.store(Arc::new(Described { title, channels }));
+    /// Replaces the channels that it tells of by those that `channels` gives when somebody asks. `title` is the document's.
+    pub fn describe(&self, title: String, channels: impl FnOnce() -> Vec<Channel> + Send + 'static) {
+        self.described.store(Arc::new(Described::of(title, channels)));
     }
 
     /// `/openapi.json`.

@@ -1,7 +1,7 @@
 //! Every security definition at one moment, ready to check requests.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard as Loaded};
 use busbar_model::object::Snapshot;
@@ -31,6 +31,8 @@ use crate::security::xpath::Xpath;
 pub struct Definitions {
     table: Arc<ArcSwap<Table>>,
     state: Arc<State>,
+    /// What was prepared last, whether it came into effect or not.
+    prepared: Arc<Mutex<Option<Arc<Making>>>>,
 }
 
 /// What outlives changes of the configuration.
@@ -120,8 +122,8 @@ impl Definitions {
             ..State::default()
         };
         Self {
-            table: Arc::default(),
             state: Arc::new(state),
+            ..Self::default()
         }
     }
 
@@ -129,7 +131,7 @@ impl Definitions {
     /// definition of editors its own, others what their roles permit (management.md 6.5), but for what is about everything at once.
     /// [`Permission::of_service`] tells which permission a service takes.
     pub fn may_manage(&self, definition: &str, service: &str, permission: Permission) -> bool {
-        let is_permitted = || self.table.load().roles.verbs(definition, service).hold(permission);
+        let is_permitted = || self.table.load().roles().verbs(definition, service).hold(permission);
         is_administrator(definition)
             || definition == builtin::IDE_PUBLISHER && service == builtin::IDE_DEPLOY
             || !service.starts_with(builtin::WHOLE) && is_permitted()
@@ -150,13 +152,13 @@ impl Definitions {
     /// management; if not, whoever made their channel let them call whatever its service calls.
     pub fn is_limited(&self, head: &Head<'_>) -> bool {
         let definition = head.security_name;
-        !is_administrator(definition) && (head.is_held_to_roles || self.table.load().roles.manages(definition))
+        !is_administrator(definition) && (head.is_held_to_roles || self.table.load().roles().manages(definition))
     }
 
     /// Whether somebody who came in through a door of the management API may call a service of users: `pubapi` any, others those that
     /// their roles permit, with this method.
     pub(crate) fn may_invoke(&self, definition: &str, service: &str, method: &str) -> bool {
-        is_administrator(definition) || self.table.load().roles.verbs(definition, service).allow(method)
+        is_administrator(definition) || self.table.load().roles().verbs(definition, service).allow(method)
     }
 
     /// Counts a call of a service, or refuses it.
@@ -174,11 +176,29 @@ impl Definitions {
     pub(crate) fn state(&self) -> &State {
         &self.state
     }
+
+    /// What `snapshot` says, out of what was said before as far as that is the same: whoever asks for the same state of the configuration
+    /// gets the same.
+    fn making(&self, snapshot: &Snapshot) -> Result<Arc<Making>, Error> {
+        // replaced as a whole
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = prepared.as_ref().map(|it| Arc::clone(&it.table)).unwrap_or_default();
+        let table = Table::build(&before, snapshot, &self.state)?;
+        if let Some(making) = prepared.as_ref().filter(|it| Arc::ptr_eq(&it.table, &table)) {
+            return Ok(Arc::clone(making));
+        }
+        let making = Arc::new(Making {
+            table,
+            state: Arc::clone(&self.state),
+        });
+        *prepared = Some(Arc::clone(&making));
+        Ok(making)
+    }
 }
 
 impl Configure for Definitions {
     fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
-        let table = Table::build(snapshot, &self.state)?;
+        let table = Arc::clone(&self.making(snapshot)?.table);
         let (current, state) = (Arc::clone(&self.table), Arc::clone(&self.state));
         Ok(Switch::new(move || {
             state.desk.sessions.sweep(|name, version| {
@@ -186,18 +206,17 @@ impl Configure for Definitions {
                 jwt.and_then(|definition| definition.jwt())
                     .is_some_and(|jwt| jwt.version == version)
             });
-            current.store(Arc::new(table));
+            current.store(table);
             state.counters.sweep();
+            state.bearers.sweep();
+            state.passwords.sweep();
         }))
     }
 }
 
 impl Gate for Definitions {
-    fn guards(&self, snapshot: &Snapshot) -> Result<Box<dyn Guards>, Error> {
-        Ok(Box::new(Making {
-            table: Table::build(snapshot, &self.state)?,
-            state: Arc::clone(&self.state),
-        }))
+    fn guards(&self, snapshot: &Snapshot) -> Result<Arc<dyn Guards>, Error> {
+        Ok(self.making(snapshot)?)
     }
 }
 
@@ -348,7 +367,7 @@ mod tests {
     use crate::security::{SecurityApiKey, SecurityBasicAuth};
 
     fn record(kind: &str, name: &str, body: serde_json::Value) -> Record {
-        let body = body.as_object().cloned().unwrap();
+        let body = body.as_object().cloned().unwrap().into();
         Record {
             kind: kind.to_owned(),
             name: name.to_owned(),

@@ -20,7 +20,7 @@ use crate::security::throttle::too_often;
 
 /// Makes the guards of one state of the configuration.
 pub(crate) struct Making {
-    pub(crate) table: Table,
+    pub(crate) table: Arc<Table>,
     pub(crate) state: Arc<State>,
 }
 
@@ -60,7 +60,7 @@ struct Caller {
 
 impl Guards for Making {
     fn of(&self, entrance: &Entrance<'_>) -> Result<Option<Arc<dyn Guard>>, Error> {
-        let roles = (entrance.has_rbac || entrance.is_delegated).then(|| self.table.roles.allowed(entrance.service));
+        let roles = (entrance.has_rbac || entrance.is_delegated).then(|| self.table.roles().allowed(entrance.service));
         let defined = |names: &mut dyn Iterator<Item = &str>| -> Vec<Arc<Definition>> {
             names.filter_map(|name| self.table.get(name).cloned()).collect()
         };
@@ -117,7 +117,7 @@ impl Making {
     /// The definitions whose roles allow a management service behind a door: this one, or any if the door is for all of them and whoever
     /// runs them looks again.
     fn managers(&self, service: &str) -> Vec<&str> {
-        let roles = &self.table.roles;
+        let roles = self.table.roles();
         match service {
             builtin::MANAGE | builtin::MANAGE_SOAP | builtin::MANAGE_INVOKER | builtin::INVOKE => {
                 roles.managers().collect()
@@ -136,7 +136,7 @@ impl Making {
         let channel = entrance.channel;
         let mut members = Members::default();
         for group in entrance.groups {
-            let Some(names) = self.table.groups.get(group) else {
+            let Some(names) = self.table.group(group) else {
                 let message = format!("channel `{channel}` names the security group `{group}`, which does not exist");
                 return Err(Error::new(Kind::NotFound, message).with_hint("create it first, or in the same import"));
             };

@@ -90,7 +90,6 @@ impl Passwords {
         if let Some(hashed) = known.get(&stored).and_then(Weak::upgrade) {
             return Password::Hashed(hashed);
         }
-        known.retain(|_, hashed| hashed.strong_count() > 0);
         let hashed = Arc::new(Hashed {
             hash: stored.clone(),
             right: OnceLock::new(),
@@ -98,6 +97,12 @@ impl Passwords {
         });
         known.insert(stored, Arc::downgrade(&hashed));
         Password::Hashed(hashed)
+    }
+
+    /// Forgets the hashes that are gone.
+    pub(crate) fn sweep(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, hashed| hashed.strong_count() > 0);
     }
 }
 

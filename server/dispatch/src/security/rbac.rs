@@ -374,7 +374,7 @@ mod tests {
             kind: kind.to_owned(),
             name,
             is_active: true,
-            body: body.as_object().cloned().unwrap(),
+            body: body.as_object().cloned().unwrap().into(),
             version: 1,
             id: 1,
         };

@@ -11,12 +11,15 @@ mod keys;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use busbar_model::{Error, Kind};
 use ring::aead::{Aad, NONCE_LEN, Nonce};
 use ring::rand::{SecureRandom, SystemRandom};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 pub(crate) use self::keys::Key;
@@ -131,17 +134,57 @@ impl Secrets {
         sealed
     }
 
-    /// Makes `body` what it was before it was stored.
-    pub(crate) fn open(&self, kind: &str, name: &str, body: &mut Map<String, Value>) -> Result<(), Error> {
-        for (field, value) in body {
+    /// Makes a body's text what it was before it was stored.
+    ///
+    /// # Errors
+    ///
+    /// A secret cannot be decrypted. What is not JSON is left as it is.
+    pub(crate) fn open(&self, kind: &str, name: &str, text: String) -> Result<String, Error> {
+        let Some(fields) = self.fields.get(kind).filter(|_| text.contains(MARK)) else {
+            return Ok(text);
+        };
+        let Ok(Members(members)) = serde_json::from_str(&text) else {
+            return Ok(text);
+        };
+        let mut opened = String::with_capacity(text.len());
+        let mut end = 0;
+        for (field, value) in members.iter().filter(|(field, _)| fields.contains(field)) {
             let place = Place { kind, name, field };
-            if self.is_secret(place)
-                && let Some((id, data)) = parts(value)
-            {
-                *value = open(&self.key(id)?, place, &data).ok_or_else(|| damaged(place, id))?;
+            let sealed: Value = serde_json::from_str(value.get()).unwrap_or_default();
+            if let Some((id, data)) = parts(&sealed) {
+                let plain = open(&self.key(id)?, place, &data).ok_or_else(|| damaged(place, id))?;
+                let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
+                opened.push_str(&text[end..start]);
+                opened.push_str(&plain.to_string());
+                end = start + value.get().len();
             }
         }
-        Ok(())
+        opened.push_str(&text[end..]);
+        Ok(opened)
+    }
+}
+
+/// The members of a JSON object, their values as they are written there.
+struct Members<'t>(Vec<(String, &'t RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members(Vec::new()))
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'de> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Self, A::Error> {
+        while let Some(member) = members.next_entry()? {
+            self.0.push(member);
+        }
+        Ok(self)
     }
 }
 
@@ -213,6 +256,17 @@ mod tests {
         value.as_object().unwrap().clone()
     }
 
+    fn opened(
+        secrets: &Secrets,
+        kind: &str,
+        name: &str,
+        body: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, Error> {
+        let text = serde_json::to_string(body).unwrap();
+        let opened = secrets.open(kind, name, text)?;
+        Ok(serde_json::from_str(&opened).unwrap())
+    }
+
     #[test]
     fn secrets_of_any_type_come_back_and_the_rest_stays_as_it_is() {
         let secrets = secrets();
@@ -226,18 +280,31 @@ mod tests {
             json!(MARK),
         ] {
             let plain = body(json!({"username": "ann", "password": value, "other": null}));
-            let mut sealed = secrets.seal(&key, "security.basic_auth", "shop", &plain);
+            let sealed = secrets.seal(&key, "security.basic_auth", "shop", &plain);
             let text = sealed["password"].as_str().unwrap();
             assert!(text.starts_with(&format!("{MARK}{}$", key.id())), "{text}");
             assert!(!text.contains("hunter2"));
             assert_eq!(sealed["username"], "ann");
-            secrets.open("security.basic_auth", "shop", &mut sealed).unwrap();
-            assert_eq!(sealed, plain);
+            assert_eq!(opened(&secrets, "security.basic_auth", "shop", &sealed).unwrap(), plain);
         }
         let unset = body(json!({"password": null}));
         assert_eq!(secrets.seal(&key, "security.basic_auth", "shop", &unset), unset);
         let other = body(json!({"password": "text"}));
         assert_eq!(secrets.seal(&key, "channel.http", "shop", &other), other);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_secret_or_is_no_object_stays_as_it_is() {
+        let secrets = secrets();
+        secrets.read_keys().unwrap();
+        for text in [
+            r#"{"password": "$chacha20-poly1305$", "realm": {"password": "$chacha20-poly1305$x$AAAAAAAAAAAAAAAAAAAA"}}"#,
+            r#"["$chacha20-poly1305$x$AAAAAAAAAAAAAAAAAAAA"]"#,
+            "$chacha20-poly1305$",
+        ] {
+            let opened = secrets.open("security.basic_auth", "shop", text.to_owned());
+            assert_eq!(opened.unwrap(), text);
+        }
     }
 
     #[test]
@@ -255,19 +322,17 @@ mod tests {
         let key = key(&secrets);
         let plain = body(json!({"password": "hunter2"}));
         let sealed = secrets.seal(&key, "security.basic_auth", "shop", &plain);
-        let error = secrets
-            .open("security.basic_auth", "shop2", &mut sealed.clone())
-            .unwrap_err();
+        let error = opened(&secrets, "security.basic_auth", "shop2", &sealed).unwrap_err();
         assert!(error.message().contains("`password`"), "{error}");
         let moved = body(json!({"secret_key": sealed["password"]}));
-        assert!(secrets.open("outgoing.zmq", "shop", &mut moved.clone()).is_err());
+        assert!(opened(&secrets, "outgoing.zmq", "shop", &moved).is_err());
         let text = sealed["password"].as_str().unwrap();
         let start = text.rfind('$').unwrap() + 1;
         for position in start..text.len() - 1 {
             let mut bytes = text.as_bytes().to_vec();
             bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
-            let mut changed = body(json!({"password": String::from_utf8(bytes).unwrap()}));
-            let result = secrets.open("security.basic_auth", "shop", &mut changed);
+            let changed = body(json!({"password": String::from_utf8(bytes).unwrap()}));
+            let result = opened(&secrets, "security.basic_auth", "shop", &changed);
             assert!(result.is_err(), "{position}");
         }
     }
@@ -277,8 +342,8 @@ mod tests {
         let (one, other) = (secrets(), secrets());
         let plain = body(json!({"password": "hunter2"}));
         let key = key(&one);
-        let mut sealed = one.seal(&key, "security.basic_auth", "shop", &plain);
-        let error = other.open("security.basic_auth", "shop", &mut sealed).unwrap_err();
+        let sealed = one.seal(&key, "security.basic_auth", "shop", &plain);
+        let error = opened(&other, "security.basic_auth", "shop", &sealed).unwrap_err();
         assert!(error.message().contains(key.id()), "{error}");
         assert!(!format!("{other:?}{key:?}").contains("secret: ["));
     }

@@ -118,7 +118,7 @@ pub(crate) fn record(kind: &str, name: &str, body: serde_json::Value) -> Record 
         kind: kind.into(),
         name: name.into(),
         is_active: true,
-        body: body.as_object().unwrap().clone(),
+        body: body.as_object().unwrap().clone().into(),
         version: 0,
         id: 0,
     }

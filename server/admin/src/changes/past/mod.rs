@@ -228,7 +228,7 @@ fn past_version(fields: Fields, before: Option<&ObjectVersion>, version: &Object
                 new: Value::from(record.is_active),
             });
         }
-        for (field, new) in &record.body {
+        for (field, new) in &*record.body {
             let was = match old {
                 Some(old) => old.body.get(field).unwrap_or(&Value::Null),
                 None => fields.default_value(field),

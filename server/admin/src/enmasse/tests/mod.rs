@@ -510,7 +510,11 @@ fn masked_secrets_that_are_not_set_stay_unset() {
         kind: "security.api_key".into(),
         name: "a".into(),
         is_active: true,
-        body: json!({"header": "h", "api_key": null}).as_object().unwrap().clone(),
+        body: json!({"header": "h", "api_key": null})
+            .as_object()
+            .unwrap()
+            .clone()
+            .into(),
         version: 1,
         id: 0,
     };

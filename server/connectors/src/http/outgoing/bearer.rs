@@ -95,10 +95,6 @@ impl TokenSource {
         })
     }
 
-    pub(super) fn config(&self) -> &SecurityBearerToken {
-        &self.config
-    }
-
     /// A token for some scopes; empty: those of the definition. `refused` is one that somebody did not accept: it is given to nobody
     /// any more.
     ///

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use busbar_model::bearer_token::SecurityBearerToken;
-use busbar_model::object::{Object, Snapshot};
+use busbar_model::object::{Object, Record};
 use busbar_model::{Error, Kind};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::TokenSources;
 use super::bearer::TokenSource;
 use super::ntlm::Account;
 use super::ntlm::config::SecurityNtlm;
@@ -45,10 +44,10 @@ pub(super) enum Credentials {
 }
 
 impl Credentials {
-    /// What its security definition lets the connection `name` send.
+    /// What its security definition lets the connection `name` send. `tokens` tells where tokens come from, if it is for those.
     pub(super) fn find(
-        snapshot: &Snapshot,
-        sources: &TokenSources,
+        definition: Option<&Record>,
+        tokens: impl FnOnce() -> Result<Option<Arc<TokenSource>>, Error>,
         name: &str,
         config: &OutgoingHttp,
     ) -> Result<Self, Error> {
@@ -57,7 +56,7 @@ impl Credentials {
         if security.is_empty() {
             return Ok(Self::None);
         }
-        let Some(record) = snapshot.security(security) else {
+        let Some(record) = definition else {
             let message = format!("outgoing.http `{name}` needs security definition `{security}`, which is not there");
             return Err(Error::new(Kind::Config, message));
         };
@@ -81,9 +80,8 @@ impl Credentials {
                 header: field("header"),
                 key: field("password"),
             }),
-            SecurityBearerToken::KIND => match sources.get(security.trim()) {
-                Some(Some(source)) => Ok(Self::Bearer(Arc::clone(source))),
-                Some(None) => Ok(Self::Inactive(security.to_owned())),
+            SecurityBearerToken::KIND => match tokens()? {
+                Some(source) => Ok(Self::Bearer(source)),
                 None => {
                     let message = format!(
                         "outgoing.http `{name}` cannot send tokens of `{security}`, which says only how those of callers are checked"

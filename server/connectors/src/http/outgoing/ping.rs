@@ -5,8 +5,7 @@ use std::fmt::Write;
 use busbar_model::Error;
 use busbar_model::object::{Record, Snapshot};
 
-use super::connection::HttpConnection;
-use super::{HttpResponse, OutgoingConnections, definitions};
+use super::{HttpResponse, build};
 use crate::http::outgoing_config::OutgoingHttp;
 use crate::ping::{Ping, config};
 
@@ -20,10 +19,8 @@ const HIDDEN: &str = "***";
 pub(crate) async fn ping(record: &Record, snapshot: &Snapshot) -> Result<Ping, Error> {
     let config: OutgoingHttp = config(record)?;
     let name = record.name.trim();
-    let sources = OutgoingConnections::new(COMPONENT).token_sources(snapshot)?;
-    let (credentials, authority) = definitions(snapshot, &sources, name, &config)?;
     let path = fixed_part(&config.url_path).to_owned();
-    let connection = HttpConnection::build(name, config, credentials, authority, COMPONENT)?;
+    let connection = build(name, config, snapshot, COMPONENT)?;
     let response = connection.ping(&path, String::new()).await?;
     Ok(Ping {
         info: transcript(&response),

@@ -21,7 +21,7 @@ use http::header::{ACCEPT, HeaderMap};
 use http::{HeaderValue, Method};
 
 use busbar_model::audit::AuditEntry;
-use busbar_model::object::{Record, Snapshot};
+use busbar_model::object::{Object, Record, Snapshot};
 use busbar_model::references::SECURITY;
 use busbar_model::{ChannelType, Error, Kind};
 use busbar_runtime::call::{ChannelFields, ChannelHead};
@@ -52,7 +52,22 @@ pub struct Routes {
     styles: Styles,
     openapi: OpenApiAccess,
     shared: Arc<Shared>,
+    /// What was prepared last, whether it came into effect or not.
+    prepared: Mutex<Option<Prepared>>,
 }
+
+/// Channels, and what they were made of: of very many few change at a time.
+struct Prepared {
+    guards: Arc<dyn Guards>,
+    shares_management: bool,
+    /// The channels that are configured, by name.
+    own: Vec<Own>,
+    clients: Arc<RouteTable>,
+    administrators: Arc<RouteTable>,
+}
+
+/// A channel that is configured, and its object.
+type Own = (Arc<Record>, Arc<Route>);
 
 /// For whom a listener is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +81,8 @@ pub enum Audience {
 /// All channels of an audience at one moment.
 #[derive(Default)]
 pub(crate) struct RouteTable {
-    own: Scope,
-    internal: Scope,
+    own: Arc<Scope>,
+    internal: Arc<Scope>,
 }
 
 /// One channel, ready for requests.
@@ -134,6 +149,7 @@ impl Routes {
                 audit: AuditLog::default(),
                 queue: Arc::default(),
             }),
+            prepared: Mutex::default(),
         })
     }
 
@@ -165,45 +181,98 @@ impl Routes {
 impl Configure for Routes {
     fn prepare(&self, snapshot: &Snapshot) -> Result<Switch, Error> {
         let guards = self.gate.guards(snapshot)?;
-        let mut own = Vec::new();
-        for (record, channel) in snapshot.of::<ChannelHttp>() {
-            let channel = channel.map_err(|error| {
+        let shares_management = self.shares_management.load(Ordering::Relaxed);
+        // replaced as a whole
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = prepared.as_ref();
+        // guards are made of what else channels are made of
+        let before = before.filter(|it| it.shares_management == shares_management && Arc::ptr_eq(&it.guards, &guards));
+        let own = self.own(before, snapshot, &*guards)?;
+        let is_same = |before: &&Prepared| {
+            let routes = before.own.iter().zip(&own);
+            before.own.len() == own.len() && routes.into_iter().all(|((_, a), (_, b))| Arc::ptr_eq(a, b))
+        };
+        let scope = match before.filter(is_same) {
+            Some(before) => Arc::clone(&before.clients.own),
+            None => {
+                refuse_twins(&own)?;
+                Arc::new(Scope::new(own.iter().map(|(_, route)| Arc::clone(route)).collect())?)
+            }
+        };
+        let (internal, administrators) = match before {
+            Some(before) => (Arc::clone(&before.clients.internal), Arc::clone(&before.administrators)),
+            None => self.built_in(snapshot, &*guards, shares_management)?,
+        };
+        let clients = Arc::new(RouteTable { own: scope, internal });
+        let tables = [
+            (Arc::clone(&self.clients), Arc::clone(&clients)),
+            (Arc::clone(&self.administrators), Arc::clone(&administrators)),
+        ];
+        *prepared = Some(Prepared {
+            guards,
+            shares_management,
+            own,
+            clients,
+            administrators,
+        });
+        let (warned, shared) = (Arc::clone(&self.warned), Arc::clone(&self.shared));
+        Ok(Switch::new(move || {
+            let own = &tables[0].1.own;
+            if !Arc::ptr_eq(own, &tables[0].0.load().own) {
+                warn_of_changed_order(own, &warned);
+                let audited = own.audited();
+                shared.audit.retain(|name| audited.contains(name));
+            }
+            for (current, table) in tables {
+                current.store(table);
+            }
+        }))
+    }
+}
+
+impl Routes {
+    /// The channels that are configured, by name. Those whose objects are the same as before are the same.
+    fn own(&self, before: Option<&Prepared>, snapshot: &Snapshot, guards: &dyn Guards) -> Result<Vec<Own>, Error> {
+        let before = before.map(|it| it.own.as_slice()).unwrap_or_default();
+        let route = |record: &Arc<Record>| {
+            let index = before.binary_search_by(|(other, _)| other.name.cmp(&record.name)).ok();
+            let same = index.map(|index| &before[index]);
+            if let Some((_, route)) = same.filter(|(other, _)| Arc::ptr_eq(other, record) || other.is_as(record)) {
+                return Ok((Arc::clone(record), Arc::clone(route)));
+            }
+            let channel = record.parse().map_err(|error| {
                 Error::new(Kind::Config, format!("cannot use channel.http `{}`", record.name)).with_source(error)
             })?;
-            own.push(Route::build(record, channel, snapshot, &*guards, self)?);
-        }
-        refuse_twins(&own)?;
-        let build = |it: internal::Builtin<'_>| it.build(snapshot, &*guards, self);
+            let route = Route::build(record, channel, snapshot, guards, self)?;
+            Ok((Arc::clone(record), Arc::new(route)))
+        };
+        snapshot.shared_of_kind(ChannelHttp::KIND).iter().map(route).collect()
+    }
+
+    /// The built-in channels of clients, and all of administrators.
+    fn built_in(
+        &self,
+        snapshot: &Snapshot,
+        guards: &dyn Guards,
+        shares_management: bool,
+    ) -> Result<(Arc<Scope>, Arc<RouteTable>), Error> {
+        let build = |it: internal::Builtin<'_>| it.build(snapshot, guards, self);
         let everywhere = || internal::everywhere(self.openapi).into_iter();
-        let mut internal = internal::routes(snapshot, &*guards, self)?;
-        if self.shares_management.load(Ordering::Relaxed) {
+        let mut internal = internal::routes(snapshot, guards, self)?;
+        if shares_management {
             let doors = management::doors();
             internal.retain(|route| doors.iter().all(|door| door.path != route.path));
             internal.extend(doors.into_iter().map(build).collect::<Result<Vec<_>, _>>()?);
         }
         internal.extend(everywhere().map(build).collect::<Result<Vec<_>, _>>()?);
-        let clients = RouteTable {
-            own: Scope::new(own)?,
-            internal: Scope::new(internal)?,
-        };
         let doors = everywhere().chain(management::doors()).map(build);
+        let doors: Vec<Route> = doors.collect::<Result<_, _>>()?;
+        let scope = |routes: Vec<Route>| Scope::new(routes.into_iter().map(Arc::new).collect()).map(Arc::new);
         let administrators = RouteTable {
-            own: Scope::default(),
-            internal: Scope::new(doors.collect::<Result<_, _>>()?)?,
+            own: Arc::default(),
+            internal: scope(doors)?,
         };
-        let tables = [
-            (Arc::clone(&self.clients), clients),
-            (Arc::clone(&self.administrators), administrators),
-        ];
-        let (warned, shared) = (Arc::clone(&self.warned), Arc::clone(&self.shared));
-        Ok(Switch::new(move || {
-            warn_of_changed_order(&tables[0].1.own, &warned);
-            let audited = tables[0].1.own.audited();
-            shared.audit.retain(|name| audited.contains(name));
-            for (current, table) in tables {
-                current.store(Arc::new(table));
-            }
-        }))
+        Ok((scope(internal)?, Arc::new(administrators)))
     }
 }
 
@@ -253,7 +322,7 @@ impl RouteTable {
 
     /// In the order in which they are asked.
     fn scopes(&self) -> impl Iterator<Item = &Scope> {
-        [&self.own, &self.internal].into_iter()
+        [&*self.own, &*self.internal].into_iter()
     }
 }
 
@@ -274,7 +343,7 @@ impl Scope {
         self.routes.iter().filter(has_log).map(|route| &*route.name).collect()
     }
 
-    fn new(mut routes: Vec<Route>) -> Result<Self, Error> {
+    fn new(mut routes: Vec<Arc<Route>>) -> Result<Self, Error> {
         routes.sort_by(|one, other| one.rank().cmp(&other.rank()));
         let (mut literal, mut patterns) = (HashMap::<String, Vec<usize>>::new(), Vec::new());
         for (index, route) in routes.iter().enumerate() {
@@ -287,7 +356,7 @@ impl Scope {
         Ok(Self {
             patterns: Index::new(&patterns)?,
             literal,
-            routes: routes.into_iter().map(Arc::new).collect(),
+            routes,
         })
     }
 
@@ -482,9 +551,9 @@ fn channel_head(
 }
 
 /// Two channels that could not be told apart.
-fn refuse_twins(routes: &[Route]) -> Result<(), Error> {
+fn refuse_twins(routes: &[Own]) -> Result<(), Error> {
     let mut seen = HashMap::new();
-    for route in routes {
+    for (_, route) in routes {
         let key = (&route.path, &route.method, &route.accept, &route.soap_action);
         if let Some(other) = seen.insert(key, &route.name) {
             let message = format!(

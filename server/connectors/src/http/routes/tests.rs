@@ -11,7 +11,7 @@ use super::*;
 fn record(name: &str, body: Value) -> Record {
     let mut full = json!({"service": format!("service.{name}")});
     full.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
-    let body = full.as_object().unwrap().clone();
+    let body = full.as_object().unwrap().clone().into();
     Record {
         kind: ChannelHttp::KIND.to_owned(),
         name: name.to_owned(),
@@ -26,8 +26,8 @@ fn record(name: &str, body: Value) -> Record {
 struct Open;
 
 impl Gate for Open {
-    fn guards(&self, _: &Snapshot) -> Result<Box<dyn Guards>, Error> {
-        Ok(Box::new(Self))
+    fn guards(&self, _: &Snapshot) -> Result<Arc<dyn Guards>, Error> {
+        Ok(Arc::new(Self))
     }
 }
 
@@ -349,4 +349,51 @@ fn administrators_have_doors_of_their_own() {
         "admin.api.invoke busbar.manage.invoker"
     );
     assert_ne!(find_as(&routes, Audience::Clients, "GET", "/zato/cache/key"), "nothing");
+}
+
+/// Guards that are the same until somebody says otherwise.
+#[derive(Default)]
+struct Settled(Mutex<Option<Arc<dyn Guards>>>);
+
+impl Gate for Settled {
+    fn guards(&self, _: &Snapshot) -> Result<Arc<dyn Guards>, Error> {
+        let mut guards = self.0.lock().unwrap();
+        Ok(Arc::clone(guards.get_or_insert_with(|| Arc::new(Open))))
+    }
+}
+
+#[test]
+fn a_change_makes_the_channels_anew_that_it_changes() {
+    let gate = Arc::new(Settled::default());
+    let routes = Routes::new(gate.clone());
+    let made = |paths: &[(&str, &str)]| {
+        let records = paths.iter().map(|(name, path)| record(name, json!({"url_path": path})));
+        routes.prepare(&Snapshot::new(1, records.collect())).unwrap().commit();
+        let table = routes.clients.load_full();
+        let mut own: Vec<_> = table.own.routes.clone();
+        own.sort_by(|one, other| one.name.cmp(&other.name));
+        (table, own)
+    };
+    let (first, before) = made(&[("a", "/a"), ("b", "/b/{id}"), ("c", "/c")]);
+    let (second, after) = made(&[("a", "/a"), ("b", "/b/{id}"), ("c", "/c")]);
+    assert!(Arc::ptr_eq(&first.own, &second.own) && Arc::ptr_eq(&first.internal, &second.internal));
+    assert!(before.iter().zip(&after).all(|(one, other)| Arc::ptr_eq(one, other)));
+
+    let (third, after) = made(&[("a", "/a"), ("b", "/x/{id}"), ("d", "/c")]);
+    assert!(Arc::ptr_eq(&before[0], &after[0]) && !Arc::ptr_eq(&before[1], &after[1]));
+    assert!(!Arc::ptr_eq(&second.own, &third.own) && Arc::ptr_eq(&second.internal, &third.internal));
+    assert_eq!(find(&routes, "GET", "/x/1", None), "b id=1");
+    assert_eq!(find(&routes, "GET", "/b/1", None), "nothing");
+    assert_eq!(find(&routes, "GET", "/c", None), "d");
+
+    // what a change that is refused has prepared does not come into effect
+    let records = vec![record("a", json!({"url_path": "/y"}))];
+    drop(routes.prepare(&Snapshot::new(1, records)).unwrap());
+    assert_eq!(find(&routes, "GET", "/a", None), "a");
+
+    // whom channels let in has changed
+    *gate.0.lock().unwrap() = None;
+    let (fourth, last) = made(&[("a", "/a"), ("b", "/x/{id}"), ("d", "/c")]);
+    assert!(last.iter().zip(&after).all(|(one, other)| !Arc::ptr_eq(one, other)));
+    assert!(!Arc::ptr_eq(&third.internal, &fourth.internal));
 }

@@ -89,7 +89,6 @@ impl Bearers {
     pub(crate) fn get(&self, name: &str, config: SecurityBearerToken) -> Result<Arc<Bearer>, Error> {
         // the map is whole after every statement
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.retain(|_, bearer| bearer.strong_count() > 0);
         if let Some(bearer) = live.get(name).and_then(Weak::upgrade)
             && bearer.config == config
         {
@@ -98,6 +97,12 @@ impl Bearers {
         let bearer = Arc::new(Bearer::build(name, config, self.peers.as_ref())?);
         live.insert(name.to_owned(), Arc::downgrade(&bearer));
         Ok(bearer)
+    }
+
+    /// Forgets the definitions that are gone.
+    pub(crate) fn sweep(&self) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.retain(|_, bearer| bearer.strong_count() > 0);
     }
 }
 

@@ -82,7 +82,7 @@ fn configure(deployed: &Deployed, connections: &[(&str, bool, Value)]) {
         kind: "outgoing.http".to_owned(),
         name: (*name).to_owned(),
         is_active: *is_active,
-        body: body.as_object().unwrap().clone(),
+        body: body.as_object().unwrap().clone().into(),
         version: 1,
         id: 0,
     };

@@ -80,7 +80,7 @@ async fn security_that_is_off_or_missing_is_an_error() {
         Kind::Inactive
     );
     let records = vec![record::<OutgoingHttp>("CRM", &body)];
-    let refused = OutgoingConnections::new("x").prepare(&Snapshot::new(1, records));
+    let refused = connections(records).get("CRM");
     assert!(refused.is_err_and(|error| error.message().contains("`sec`")));
 }
 

@@ -116,7 +116,9 @@ fn ok(body: &str) -> String {
 }
 
 fn record<T: Object>(name: &str, body: &Value) -> Record {
-    let body = (ObjectType::of::<T>().normalise)(body.as_object().unwrap()).unwrap();
+    let body = (ObjectType::of::<T>().normalise)(body.as_object().unwrap())
+        .unwrap()
+        .into();
     Record {
         kind: T::KIND.into(),
         name: name.into(),
@@ -128,7 +130,7 @@ fn record<T: Object>(name: &str, body: &Value) -> Record {
 }
 
 fn security(kind: &str, body: Value) -> Record {
-    let body = body.as_object().unwrap().clone();
+    let body = body.as_object().unwrap().clone().into();
     Record {
         kind: kind.into(),
         name: "sec".into(),

@@ -83,14 +83,11 @@ async fn a_definition_of_authorities_does_the_same() {
         records[0].is_active = is_active;
         let connection = json!({"host": url, "timeout": 5, "tls_ca_cert": "sec"});
         records.push(record::<OutgoingHttp>("CRM", &connection));
-        connections
-            .prepare(&Snapshot::new(1, records))
-            .map(busbar_runtime::Switch::commit)
+        connections.prepare(&Snapshot::new(1, records)).unwrap().commit();
+        connections.get("CRM")
     };
-    with(&other, true).unwrap();
-    assert!(connections.get("CRM").unwrap().send(get()).await.is_err());
-    with(&pem, true).unwrap();
-    assert!(connections.get("CRM").unwrap().send(get()).await.is_ok());
+    assert!(with(&other, true).unwrap().send(get()).await.is_err());
+    assert!(with(&pem, true).unwrap().send(get()).await.is_ok());
     assert!(with(&pem, false).unwrap_err().chain().contains("switched off"));
 }
 
@@ -119,17 +116,16 @@ async fn a_server_that_speaks_no_tls_is_a_tls_error() {
 }
 
 #[test]
-fn a_file_that_holds_no_authorities_is_refused_before_anything_changes() {
+fn a_file_that_holds_no_authorities_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let empty = directory.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
     for path in [directory.path().join("missing.pem"), empty] {
         let body = json!({"host": "https://a", "tls_ca_path": path});
-        let records = vec![record::<OutgoingHttp>("CRM", &body)];
-        let error = OutgoingConnections::new("x")
-            .prepare(&Snapshot::new(1, records))
-            .err()
-            .unwrap();
+        let record = record::<OutgoingHttp>("CRM", &body);
+        let refused = OutgoingConnections::check(&[&record], &Snapshot::default());
+        assert_eq!(refused[0].1.field, "tls_ca_path");
+        let error = connections(vec![record]).get("CRM").unwrap_err();
         assert_eq!(error.kind(), Kind::Config);
         assert!(error.message().contains("`CRM`"), "{error}");
     }

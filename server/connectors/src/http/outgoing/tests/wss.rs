@@ -47,9 +47,6 @@ fn only_soap_connections_may_have_one() {
         security("security.wss", json!({"username": "ann"})),
         record::<OutgoingHttp>("CRM", &json!({"host": "http://a", "security": "sec"})),
     ];
-    let error = OutgoingConnections::new("server1")
-        .prepare(&Snapshot::new(1, records))
-        .err()
-        .unwrap();
+    let error = connections(records).get("CRM").unwrap_err();
     assert!(error.chain().contains("envelopes"), "{}", error.chain());
 }
