@@ -161,7 +161,7 @@ def refused(options: Options) -> list[Row]:
     cases = [
         ('401, no credentials', '/secured', servers.BODY, 401),
         ('404, unknown path', '/nowhere', servers.BODY, 404),
-        ('400, bad JSON', '/sio', '{"cust_id":', 400),
+        ('400, bad JSON', '/declared', '{"cust_id":', 400),
     ]
     with running(limit, ours):
         for case, path, body, status in cases:
