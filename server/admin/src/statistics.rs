@@ -1,16 +1,59 @@
 //! What services took in a period: which were called most, which are slowest, and how that went over time.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use busbar_dispatch::Minutes;
 use busbar_model::Error;
+use busbar_runtime::handler::BoxFuture;
 use busbar_store::{DAY, HOUR, MINUTE, Period, ServiceTally, Tally, at_ms};
 use serde::{Deserialize, Serialize};
 
-use crate::control::Statistics;
-
 /// How many values a trend has at most, if its period is not longer than so many days: those of the minutes of a day.
 const VALUES: u64 = 1_440;
+
+/// What services took, as it is kept.
+pub trait Statistics: Send + Sync + 'static {
+    /// What they took in a period, on all servers: for each part of `step` seconds in which one was called one tally. `services`: only
+    /// these.
+    fn read(
+        &self,
+        period: Period,
+        step: u64,
+        services: Option<Vec<String>>,
+    ) -> BoxFuture<'_, Result<Vec<ServiceTally>, Error>>;
+
+    /// Stores what has been counted until now.
+    fn store(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Brings what is old down to hours and days.
+    fn condense(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Forgets a period.
+    fn delete(&self, period: Period) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+impl Statistics for Minutes {
+    fn read(
+        &self,
+        period: Period,
+        step: u64,
+        services: Option<Vec<String>>,
+    ) -> BoxFuture<'_, Result<Vec<ServiceTally>, Error>> {
+        Box::pin(async move { self.read(period, step, services.as_deref()).await })
+    }
+
+    fn store(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.store())
+    }
+
+    fn condense(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.condense())
+    }
+
+    fn delete(&self, period: Period) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.delete(period))
+    }
+}
 
 /// By what services are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +63,17 @@ pub enum Order {
     Mean,
     /// Those that are called most come first.
     Usage,
+}
+
+impl Order {
+    /// The one of this name, `mean` or `usage`.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "mean" => Some(Self::Mean),
+            "usage" => Some(Self::Usage),
+            _ => None,
+        }
+    }
 }
 
 /// Which services are shown.
@@ -142,14 +196,6 @@ impl Summary {
             services: chosen.into_iter().map(figures).collect(),
         })
     }
-}
-
-/// The time now: seconds since 1970.
-pub fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }
 
 /// The same with its first and its last minute as a whole.

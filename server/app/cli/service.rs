@@ -88,11 +88,7 @@ pub struct StatsArguments {
 }
 
 fn parse_order(text: &str) -> Result<Order, String> {
-    match text {
-        "usage" => Ok(Order::Usage),
-        "mean" => Ok(Order::Mean),
-        other => Err(format!("`{other}` is no order: use usage or mean")),
-    }
+    Order::named(text).ok_or_else(|| format!("`{text}` is no order: use usage or mean"))
 }
 
 /// Arguments of `service list`.

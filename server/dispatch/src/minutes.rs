@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use busbar_model::Error;
 use busbar_runtime::task::{self, TaskKind};
-use busbar_store::{DAY, HOUR, MINUTE, Period, Retention, ServiceTally, Store, Tally, at_ms};
+use busbar_store::{DAY, HOUR, MINUTE, Period, Retention, ServiceTally, Store, Tally, at_ms, now_secs};
 use serde::{Deserialize, Serialize};
 
 use crate::table::ServiceTable;
@@ -93,7 +93,7 @@ impl Minutes {
             config,
             max_waiting: MAX_WAITING,
             waiting: Mutex::new(Waiting {
-                minute: minute_of(now()),
+                minute: minute_of(now_secs()),
                 tallies: BTreeMap::new(),
             }),
             moving: tokio::sync::Mutex::default(),
@@ -110,10 +110,10 @@ impl Minutes {
     async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(until_next_minute(SystemTime::now())).await;
-            self.collect(now());
+            self.collect(now_secs());
             // said where it happened
-            drop(self.store_until(minute_of(now())).await);
-            let is_due = self.moving.lock().await.condensed != now() / HOUR;
+            drop(self.store_until(minute_of(now_secs())).await);
+            let is_due = self.moving.lock().await.condensed != now_secs() / HOUR;
             if is_due && let Err(error) = self.condense().await {
                 tracing::warn!(
                     error = error.chain(),
@@ -129,7 +129,7 @@ impl Minutes {
     ///
     /// When the ODB cannot be written; what was counted waits.
     pub async fn store(&self) -> Result<(), Error> {
-        self.collect(now());
+        self.collect(now_secs());
         self.store_until(u64::MAX).await
     }
 
@@ -142,7 +142,7 @@ impl Minutes {
         if !self.config.enabled {
             return Ok(());
         }
-        let now = now();
+        let now = now_secs();
         self.store.condense_tallies(now, self.config.retention()).await?;
         self.moving.lock().await.condensed = now / HOUR;
         Ok(())
@@ -159,7 +159,7 @@ impl Minutes {
         step: u64,
         services: Option<&[String]>,
     ) -> Result<Vec<ServiceTally>, Error> {
-        self.collect(now());
+        self.collect(now_secs());
         let _nothing_moves = self.moving.lock().await;
         let stored = self.store.tallies(period, step, services).await?;
         let mut tallies = BTreeMap::new();
@@ -190,7 +190,7 @@ impl Minutes {
     ///
     /// When the ODB cannot be written.
     pub async fn delete(&self, period: Period) -> Result<(), Error> {
-        self.collect(now());
+        self.collect(now_secs());
         let _nothing_moves = self.moving.lock().await;
         self.store.delete_tallies(period).await?;
         self.waiting()
@@ -282,13 +282,6 @@ fn add<K: Ord>(tallies: &mut BTreeMap<K, Tally>, key: K, tally: Tally) {
             entry.insert(sum);
         }
     }
-}
-
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }
 
 fn minute_of(second: u64) -> u64 {

@@ -15,7 +15,7 @@
 //! * `schema` - the schema's steps, forward and back
 //! * [`diff`](fn@diff) - what leads from one snapshot to another
 //! * `tallies` - what services took: [`Store::add_tallies`], [`Store::tallies`]
-//! * [`now`], [`moment`] - the time as the ODB writes it
+//! * [`now`], [`moment`] - the time as the ODB writes it; [`now_secs`] - in seconds since 1970
 
 mod backup;
 mod db;
@@ -44,4 +44,4 @@ pub use crate::schema::{RolledBack, Schema};
 pub use crate::secrets::{Rotated, Secrets, new_key};
 pub use crate::sources::{StoredFailure, StoredSource};
 pub use crate::tallies::{DAY, HOUR, MINUTE, Period, Retention, ServiceTally, Tally};
-pub use crate::time::{at_ms, moment, now, utc_secs};
+pub use crate::time::{at_ms, moment, now, now_secs, utc_secs};

@@ -1,4 +1,6 @@
-//! Points in time as text.
+//! Points in time as text, and as seconds.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::format_description::StaticFormatDescription;
 use time::format_description::well_known::Rfc3339;
@@ -13,7 +15,15 @@ pub fn now() -> String {
     format(OffsetDateTime::now_utc())
 }
 
-/// A point in time in that form, from milliseconds since 1970.
+/// The same in seconds since 1970.
+pub fn now_secs() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+/// A point in time as [`now`] writes it, from milliseconds since 1970.
 pub fn at_ms(millis: u64) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).map_or_else(|_| String::new(), format)
 }

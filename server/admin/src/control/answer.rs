@@ -16,7 +16,7 @@ use crate::changes::{ChangeError, Changes, ObjectName};
 use crate::control::{Failure, Invoke, Parts, Payload, Pinged, Request, Response, SourceFile, Status};
 use crate::enmasse;
 use crate::objects::Objects;
-use crate::statistics::{Summary, now};
+use crate::statistics::Summary;
 
 /// How long the other side of a connection may take to answer a ping.
 const PING_LIMIT: Duration = Duration::from_secs(10);
@@ -70,7 +70,7 @@ impl Control {
             }
             Request::ServiceStats { start, stop, choice } => {
                 let period = Period { start, stop };
-                let read = Summary::read(&*self.parts.statistics, period, &choice, now()).await;
+                let read = Summary::read(&*self.parts.statistics, period, &choice, busbar_store::now_secs()).await;
                 read.map(Response::Stats).map_err(|error| failed(&error))
             }
             Request::ServiceSwitch { name, is_active } => self.switch_service(name, is_active, caller).await,

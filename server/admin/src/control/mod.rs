@@ -14,7 +14,6 @@ mod text;
 use std::path::Path;
 use std::sync::Arc;
 
-use busbar_dispatch::Minutes;
 use busbar_dispatch::sample::Sample;
 use busbar_dispatch::statistics::Usage;
 use busbar_model::audit::AuditEntry;
@@ -22,7 +21,7 @@ use busbar_model::slow::SlowCall;
 use busbar_model::{DataFormat, Error, Kind};
 use busbar_runtime::handler::{BoxFuture, DeployError, PoolNumbers};
 use busbar_runtime::queue::{DeadLetter, Message, Queue, QueueStatus};
-use busbar_store::{Period, Revision, Rotated, ServiceTally, StoredFailure, StoredSource};
+use busbar_store::{Revision, Rotated, StoredFailure, StoredSource};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Secret;
@@ -30,7 +29,7 @@ use crate::changes::{Applied, Moment, ObjectName, PastVersion, RestorePlan};
 use crate::enmasse::{Document, ExportOptions, ImportOptions, Plan};
 use crate::objects::{NewObject, ObjectEdit, ObjectView};
 use crate::problem::Problem;
-use crate::statistics::{Choice, Summary};
+use crate::statistics::{Choice, Statistics, Summary};
 
 pub use answer::{Control, check_file_name};
 pub use running::Running;
@@ -665,50 +664,6 @@ pub trait Deployments: Send + Sync + 'static {
 
     /// Deploys what is in one file of the pickup directory as another one of it, and takes the first one out. Both or nothing.
     fn rename(&self, from: String, to: String, who: &str) -> BoxFuture<'_, Result<Deployed, Failure>>;
-}
-
-/// What services took, as it is kept.
-pub trait Statistics: Send + Sync + 'static {
-    /// What they took in a period, on all servers: for each part of `step` seconds in which one was called one tally. `services`: only
-    /// these.
-    fn read(
-        &self,
-        period: Period,
-        step: u64,
-        services: Option<Vec<String>>,
-    ) -> BoxFuture<'_, Result<Vec<ServiceTally>, Error>>;
-
-    /// Stores what has been counted until now.
-    fn store(&self) -> BoxFuture<'_, Result<(), Error>>;
-
-    /// Brings what is old down to hours and days.
-    fn condense(&self) -> BoxFuture<'_, Result<(), Error>>;
-
-    /// Forgets a period.
-    fn delete(&self, period: Period) -> BoxFuture<'_, Result<(), Error>>;
-}
-
-impl Statistics for Minutes {
-    fn read(
-        &self,
-        period: Period,
-        step: u64,
-        services: Option<Vec<String>>,
-    ) -> BoxFuture<'_, Result<Vec<ServiceTally>, Error>> {
-        Box::pin(async move { self.read(period, step, services.as_deref()).await })
-    }
-
-    fn store(&self) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.store())
-    }
-
-    fn condense(&self) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.condense())
-    }
-
-    fn delete(&self, period: Period) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.delete(period))
-    }
 }
 
 /// The parts of a server that [`Control`] asks.

@@ -46,10 +46,6 @@ struct Made {
     definition: Arc<Definition>,
 }
 
-fn is_same(one: &Arc<Record>, other: &Arc<Record>) -> bool {
-    Arc::ptr_eq(one, other) || one.is_as(other)
-}
-
 /// Something that is made of objects. As long as these are the same, so is it: a change is of few objects among very many.
 struct Section<T> {
     of: Arc<[Arc<Record>]>,
@@ -83,7 +79,7 @@ impl<T> Section<T> {
         if is_long_as && pairs().all(|(a, b)| Arc::ptr_eq(a, b)) {
             return Ok(self.clone());
         }
-        let is_same = is_long_as && pairs().all(|(a, b)| is_same(a, b));
+        let is_same = is_long_as && pairs().all(|(a, b)| a.is_as(b));
         Ok(Self {
             of: records().cloned().collect(),
             made: match is_same {
@@ -316,12 +312,12 @@ impl Building<'_> {
         for record in self.snapshot.shared_of_kind(T::KIND) {
             let name = &record.name;
             let before = self.before.all.get(name);
-            if let Some(made) = before.filter(|it| is_same(&it.record, record)) {
+            if let Some(made) = before.filter(|it| it.record.is_as(record)) {
                 self.add(record, Arc::clone(&made.definition))?;
                 continue;
             }
             let before = self.before.only_sent.get(name);
-            if before.is_some_and(|it| is_same(it, record)) {
+            if before.is_some_and(|it| it.is_as(record)) {
                 self.by_name.only_sent.insert(name.clone(), Arc::clone(record));
                 continue;
             }

@@ -11,7 +11,7 @@ use busbar_runtime::call::{Outcome, Reply};
 use busbar_runtime::inbound::{Dispatch, Inbound};
 use busbar_runtime::queue::Message;
 use busbar_runtime::{Fault, Head};
-use busbar_store::Tally;
+use busbar_store::{Period, ServiceTally, Tally};
 use bytes::Bytes;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! What services took by minute, hour and day (management.md 6.13, operations.md 8). Times are in milliseconds, shares in percent.
 
 use busbar_model::{Error, Kind};
-use busbar_store::{DAY, Period, utc_secs};
+use busbar_store::{DAY, Period, now_secs, utc_secs};
 use serde_json::{Map, Value, json};
 use time::{Date, Duration, OffsetDateTime};
 
@@ -9,7 +9,7 @@ use super::service::named;
 use super::{Row, object, wrong};
 use crate::management::answer::Answer;
 use crate::management::{Call, Management};
-use crate::statistics::{Choice, Figures, Order, Summary, now};
+use crate::statistics::{Choice, Figures, Order, Summary};
 
 /// The longest period that is read at once: a trend has a value for each of its days.
 const LONGEST: u64 = 100 * 366 * DAY;
@@ -135,11 +135,8 @@ fn choice(call: &Call<'_>) -> Result<Choice, Error> {
     if top == 0 {
         return Err(wrong("n", "must be 1 or more"));
     }
-    let order = match call.text("n_type") {
-        Some("mean") => Order::Mean,
-        Some("usage") => Order::Usage,
-        _ => return Err(wrong("n_type", "must be `mean` or `usage`")),
-    };
+    let order = call.text("n_type").and_then(Order::named);
+    let order = order.ok_or_else(|| wrong("n_type", "must be `mean` or `usage`"))?;
     Ok(Choice {
         top: usize::try_from(top).unwrap_or(usize::MAX),
         order,
@@ -208,7 +205,7 @@ async fn of_service(management: &Management, call: &Call<'_>) -> Result<Answer, 
         order: Order::Usage,
         service: Some(service.clone()),
     };
-    let summary = Summary::read(&*management.parts().statistics, period(call)?, &choice, now()).await?;
+    let summary = Summary::read(&*management.parts().statistics, period(call)?, &choice, now_secs()).await?;
     if let Some(figures) = summary.services.first() {
         return Ok(Answer::One(elements(figures)));
     }
@@ -221,7 +218,7 @@ async fn of_service(management: &Management, call: &Call<'_>) -> Result<Answer, 
 
 async fn answer(management: &Management, call: &Call<'_>, period: Period) -> Result<Answer, Error> {
     let choice = choice(call)?;
-    let summary = Summary::read(&*management.parts().statistics, period, &choice, now()).await?;
+    let summary = Summary::read(&*management.parts().statistics, period, &choice, now_secs()).await?;
     let item = |figures: &Figures| {
         let mut item = elements(figures);
         item.extend(object(json!({

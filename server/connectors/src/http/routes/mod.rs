@@ -237,7 +237,7 @@ impl Routes {
         let route = |record: &Arc<Record>| {
             let index = before.binary_search_by(|(other, _)| other.name.cmp(&record.name)).ok();
             let same = index.map(|index| &before[index]);
-            if let Some((_, route)) = same.filter(|(other, _)| Arc::ptr_eq(other, record) || other.is_as(record)) {
+            if let Some((_, route)) = same.filter(|(other, _)| other.is_as(record)) {
                 return Ok((Arc::clone(record), Arc::clone(route)));
             }
             let channel = record.parse().map_err(|error| {
