@@ -3,6 +3,8 @@
 //! Requests go through what enmasse reads items with ([`ObjectType::from_enmasse`]): both have the same spellings. Answers have the
 //! type's own fields, under the elements' names where these differ, and what follows from them: ids of the objects that they name.
 
+use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use busbar_model::object::{ObjectType, Record, Snapshot};
@@ -251,12 +253,13 @@ fn is_nothing(value: &Value) -> bool {
 /// An object as a service gives it: the declared elements, then the type's other fields. Secrets are left out.
 pub fn to_elements(fields: Fields, declared: &[Element], record: &Record, numbers: &Numbers<'_>) -> Map<String, Value> {
     let mut values = Map::new();
+    let body = own_fields(record);
     for element in declared {
-        if let Some(value) = computed(fields, &element.name, record, numbers) {
+        if let Some(value) = computed(fields, &body, &element.name, record, numbers) {
             values.insert(element.name.clone(), as_declared(element, value));
         }
     }
-    for (name, value) in &*record.body {
+    for (name, value) in &**body {
         if !fields.is_secret(name) && !values.contains_key(name) {
             values.insert(name.clone(), value.clone());
         }
@@ -275,15 +278,9 @@ pub fn to_element(
     name: &str,
 ) -> Option<Value> {
     let element = declared.iter().find(|it| it.name == name);
-    let computed = element.and_then(|it| Some(as_declared(it, computed(fields, name, record, numbers)?)));
-    let own = || {
-        record
-            .body
-            .fields()
-            .get(name)
-            .filter(|_| !fields.is_secret(name))
-            .cloned()
-    };
+    let body = own_fields(record);
+    let computed = element.and_then(|it| Some(as_declared(it, computed(fields, &body, name, record, numbers)?)));
+    let own = || (**body).get(name).filter(|_| !fields.is_secret(name)).cloned();
     let version = || (name == "version").then(|| record.version.into());
     let value = computed.or_else(own).or_else(version);
     match element {
@@ -307,9 +304,22 @@ fn as_declared(element: &Element, value: Value) -> Value {
     }
 }
 
+type OwnFields<'a, F> = LazyCell<Cow<'a, Map<String, Value>>, F>;
+
+/// The fields of an object, read when they are looked at, and not kept: a list goes through those of all objects.
+fn own_fields<'a>(record: &'a Record) -> OwnFields<'a, impl FnOnce() -> Cow<'a, Map<String, Value>>> {
+    LazyCell::new(|| record.body.fields())
+}
+
 /// What an element is for an object; `None`: nothing.
-fn computed(fields: Fields, element: &str, record: &Record, numbers: &Numbers<'_>) -> Option<Value> {
-    let own = |field: &str| record.body.get(field).filter(|value| !value.is_null());
+fn computed<'a>(
+    fields: Fields,
+    body: &OwnFields<'a, impl FnOnce() -> Cow<'a, Map<String, Value>>>,
+    element: &str,
+    record: &Record,
+    numbers: &Numbers<'_>,
+) -> Option<Value> {
+    let own = |field: &str| (**body).get(field).filter(|value| !value.is_null());
     let text = |field: &str| own(field).and_then(Value::as_str).filter(|text| !text.is_empty());
     match element {
         "id" => return Some(record.id.into()),
