@@ -17,12 +17,17 @@ fn pytest(file: &str, passed: &str) {
 
 #[test]
 fn the_driver_speaks_to_every_database() {
-    pytest(include_str!("sql/test_driver.py"), "137 passed");
+    pytest(include_str!("sql/test_driver.py"), "147 passed");
 }
 
 #[test]
 fn statements_go_to_the_server_together() {
-    pytest(include_str!("sql/test_together.py"), "78 passed");
+    pytest(include_str!("sql/test_together.py"), "75 passed");
+}
+
+#[test]
+fn nothing_is_lost_between_statements_of_postgresql() {
+    pytest(include_str!("sql/test_postgresql.py"), "29 passed");
 }
 
 #[test]

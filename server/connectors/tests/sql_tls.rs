@@ -97,7 +97,6 @@ async fn log_in(
     let session = SqlSession::open(target).await.map_err(|failure| failure.to_string())?;
     session.ping().await.unwrap();
     if engine == "postgresql" {
-        // which somebody has asked for on a line of his own, encrypted in the same way
         run(
             &session,
             "SELECT 1 / (current_setting('TimeZone') = 'Europe/Warsaw')::int",

@@ -6,6 +6,7 @@
 //! - [`backend`]: [`Backend`], an HTTP back-end whose every answer is scripted, faults included
 //! - [`database`]: databases of PostgreSQL and MySQL servers that are the test's own
 //! - [`own_server`]: servers of databases that are the test's own, to be killed and set up as it likes
+//! - [`pgbouncer`]: a proxy that shares connections of PostgreSQL
 //! - [`port`]: ports for servers that must be given one
 //! - [`proxy`]: a line to a server that can be cut
 //! - [`zeromq`]: peers of ZeroMQ connections
@@ -22,6 +23,7 @@ pub mod client;
 pub mod database;
 pub mod load;
 pub mod own_server;
+pub mod pgbouncer;
 pub mod port;
 pub mod process;
 pub mod provider;
@@ -35,6 +37,7 @@ pub use client::{Connection, Request, Response};
 pub use database::Database;
 pub use load::{Load, Tally};
 pub use own_server::OwnServer;
+pub use pgbouncer::Pgbouncer;
 pub use port::free_port;
 pub use process::{Output, run};
 pub use provider::{Provider, SigningKey};

@@ -88,15 +88,13 @@ impl OwnServer {
             // databases refuse keys that others may read
             fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
         }
-        let server = Self {
+        Self {
             kind,
             home,
             port,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
             child: None,
-        };
-        server.give_away();
-        server
+        }
     }
 
     #[track_caller]
@@ -222,21 +220,27 @@ impl OwnServer {
     }
 
     fn run_as_other(&self, command: &mut Command) {
-        if is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-        command.current_dir(self.home.path());
+        run_as_other(self.home.path(), command);
     }
+}
 
-    /// Lets whoever runs it have its directory.
-    fn give_away(&self) {
-        if !is_root() {
-            return;
-        }
-        let entries = fs::read_dir(self.home.path()).expect("the directory is ours").flatten();
-        for path in entries.map(|entry| entry.path()).chain([self.home.path().to_owned()]) {
-            chown(path, Some(NOBODY), Some(NOBODY)).expect("root may do that");
-        }
+/// Has a program run in a directory, and not as root.
+pub(crate) fn run_as_other(home: &Path, command: &mut Command) {
+    give_away(home);
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command.current_dir(home);
+}
+
+/// Lets whoever runs in it have a directory, and the files in it.
+fn give_away(home: &Path) {
+    if !is_root() {
+        return;
+    }
+    let entries = fs::read_dir(home).expect("the directory is ours").flatten();
+    for path in entries.map(|entry| entry.path()).chain([home.to_owned()]) {
+        chown(path, Some(NOBODY), Some(NOBODY)).expect("root may do that");
     }
 }
 

@@ -191,7 +191,22 @@ def _range_specs() -> dict[Any, Any]:
     return {ranges.AbstractSingleRange: Range, ranges.AbstractMultiRange: MultiRange}
 
 
-_COLSPECS |= _specs_14() if IS_14 else _cast_specs() | _range_specs()
+def _vector_specs() -> dict[Any, Any]:
+    """Vectors of the catalogue come as PostgreSQL writes them: numbers with spaces between them."""
+    from sqlalchemy.dialects.postgresql import pg_catalog
+
+    def result_processor(self: Any, dialect: Any, coltype: object) -> Any:
+        return lambda value: None if value is None else [int(number) for number in value.split()]
+
+    def spaced(of: type) -> type:
+        return type(
+            of.__name__, (of,), {'cache_ok': True, 'result_processor': result_processor, '__module__': __name__}
+        )
+
+    return {of: spaced(of) for of in (pg_catalog.INT2VECTOR, pg_catalog.OIDVECTOR)}
+
+
+_COLSPECS |= _specs_14() if IS_14 else _cast_specs() | _range_specs() | _vector_specs()
 
 
 class _Context(CommonContext, base.PGExecutionContext):

@@ -3,9 +3,12 @@
 use std::fmt;
 
 use busbar_model::{Error, Kind};
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::ErrorResponseBody;
 use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlDatabaseError;
-use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+use super::postgres::severity_and_message;
 
 /// A statement, or a connection, that failed.
 #[derive(Clone, PartialEq, Eq)]
@@ -130,21 +133,10 @@ impl SqlFailure {
         failure
     }
 
-    /// A statement that was prepared gives other columns than it did then: somebody else has changed a table meanwhile.
-    pub(super) fn stale_plan() -> Self {
-        let mut failure = Self::new(
-            SqlFailureClass::NotSupported,
-            "cached plan: the statement gives other columns than when it was prepared",
-        );
-        failure.0.sqlstate = Some("0A000".to_owned());
-        failure
-    }
-
-    /// What PostgreSQL refuses before there is a session.
-    pub(super) fn refused(code: &str, message: &str) -> Self {
-        let mut failure = Self::new(SqlFailureClass::of_sqlstate(code), message);
-        failure.0.sqlstate = Some(code.to_owned());
-        failure
+    /// Says that the connection is of no use any more.
+    pub(super) fn disconnected(mut self) -> Self {
+        self.0.is_disconnect = true;
+        self
     }
 
     /// Says what to do about it.
@@ -225,33 +217,37 @@ impl SqlFailure {
     }
 
     /// A failure that PostgreSQL reported.
-    fn of_postgres(error: &PgDatabaseError) -> Self {
-        let code = error.code();
-        let mut message = error.message().to_owned();
-        for (label, text) in [("DETAIL", error.detail()), ("HINT", error.hint())] {
-            if let Some(text) = text {
-                message.push_str(&format!("\n{label}:  {text}"));
+    pub(super) fn of_postgres(error: &ErrorResponseBody) -> Self {
+        let mut failure = Self::new(SqlFailureClass::Database, "");
+        let mut fields = error.fields();
+        while let Ok(Some(field)) = fields.next() {
+            let text = String::from_utf8_lossy(field.value_bytes()).into_owned();
+            match field.type_() {
+                b'C' => failure.0.sqlstate = Some(text),
+                b'M' => failure.0.message = text,
+                b'D' => failure.0.detail = Some(text),
+                b'H' => failure.0.hint = Some(text),
+                b'n' => failure.0.constraint = Some(text),
+                b't' => failure.0.table = Some(text),
+                b'c' => failure.0.column = Some(text),
+                _ => {}
             }
         }
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        // a message that did not fit, after which the server reads on
-        let is_refused = code == "08P01" && matches!(error.severity(), PgSeverity::Error);
-        Self(Box::new(Inner {
-            class: SqlFailureClass::of_sqlstate(code),
-            message,
-            sqlstate: Some(code.to_owned()),
-            errno: None,
-            detail: owned(error.detail()),
-            hint: owned(error.hint()),
-            constraint: owned(error.constraint()),
-            table: owned(error.table()),
-            column: owned(error.column()),
-            // the administrator, a crash, a shutdown; and lost connections
-            is_disconnect: (code.starts_with("08") && !is_refused)
-                || matches!(code, "57P01" | "57P02" | "57P03" | "57P04" | "57P05"),
-            is_retriable: matches!(code, "40001" | "40P01" | "57P03" | "53300"),
-            is_outcome_unknown: false,
-        }))
+        let inner = &mut *failure.0;
+        for (label, text) in [("DETAIL", &inner.detail), ("HINT", &inner.hint)] {
+            if let Some(text) = text {
+                inner.message.push_str(&format!("\n{label}:  {text}"));
+            }
+        }
+        let code = inner.sqlstate.as_deref().unwrap_or_default();
+        // functions of users can raise anything, after which the server reads on
+        let ends_session = severity_and_message(error.fields()).0 != "ERROR";
+        inner.class = SqlFailureClass::of_sqlstate(code);
+        // the administrator, a crash, a shutdown; and lost connections
+        inner.is_disconnect =
+            ends_session && (code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03" | "57P04" | "57P05"));
+        inner.is_retriable = matches!(code, "40001" | "40P01" | "57P03" | "53300");
+        failure
     }
 
     /// A failure that MySQL or MariaDB reported.
@@ -280,9 +276,7 @@ impl From<sqlx::Error> for SqlFailure {
         use SqlFailureClass as C;
         match error {
             sqlx::Error::Database(error) => {
-                if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
-                    Self::of_postgres(error)
-                } else if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+                if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
                     Self::of_mysql(error)
                 } else {
                     Self::of_sqlite(&*error)

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use sqlx::mysql::MySqlConnection;
-use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio::time::timeout;
@@ -50,10 +49,10 @@ impl Link {
     async fn establish(target: &SqlTarget) -> Result<(Self, ServerInfo), SqlFailure> {
         Ok(match &target.driver {
             Driver::Postgres(access) => {
-                let (link, version) = PgLink::open(access, target).await?;
+                let link = PgLink::open(access).await?;
                 let info = ServerInfo {
-                    version,
-                    backend: u64::try_from(link.backend).ok(),
+                    version: link.version().to_owned(),
+                    backend: u64::try_from(link.backend()).ok(),
                 };
                 (Self::Postgres(Box::new(link)), info)
             }
@@ -131,7 +130,7 @@ impl Link {
     /// Asks whether the other side is there.
     pub(super) async fn ping(&mut self) -> Result<(), SqlFailure> {
         match self {
-            Self::Postgres(link) => Ok(link.connection.ping().await?),
+            Self::Postgres(link) => link.ping().await,
             Self::MySql(link) => link.ping().await,
             Self::Sqlite(link) => Ok(link.connection.ping().await?),
         }
@@ -140,42 +139,34 @@ impl Link {
     /// Says good-bye.
     pub(super) async fn close(self) {
         // it is gone either way
-        let _ = match self {
-            Self::Postgres(link) => link.connection.close().await,
-            Self::MySql(link) => link.connection.close().await,
-            Self::Sqlite(link) => link.connection.close().await,
-        };
+        match self {
+            Self::Postgres(link) => drop(link.close().await),
+            Self::MySql(link) => drop(link.connection.close().await),
+            Self::Sqlite(link) => drop(link.connection.close().await),
+        }
     }
 
     /// Ends a statement that was cut off in the middle, on the server too: it would go on there until it tries to answer.
     pub(super) async fn cut_off(self, target: &SqlTarget) -> Result<(), SqlFailure> {
-        let sql = match self {
-            Self::Postgres(link) => format!("SELECT pg_terminate_backend({})", link.backend),
-            Self::MySql(link) => format!("KILL {}", link.backend),
-            Self::Sqlite(link) => {
-                link.stop.store(true, Ordering::Relaxed);
-                return Ok(());
-            }
-        };
-        let killed = timeout(target.connect_timeout, async {
-            match &target.driver {
-                Driver::Postgres(access) => {
-                    let mut other: PgConnection = access.options.connect().await?;
-                    (&mut other).execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
-                    other.close().await
-                }
-                Driver::MySql(options) => {
+        let ended = timeout(target.connect_timeout, async {
+            match (self, &target.driver) {
+                (Self::Postgres(link), Driver::Postgres(access)) => link.cut_off(access).await,
+                (Self::MySql(link), Driver::MySql(options)) => {
+                    let sql = format!("KILL {}", link.backend);
                     let mut other: MySqlConnection = options.connect().await?;
                     (&mut other).execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
-                    other.close().await
+                    Ok(other.close().await?)
                 }
-                Driver::Sqlite(_) => Ok(()),
+                (Self::Sqlite(link), _) => {
+                    link.stop.store(true, Ordering::Relaxed);
+                    Ok(())
+                }
+                // a connection is of the kind of its target
+                _ => Ok(()),
             }
         });
-        match killed.await {
-            Ok(killed) => Ok(killed?),
-            Err(_) => Err(SqlFailure::new(SqlFailureClass::Operational, "no answer in time")),
-        }
+        let late = || SqlFailure::new(SqlFailureClass::Operational, "no answer in time");
+        ended.await.unwrap_or_else(|_| Err(late()))
     }
 
     /// What opens a transaction.

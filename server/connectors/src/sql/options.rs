@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::config::OutgoingSql;
 use super::error::{SqlFailure, SqlFailureClass};
-use super::postgres::{PgAccess, PgSecrets, Setting};
+use super::postgres::{PgAccess, PgSecrets};
 
 /// Statements that a connection keeps prepared, unless it is told otherwise.
 const STATEMENT_CACHE: usize = 500;
@@ -67,12 +67,6 @@ pub struct SqlTarget {
     pub(super) driver: Driver,
     pub(super) connect_timeout: Duration,
     pub(super) statement_timeout: Option<Duration>,
-    /// Whether statements of PostgreSQL are prepared.
-    pub(super) prepares: bool,
-    /// Settings of PostgreSQL that a connection has from its start.
-    pub(super) setup: Vec<Setting>,
-    /// Whether a connection has what the server would give to a client that asks for nothing.
-    pub(super) is_usual: bool,
     /// What messages call it; without the password.
     label: String,
 }
@@ -198,10 +192,8 @@ impl SqlTarget {
     fn build(parts: Parts) -> Result<Self, FieldError> {
         let mut settings = Settings {
             cache: STATEMENT_CACHE,
-            prepares: true,
             connect_timeout: Duration::from_secs(10),
             statement_timeout: None,
-            setup: Vec::new(),
         };
         let label = parts.label();
         let engine = parts.engine;
@@ -215,9 +207,6 @@ impl SqlTarget {
             driver,
             connect_timeout: settings.connect_timeout,
             statement_timeout: settings.statement_timeout,
-            prepares: settings.prepares,
-            setup: settings.setup,
-            is_usual: true,
             label,
         })
     }
@@ -259,11 +248,10 @@ impl Parts {
 
 /// What all engines have.
 struct Settings {
+    /// Statements that are kept prepared.
     cache: usize,
-    prepares: bool,
     connect_timeout: Duration,
     statement_timeout: Option<Duration>,
-    setup: Vec<Setting>,
 }
 
 impl Settings {
@@ -274,9 +262,7 @@ impl Settings {
             "statement_timeout" => self.statement_timeout = Some(duration(key, value)?),
             "statement_cache" => {
                 let number = value.parse().ok().filter(|number| (0..=100_000).contains(number));
-                let number: usize = number.ok_or_else(|| FieldError::new(key, "must be a number from 0 to 100000"))?;
-                self.prepares = number > 0;
-                self.cache = number.max(1);
+                self.cache = number.ok_or_else(|| FieldError::new(key, "must be a number from 0 to 100000"))?;
             }
             // settings of SQLAlchemy's pool and engine, which exports may have: the pool is busbar's own
             "echo" | "echo_pool" | "pool_pre_ping" | "pool_recycle" | "pool_timeout" | "pool_use_lifo" | "encoding" => {
@@ -328,6 +314,7 @@ fn postgres(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError>
         options = options.database(&parts.database);
     }
     let mut name = "busbar".to_owned();
+    let mut own = Vec::new();
     for (key, value) in &parts.options {
         if settings.take(key, value)? {
             continue;
@@ -359,15 +346,12 @@ fn postgres(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError>
                 options
             }
             "timezone" => {
-                settings.setup.push(Setting::text("timezone", value));
+                own.push(("TimeZone", value.clone()));
                 options
             }
             "search_path" => {
-                let names: Vec<_> = value
-                    .split(',')
-                    .map(|name| format!("\"{}\"", name.trim().replace('"', "\"\"")))
-                    .collect();
-                settings.setup.push(Setting::new("search_path", names.join(", ")));
+                let names: Vec<_> = value.split(',').map(|name| identifier(name.trim())).collect();
+                own.push(("search_path", names.join(", ")));
                 options
             }
             "client_encoding" => options,
@@ -376,13 +360,26 @@ fn postgres(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError>
     }
     if let Some(limit) = settings.statement_timeout {
         let milliseconds = limit.as_millis().max(1).to_string();
-        settings.setup.push(Setting::new("statement_timeout", milliseconds));
+        own.push(("statement_timeout", milliseconds));
     }
-    let options = options
-        .application_name(&name)
-        .statement_cache_capacity(settings.cache)
-        .disable_statement_logging();
-    Ok(Driver::Postgres(Box::new(PgAccess { options, secrets })))
+    Ok(Driver::Postgres(Box::new(PgAccess {
+        options: options.application_name(&name),
+        secrets,
+        settings: own,
+        statements: settings.cache,
+    })))
+}
+
+/// A name as SQL has it: in quotes, unless it needs none.
+fn identifier(name: &str) -> String {
+    let is_plain = |(index, byte): (usize, u8)| {
+        matches!(byte, b'a'..=b'z' | b'_') || (index > 0 && matches!(byte, b'0'..=b'9' | b'$'))
+    };
+    if !name.is_empty() && name.bytes().enumerate().all(is_plain) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
 }
 
 fn mysql(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError> {
@@ -432,7 +429,7 @@ fn mysql(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError> {
         };
     }
     let options = options
-        .statement_cache_capacity(settings.cache)
+        .statement_cache_capacity(settings.cache.max(1))
         .disable_statement_logging();
     Ok(Driver::MySql(Box::new(options)))
 }
@@ -468,7 +465,7 @@ fn sqlite(parts: Parts, settings: &mut Settings) -> Result<Driver, FieldError> {
         };
     }
     let options = options
-        .statement_cache_capacity(settings.cache)
+        .statement_cache_capacity(settings.cache.max(1))
         .row_buffer_size(SQLITE_READ_AHEAD)
         .disable_statement_logging();
     Ok(Driver::Sqlite(Box::new(options)))
@@ -503,9 +500,17 @@ mod tests {
             assert_eq!(target.label(), label, "{url}");
             assert!(!format!("{target:?}").contains("p@ss"));
         }
-        let options = [("statement_timeout".to_owned(), "1.5".to_owned())];
+        let options = [("statement_timeout", "1.5"), ("search_path", "crm, $user, Old \"1\"")];
+        let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let target = SqlTarget::of_url("postgresql://db/x", &options).unwrap();
-        assert_eq!(target.setup, [Setting::new("statement_timeout", "1500")]);
+        let Driver::Postgres(access) = &target.driver else {
+            panic!("a URL of PostgreSQL is one of PostgreSQL");
+        };
+        let settings = [
+            ("search_path", "crm, \"$user\", \"Old \"\"1\"\"\"".to_owned()),
+            ("statement_timeout", "1500".to_owned()),
+        ];
+        assert_eq!(access.settings, settings);
     }
 
     #[test]

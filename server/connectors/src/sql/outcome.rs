@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use sqlx::mysql::MySqlRow;
-use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use tokio::sync::mpsc;
 
@@ -12,7 +11,7 @@ use super::batch::Batch;
 use super::error::{SqlFailure, SqlFailureClass};
 use super::mysql::MyKind;
 use super::postgres::PgKind;
-use super::{lock, mysql, postgres, sqlite};
+use super::{lock, mysql, sqlite};
 
 /// Batches that may wait for the reader: as many as let the line be read while the reader makes objects of those before.
 const BATCHES: usize = 8;
@@ -38,9 +37,8 @@ pub(super) enum ColumnKind {
     Sqlite,
 }
 
-/// A row as it came over the wire.
+/// A row as sqlx hands it on.
 pub(super) enum RowKind {
-    Postgres(PgRow),
     /// And whether its values have the binary form.
     MySql(MySqlRow, bool),
     Sqlite(SqliteRow),
@@ -51,7 +49,6 @@ impl RowKind {
     /// does not follow the protocol.
     fn read(&self, index: usize, column: &Column, batch: &mut Batch) {
         match (self, &column.kind) {
-            (Self::Postgres(row), ColumnKind::Postgres(kind)) => postgres::read(row, index, column, kind, batch),
             (Self::MySql(row, is_binary), ColumnKind::MySql(kind)) => {
                 batch.push(&mysql::cell(row, index, column, *kind, *is_binary));
             }
@@ -88,10 +85,6 @@ pub(super) struct Outlet {
     /// Of many runs only the sum of changed rows is kept.
     is_many: bool,
     affected: u64,
-    /// Whether a transaction is open.
-    pub(super) in_transaction: bool,
-    /// What opens one.
-    pub(super) begin: Option<String>,
 }
 
 impl Outlet {
@@ -115,18 +108,31 @@ impl Outlet {
 
     /// A row of the result that has begun. Waits when the reader is behind.
     pub(super) async fn row(&mut self, row: RowKind) -> Result<(), SqlFailure> {
-        let Some(columns) = self.columns.as_deref().filter(|_| !self.is_many) else {
-            return Ok(());
-        };
-        let rows = &mut self.part.rows;
-        rows.begin_row(columns.len());
-        for (index, column) in columns.iter().enumerate() {
-            row.read(index, column, rows);
-        }
-        if rows.is_full() {
+        let is_full = self.take_row(|columns, rows| {
+            for (index, column) in columns.iter().enumerate() {
+                row.read(index, column, rows);
+            }
+            Ok(())
+        })?;
+        if is_full {
             self.flush().await?;
         }
         Ok(())
+    }
+
+    /// A row of the result that has begun, which is read by what is given. `true`: those that are there are to be given away.
+    #[inline]
+    pub(super) fn take_row(
+        &mut self,
+        read: impl FnOnce(&Columns, &mut Batch) -> Result<(), SqlFailure>,
+    ) -> Result<bool, SqlFailure> {
+        let Some(columns) = self.columns.as_deref().filter(|_| !self.is_many) else {
+            return Ok(false);
+        };
+        let rows = &mut self.part.rows;
+        rows.begin_row(columns.len());
+        read(columns, rows)?;
+        Ok(rows.is_full())
     }
 
     /// The result ends.
@@ -153,7 +159,8 @@ impl Outlet {
         self.sent
     }
 
-    async fn flush(&mut self) -> Result<(), SqlFailure> {
+    /// Gives away what is there. Waits when the reader is behind.
+    pub(super) async fn flush(&mut self) -> Result<(), SqlFailure> {
         self.sent = true;
         let next = Part {
             rows: Batch::like(&self.part.rows),
@@ -224,8 +231,6 @@ impl Outcome {
             columns: None,
             is_many,
             affected: 0,
-            in_transaction: false,
-            begin: None,
         };
         (Arc::new(outcome), outlet)
     }

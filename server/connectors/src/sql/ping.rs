@@ -22,11 +22,9 @@ pub(crate) async fn ping(record: &Record) -> Result<Ping, Error> {
         let hint = format!("ping it from a service: self.outgoing.sql['{}'].ping()", record.name);
         return Err(Error::new(Kind::BadRequest, message).with_hint(hint));
     }
-    let mut target = SqlTarget::of_config(&config).map_err(|error| {
+    let target = SqlTarget::of_config(&config).map_err(|error| {
         Error::new(Kind::Config, format!("cannot read outgoing.sql `{}`", record.name)).with_source(error)
     })?;
-    // nobody looks at what a session is set to
-    target.is_usual = false;
     let failed = |failure: SqlFailure| {
         Error::new(kind(&failure), format!("cannot ping outgoing.sql `{}`", record.name)).with_source(failure)
     };

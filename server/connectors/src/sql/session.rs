@@ -30,15 +30,23 @@ pub struct SqlRequest {
 }
 
 impl SqlRequest {
-    /// With lists after IN written out. Where a statement is run many times they stay, since each may have a length of its own.
-    fn spread(mut self) -> Self {
-        if let ([values], false) = (self.lists.as_slice(), self.is_many)
-            && let Some((scanned, values)) = self.scanned.spread(values)
-        {
-            self.scanned = Arc::new(scanned);
-            self.lists = vec![values];
+    /// With lists after IN written out, and numbers in strings. Where a statement is run many times lists stay, since each may have a length
+    /// of its own.
+    fn spread(mut self) -> Result<Self, SqlFailure> {
+        match self.lists.as_slice() {
+            [values] => {
+                if let Some((scanned, values)) = self.scanned.spread(values)? {
+                    self.scanned = Arc::new(scanned);
+                    self.lists = vec![values];
+                }
+            }
+            _ if self.scanned.has_inside() => {
+                let message = "a placeholder stands in a string, which executemany cannot write a value into";
+                return Err(SqlFailure::new(SqlFailureClass::Programming, message));
+            }
+            _ => {}
         }
-        self
+        Ok(self)
     }
 }
 
@@ -229,7 +237,7 @@ impl SqlSession {
     /// Runs a statement. Gives back as soon as its first rows are there; the rest follows while they are read.
     pub async fn execute(&self, request: SqlRequest) -> Result<Arc<Outcome>, SqlFailure> {
         let inner = &self.inner;
-        let request = request.spread();
+        let request = request.spread()?;
         let mut flight = inner.take().await?;
         inner.prepare(&mut flight).await?;
         let engine = inner.target.engine;
@@ -237,14 +245,14 @@ impl SqlSession {
         let (outcome, mut outlet) = Outcome::new(request.is_many, engine == Engine::MySql);
         {
             let mut state = lock(&inner.state);
-            outlet.in_transaction = state.in_transaction;
-            outlet.begin.clone_from(&begin);
             // from here on, since whoever ends the session or the transaction may do so before the statement has ended
             state.in_transaction |= begin.is_some();
             state.is_dirty |= request.scanned.verb == Verb::Transaction || request.scanned.is_script;
         }
         let commits = inner.may_commit(&request.scanned);
         lock(&inner.state).may_have_committed = commits;
+        // of several results the last one counts: it is known when all of them have come
+        let is_streamed = !request.scanned.is_script || engine == Engine::MySql;
         let own = inner.clone();
         let mut pump = Box::pin(async move {
             let mut began = false;
@@ -278,7 +286,7 @@ impl SqlSession {
                 }
                 _ = outcome.receive() => {
                     let summary = outcome.summary();
-                    if summary.columns.is_some() && summary.count.is_none() {
+                    if is_streamed && summary.columns.is_some() && summary.count.is_none() {
                         // the rest comes while the first rows are read
                         let task = tokio::spawn(pump);
                         lock(&inner.state).reading = Some((Arc::downgrade(&outcome), task.abort_handle()));

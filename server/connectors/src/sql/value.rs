@@ -97,26 +97,6 @@ impl Cell<'_> {
 }
 
 impl Param {
-    /// What it is called in messages.
-    pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Self::Null => "NULL",
-            Self::Bool(_) => "a truth value",
-            Self::Int(_) => "an integer",
-            Self::Decimal(_) => "a decimal",
-            Self::Float(_) => "a float",
-            Self::Text(_) => "text",
-            Self::Bytes(_) => "bytes",
-            Self::Date(_) => "a date",
-            Self::Time(_) => "a time",
-            Self::DateTime(_) => "a datetime",
-            Self::Span(_) => "a timedelta",
-            Self::Uuid(_) => "a UUID",
-            Self::Json(_) => "a dict",
-            Self::List(_) => "a list",
-        }
-    }
-
     /// Writes it as JSON.
     pub(super) fn write_json(&self, out: &mut String) {
         match self {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::super::moment::{Date, DateTime, Span, Time, seconds};
 use super::super::value::Cell;
-use super::types::{PgKind, Wrong, out_of_range, span, text};
+use super::types::{MAX_DIMENSIONS, PgKind, Wrong, out_of_range, span, text, too_deep};
 
 /// Reads the text form of a value.
 pub(super) fn read_text<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, Wrong> {
@@ -32,7 +32,11 @@ pub(super) fn read_text<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, 
             };
             Cell::DateTime(point.ok_or_else(|| not_read(text, "the point in time"))?)
         }
-        PgKind::Interval => Cell::Span(read_interval(text).ok_or_else(wrong)?),
+        PgKind::Interval => Cell::Span(read_interval(text).ok_or_else(|| {
+            Wrong::Owned(format!(
+                "`{text}` is not written in the style `postgres`; set IntervalStyle to that before it is read"
+            ))
+        })?),
         PgKind::Uuid => Cell::Uuid(read_uuid(text).ok_or_else(wrong)?),
         PgKind::Json | PgKind::Jsonb => Cell::Json(Cow::Borrowed(bytes)),
         PgKind::Array(element) => {
@@ -42,7 +46,7 @@ pub(super) fn read_text<'a>(kind: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, 
                 .filter(|_| text.starts_with('['))
                 .map_or(text, |(_, array)| array);
             let mut rest = text.strip_prefix('{').ok_or_else(wrong)?;
-            let cells = read_text_array(element, &mut rest)?;
+            let cells = read_text_array(element, &mut rest, MAX_DIMENSIONS)?;
             Cell::List(cells)
         }
     })
@@ -56,8 +60,9 @@ fn not_read(text: &str, what: &str) -> Wrong {
     format!("`{text}` is not written as ISO; set DateStyle to ISO before it is read").into()
 }
 
-/// Reads what follows an opening brace, up to and with the closing one.
-fn read_text_array<'a>(element: &PgKind, rest: &mut &'a str) -> Result<Vec<Cell<'a>>, Wrong> {
+/// Reads what follows an opening brace, up to and with the closing one. `depth`: so many braces may be open.
+fn read_text_array<'a>(element: &PgKind, rest: &mut &'a str, depth: usize) -> Result<Vec<Cell<'a>>, Wrong> {
+    let depth = depth.checked_sub(1).ok_or_else(too_deep)?;
     let short = || Wrong::Borrowed("the array ends too early");
     let mut cells = Vec::new();
     loop {
@@ -69,7 +74,7 @@ fn read_text_array<'a>(element: &PgKind, rest: &mut &'a str) -> Result<Vec<Cell<
             b',' => *rest = &rest[1..],
             b'{' => {
                 *rest = &rest[1..];
-                cells.push(Cell::List(read_text_array(element, rest)?));
+                cells.push(Cell::List(read_text_array(element, rest, depth)?));
             }
             b'"' => {
                 let mut value = String::new();

@@ -1,16 +1,10 @@
-//! Types of PostgreSQL, and their values in the binary form, in which prepared statements give them.
+//! Types of PostgreSQL, and their values in the binary form, which is what prepared statements are asked for.
 
 use std::borrow::Cow;
-
-use sqlx::TypeInfo;
-use sqlx::postgres::{PgTypeInfo, PgTypeKind};
 
 use super::super::moment::{DAY, Date, DateTime, Span, TO_2000, Time};
 use super::super::value::Cell;
 use super::numeric::read_numeric;
-
-/// What sqlx calls types of which it knows nothing but the number.
-const UNRESOLVED: &str = "?";
 
 /// A type whose values can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,29 +35,26 @@ pub(in super::super) enum PgKind {
 }
 
 impl PgKind {
-    /// The kind of a type.
-    pub(super) fn of(info: &PgTypeInfo) -> Self {
-        let known = info.oid().and_then(|oid| Self::of_oid(oid.0));
-        known.unwrap_or_else(|| {
-            // a type that is known by its number only: what it is cannot be asked
-            if info.name() == UNRESOLVED {
-                return Self::Other;
-            }
-            match info.kind() {
-                PgTypeKind::Enum(_) => Self::Text,
-                PgTypeKind::Domain(base) => Self::of(base),
-                PgTypeKind::Array(element) => match Self::of(element) {
-                    Self::Other => Self::Other,
-                    element => Self::Array(Box::new(element)),
-                },
-                _ if info.name().eq_ignore_ascii_case("citext") => Self::Text,
-                _ => Self::Other,
-            }
-        })
+    /// Whether it is text in any form, or made of such.
+    pub(super) fn is_other(&self) -> bool {
+        match self {
+            Self::Other => true,
+            Self::Array(element) => element.is_other(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is a point in time that has a zone, or made of such.
+    pub(super) fn has_zone(&self) -> bool {
+        match self {
+            Self::TimestampTz => true,
+            Self::Array(element) => element.has_zone(),
+            _ => false,
+        }
     }
 
     /// The kind of a type that every server has.
-    fn of_oid(oid: u32) -> Option<Self> {
+    pub(super) fn of_oid(oid: u32) -> Option<Self> {
         Some(match oid {
             16 => Self::Bool,
             17 => Self::Bytea,
@@ -86,6 +77,8 @@ impl PgKind {
             2278 => Self::Void,
             2950 => Self::Uuid,
             3802 => Self::Jsonb,
+            // addresses of networks, which have no form of their own here
+            651 | 1040 | 1041 => Self::Array(Box::new(Self::Other)),
             _ => {
                 let element = match oid {
                     143 => 142,
@@ -236,13 +229,29 @@ fn read_binary_array<'a>(element: &PgKind, bytes: &'a [u8]) -> Result<Cell<'a>, 
     let _element = reader.int()?;
     let mut lengths = Vec::new();
     for _ in 0..dimensions {
-        lengths.push(reader.int()?.max(0) as usize);
+        if lengths.len() == MAX_DIMENSIONS {
+            return Err(too_deep());
+        }
+        lengths.push(usize::try_from(reader.int()?).unwrap_or(0));
         let _lower_bound = reader.int()?;
     }
     if lengths.is_empty() {
         return Ok(Cell::List(Vec::new()));
     }
+    // each element has a length of four bytes
+    let all = lengths.iter().try_fold(1_usize, |all, length| all.checked_mul(*length));
+    if all.is_none_or(|all| all == 0 || all > reader.0.len() / 4) {
+        return Err("its length on the wire is wrong".into());
+    }
     reader.dimension(element, &lengths)
+}
+
+/// Dimensions that an array can have.
+pub(super) const MAX_DIMENSIONS: usize = 6;
+
+#[cold]
+pub(super) fn too_deep() -> Wrong {
+    format!("the array has more than {MAX_DIMENSIONS} dimensions").into()
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -304,5 +313,31 @@ mod tests {
         let min = Cell::DateTime(DateTime::min(Some(0)));
         assert_eq!(read_binary(&PgKind::TimestampTz, &i64::MIN.to_be_bytes()).unwrap(), min);
         assert!(read_binary(&PgKind::Date, &2_932_900_i32.to_be_bytes()).is_err());
+    }
+
+    #[test]
+    fn arrays_are_no_larger_than_what_came() {
+        let array = |lengths: &[i32], rest: &[i32]| {
+            let head = [lengths.len() as i32, 0, 23];
+            let lengths = lengths.iter().flat_map(|length| [*length, 1]);
+            let words = head.into_iter().chain(lengths).chain(rest.iter().copied());
+            let bytes: Vec<u8> = words.flat_map(i32::to_be_bytes).collect();
+            read_binary(&PgKind::Array(Box::new(PgKind::Int4)), &bytes).map(Cell::into_owned)
+        };
+        let five = || Cell::List(vec![Cell::Int(5)]);
+        assert_eq!(array(&[1], &[4, 5]).unwrap(), five());
+        assert_eq!(array(&[1, 1], &[4, 5]).unwrap(), Cell::List(vec![five()]));
+        for (lengths, rest) in [
+            (&[1; 7][..], &[4, 5][..]),
+            (&[200_000_000, 0], &[]),
+            (&[3], &[4, 5]),
+            (&[1 << 30; 6], &[]),
+        ] {
+            assert!(array(lengths, rest).is_err(), "{lengths:?}");
+        }
+        let text = |depth: usize| "{".repeat(depth) + &"}".repeat(depth);
+        let kind = PgKind::Array(Box::new(PgKind::Int4));
+        assert!(read_text(&kind, text(MAX_DIMENSIONS).as_bytes()).is_ok());
+        assert!(read_text(&kind, text(100_000).as_bytes()).is_err());
     }
 }

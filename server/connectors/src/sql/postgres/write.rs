@@ -1,123 +1,65 @@
-//! Values on their way to the server: in the binary form, and as SQL.
+//! Values on their way to the server: as what they are, and as SQL.
 
-use sqlx::encode::IsNull;
-use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, Postgres};
-use sqlx::{Encode, Type};
+use std::error::Error;
 
-use super::super::moment::{DAY, TO_2000};
+use bytes::BytesMut;
+use postgres_protocol::IsNull;
+
 use super::super::value::{Param, float_text, hex, span_text, uuid_text, write_to};
 use super::PgKind;
-use super::numeric::write_numeric;
-use super::way::{Way, array_type};
+use super::way::array_type;
 
 /// What is wrong with some texts.
 pub(super) const NO_NUL: &str = "PostgreSQL cannot store text with a NUL character in it";
 
-/// A value on its way into the message.
-pub(super) struct Argument<'a> {
-    pub(super) value: &'a Param,
-    pub(super) info: &'a PgTypeInfo,
-    pub(super) kind: &'a PgKind,
-    pub(super) way: &'a Way,
+/// Whether the value goes in the binary form: bytes do, of which any other form is twice as long.
+pub(super) fn is_binary(value: &Param) -> bool {
+    matches!(value, Param::Bytes(_))
 }
 
-impl Type<Postgres> for Argument<'_> {
-    fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("text")
-    }
-}
-
-impl Encode<'_, Postgres> for Argument<'_> {
-    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, sqlx::error::BoxDynError> {
-        if *self.value == Param::Null {
-            return Ok(IsNull::Yes);
+/// Writes a value into a message, for a parameter of that kind.
+pub(super) fn write_value(
+    value: &Param,
+    kind: &PgKind,
+    out: &mut BytesMut,
+) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    let mut digits = String::new();
+    let text = match value {
+        Param::Null => return Ok(IsNull::Yes),
+        Param::Bytes(bytes) => {
+            out.extend_from_slice(bytes);
+            return Ok(IsNull::No);
         }
-        let out: &mut Vec<u8> = buffer;
-        if matches!(self.way, Way::Text(_)) {
-            let text = self.value.to_text();
-            no_nul(&text)?;
-            out.extend(text.as_bytes());
-        } else {
-            write_binary(self.value, self.kind, out)?;
-        }
-        Ok(IsNull::No)
-    }
-
-    fn produces(&self) -> Option<PgTypeInfo> {
-        Some(self.info.clone())
-    }
-}
-
-fn no_nul(text: &str) -> Result<(), String> {
-    if text.contains('\0') {
-        return Err(NO_NUL.to_owned());
-    }
-    Ok(())
-}
-
-fn write_binary(value: &Param, kind: &PgKind, out: &mut Vec<u8>) -> Result<(), sqlx::error::BoxDynError> {
-    use PgKind as K;
-    let integer = |value: i64, out: &mut Vec<u8>| -> Result<(), sqlx::error::BoxDynError> {
-        match kind {
-            K::Int2 => out.extend(i16::try_from(value)?.to_be_bytes()),
-            K::Int4 => out.extend(i32::try_from(value)?.to_be_bytes()),
-            K::Oid => out.extend(u32::try_from(value)?.to_be_bytes()),
-            K::Int8 => out.extend(value.to_be_bytes()),
-            K::Float4 => out.extend((value as f32).to_be_bytes()),
-            K::Float8 => out.extend((value as f64).to_be_bytes()),
-            K::Numeric => write_numeric(&value.to_string(), out)?,
-            K::Bool => out.push(u8::from(value != 0)),
-            _ => return Err(unfit(kind)),
-        }
-        Ok(())
-    };
-    match (value, kind) {
-        (Param::Bool(value), _) => integer((*value).into(), out)?,
-        (Param::Int(value), _) => integer(*value, out)?,
-        (Param::Float(value), K::Float4) => out.extend((*value as f32).to_be_bytes()),
-        (Param::Float(value), K::Float8) => out.extend(value.to_be_bytes()),
-        (Param::Float(value), K::Numeric) => write_numeric(&float_text(*value), out)?,
-        (Param::Decimal(text), K::Numeric) => write_numeric(text, out)?,
-        (Param::Text(text), K::Text) => {
-            no_nul(text)?;
-            out.extend(text.as_bytes());
-        }
-        (Param::Text(text) | Param::Json(text), K::Json) => out.extend(text.as_bytes()),
-        (Param::Text(text) | Param::Json(text), K::Jsonb) => {
-            out.push(1);
-            out.extend(text.as_bytes());
-        }
-        (Param::List(_), K::Json | K::Jsonb) => {
-            let mut text = String::new();
-            value.write_json(&mut text);
-            if *kind == K::Jsonb {
-                out.push(1);
+        // there is one of them only, which is quiet
+        Param::Decimal(text) if text.to_ascii_lowercase().contains("nan") => "NaN",
+        Param::Text(text) | Param::Json(text) | Param::Decimal(text) => {
+            if text.contains('\0') {
+                return Err(NO_NUL.into());
             }
-            out.extend(text.as_bytes());
+            text
         }
-        (Param::Bytes(bytes), K::Bytea) => out.extend(bytes),
-        (Param::Date(date), K::Date) => out.extend(i32::try_from(date.days() - TO_2000)?.to_be_bytes()),
-        (Param::Date(date), K::Timestamp) => out.extend(((date.days() - TO_2000) * DAY).to_be_bytes()),
-        (Param::Time(time), K::Time) => out.extend(time.micros().to_be_bytes()),
-        (Param::Time(time), K::TimeTz) => {
-            out.extend(time.micros().to_be_bytes());
-            out.extend((-time.offset.unwrap_or(0)).to_be_bytes());
+        Param::Bool(value) if *kind != PgKind::Bool => {
+            if *value {
+                "1"
+            } else {
+                "0"
+            }
         }
-        (Param::DateTime(point), K::Timestamp) => out.extend((point.wall_micros() - TO_2000 * DAY).to_be_bytes()),
-        (Param::DateTime(point), K::TimestampTz) => out.extend((point.utc_micros() - TO_2000 * DAY).to_be_bytes()),
-        (Param::Span(span), K::Interval) => {
-            out.extend(span.micros.to_be_bytes());
-            out.extend(i32::try_from(span.days)?.to_be_bytes());
-            out.extend(0_i32.to_be_bytes());
+        Param::Int(value) => {
+            write_to(&mut digits, format_args!("{value}"));
+            &digits
         }
-        (Param::Uuid(uuid), K::Uuid) => out.extend(uuid),
-        _ => return Err(format!("{} cannot be given where PostgreSQL expects {kind:?}", value.kind()).into()),
-    }
-    Ok(())
-}
-
-fn unfit(kind: &PgKind) -> sqlx::error::BoxDynError {
-    format!("a number cannot be given where PostgreSQL expects {kind:?}").into()
+        Param::List(_) if matches!(kind, PgKind::Json | PgKind::Jsonb) => {
+            value.write_json(&mut digits);
+            &digits
+        }
+        _ => {
+            digits = value.to_text();
+            &digits
+        }
+    };
+    out.extend_from_slice(text.as_bytes());
+    Ok(IsNull::No)
 }
 
 /// Writes a value as SQL would have it. `are_typed`: lists of text say that they are, which fits nothing but text.

@@ -74,21 +74,6 @@ pub enum Verb {
     Other,
 }
 
-/// What a statement may do to its session, as far as its words tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Sets {
-    /// It may set how values are written as text.
-    pub(super) styles: bool,
-    /// It may set the time zone.
-    pub(super) zone: bool,
-    /// It may set anything by a name that is a value.
-    pub(super) configures: bool,
-    /// It may give settings the values that they have by default.
-    pub(super) resets: bool,
-    /// It may have the server forget what was prepared.
-    pub(super) forgets: bool,
-}
-
 /// A statement, cut at its placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scanned {
@@ -98,6 +83,8 @@ pub struct Scanned {
     pub(super) pieces: Vec<String>,
     /// The placeholders.
     pub slots: Vec<Slot>,
+    /// Of those, the ones that stand in strings: their values are written there.
+    inside: Vec<usize>,
     engine: Engine,
     /// What kind of statement it is.
     pub(super) verb: Verb,
@@ -111,8 +98,14 @@ pub struct Scanned {
     pub(super) commits: bool,
     /// Whether it is a COPY of PostgreSQL whose rows are sent or taken by the client.
     pub(super) copies: bool,
-    /// Whether the session may have other settings, or other prepared statements, after it.
-    pub(super) sets: Sets,
+    /// Whether it may have the server forget what was prepared.
+    pub(super) forgets: bool,
+    /// Whether names may mean other tables after it.
+    pub(super) moves: bool,
+    /// Whether it sets settings by names that are values.
+    pub(super) configures: bool,
+    /// Whether a word in a string stands for the moment at which it is read, which for what is prepared is long ago.
+    pub(super) has_moments: bool,
 }
 
 impl Scanned {
@@ -126,6 +119,7 @@ impl Scanned {
             piece,
             mut pieces,
             slots,
+            inside,
             words,
             ..
         } = Scanner::cut(sql, style, engine)?;
@@ -140,6 +134,7 @@ impl Scanned {
             text,
             pieces,
             slots,
+            inside,
             engine,
             verb: words.verb(),
             is_script: words.is_script,
@@ -147,28 +142,44 @@ impl Scanned {
             writes: words.writes(),
             commits: words.commits(engine),
             copies: words.copies,
-            sets: words.sets(),
+            forgets: words.forgets,
+            moves: words.moves,
+            configures: words.configures,
+            has_moments: words.has_moments,
         })
     }
 
-    /// A list in the place of `IN %s` is as many values in parentheses: the statement with that many placeholders, and the values. `None`:
-    /// there is no such place.
-    pub(super) fn spread(&self, values: &[Param]) -> Option<(Self, Vec<Param>)> {
+    /// Whether a placeholder stands in a string.
+    pub(super) fn has_inside(&self) -> bool {
+        !self.inside.is_empty()
+    }
+
+    /// The statement with numbers in strings written there, and with as many placeholders as the lists have values that stand in the places
+    /// of `IN %s`; and the values. `None`: there are no such places.
+    pub(super) fn spread(&self, values: &[Param]) -> Result<Option<(Self, Vec<Param>)>, SqlFailure> {
         let is_list =
             |index: usize| matches!(values.get(index), Some(Param::List(_))) && follows_in(&self.pieces[index]);
-        if !(0..self.slots.len()).any(is_list) {
-            return None;
+        if !self.has_inside() && !(0..self.slots.len()).any(is_list) {
+            return Ok(None);
         }
         let mut pieces = vec![self.pieces[0].clone()];
         let mut slots = Vec::new();
         let mut spread = Vec::new();
         for (index, slot) in self.slots.iter().enumerate() {
+            let mut last = pieces.pop().unwrap_or_default();
+            if self.inside.contains(&index) {
+                write_inside(&values[index], &mut last)?;
+                last.push_str(&self.pieces[index + 1]);
+                pieces.push(last);
+                continue;
+            }
             let items = match &values[index] {
                 Param::List(items) if is_list(index) => items.as_slice(),
                 value => std::slice::from_ref(value),
             };
             let (open, close) = if is_list(index) { ("(", ")") } else { ("", "") };
-            pieces.last_mut()?.push_str(open);
+            last.push_str(open);
+            pieces.push(last);
             for (place, item) in items.iter().enumerate() {
                 slots.push(slot.clone());
                 spread.push(item.clone());
@@ -178,28 +189,52 @@ impl Scanned {
                     String::new()
                 });
             }
+            let mut last = pieces.pop().unwrap_or_default();
             if items.is_empty() {
                 // nothing is in an empty list
-                pieces.last_mut()?.push_str("NULL");
+                last.push_str("NULL");
             }
-            let last = pieces.last_mut()?;
             last.push_str(close);
             last.push_str(&self.pieces[index + 1]);
+            pieces.push(last);
         }
         let text = text_of(&pieces, self.engine);
         let scanned = Self {
             text,
             pieces,
             slots,
+            inside: Vec::new(),
             ..self.clone()
         };
-        Some((scanned, spread))
+        Ok(Some((scanned, spread)))
     }
 
     /// Whether it is one statement that has columns even if no row comes.
     pub(super) fn gives_rows(&self) -> bool {
         !self.is_script && (self.verb == Verb::Query || (self.verb == Verb::Change && self.returns))
     }
+}
+
+/// Writes a value into a string. Only numbers cannot end it.
+fn write_inside(value: &Param, out: &mut String) -> Result<(), SqlFailure> {
+    match value {
+        Param::Int(value) => write_to(out, format_args!("{value}")),
+        Param::Float(value) if value.is_finite() => write_to(out, format_args!("{value:?}")),
+        Param::Decimal(digits)
+            if digits
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'E')) =>
+        {
+            out.push_str(digits);
+        }
+        _ => {
+            let message = "a placeholder stands in a string, where only a number can be written";
+            let hint = "Let the placeholder stand for the whole string: LIKE %s with '%' in the value, and not LIKE '%%%s%%'. Where a \
+                percent sign itself is meant, write %%.";
+            return Err(SqlFailure::new(SqlFailureClass::Programming, message).hinted(hint));
+        }
+    }
+    Ok(())
 }
 
 /// The statement with the placeholders of its database.

@@ -17,6 +17,8 @@ pub(super) struct Scanner<'a> {
     copied: usize,
     pub(super) pieces: Vec<String>,
     pub(super) slots: Vec<Slot>,
+    /// Of those, the ones that stand in strings.
+    pub(super) inside: Vec<usize>,
     pub(super) words: Words,
 }
 
@@ -33,6 +35,7 @@ impl<'a> Scanner<'a> {
             copied: 0,
             pieces: Vec::new(),
             slots: Vec::new(),
+            inside: Vec::new(),
             words: Words::default(),
         };
         scanner.run()?;
@@ -148,18 +151,49 @@ impl<'a> Scanner<'a> {
             self.words.name();
         }
         self.at += 1;
+        let start = self.at;
         while let Some(&byte) = self.bytes.get(self.at) {
             if byte == b'\\' && has_escapes {
-                self.at = (self.at + 2).min(self.bytes.len());
+                // what callers write for a percent sign is two of them here, too
+                let is_percent = self.style == Some(Style::Pyformat) && self.next() == Some(b'%');
+                self.at = (self.at + if is_percent { 1 } else { 2 }).min(self.bytes.len());
             } else if byte == end {
                 self.at += 1;
                 if self.bytes.get(self.at) != Some(&end) {
+                    if end == b'\'' {
+                        self.words.content(&self.sql[start..self.at]);
+                    }
                     return;
                 }
                 self.at += 1;
+            } else if end == b'\'' && byte == b'%' && self.engine != Engine::Sqlite && self.is_placeholder() {
+                // drivers that write values into statements do so here, too: `interval '%s days'`
+                self.inside.push(self.slots.len());
+                self.placeholder();
             } else {
                 self.inside();
             }
+        }
+    }
+
+    /// Whether the percent sign here begins a placeholder.
+    fn is_placeholder(&self) -> bool {
+        let rest = &self.sql[self.at + 1..];
+        let is_named = || {
+            let (name, after) = rest.split_once(')')?;
+            // a string may end before there is a parenthesis
+            (name.starts_with('(') && !name.contains('\'') && after.starts_with('s')).then_some(())
+        };
+        self.style == Some(Style::Pyformat) && (rest.starts_with('s') || is_named().is_some())
+    }
+
+    /// The placeholder that begins here.
+    fn placeholder(&mut self) {
+        match self.sql[self.at + 2..].split_once(')') {
+            Some((name, _)) if self.next() == Some(b'(') => {
+                self.slot(Slot::Name(name.to_owned()), name.len() + 4);
+            }
+            _ => self.slot(Slot::Place(self.slots.len()), 2),
         }
     }
 
@@ -206,9 +240,11 @@ impl<'a> Scanner<'a> {
             .find(tag)
             .map_or(self.bytes.len(), |found| self.at + found + 2 * tag.len());
         self.at += tag.len();
+        let start = self.at;
         while self.at < end {
             self.inside();
         }
+        self.words.content(&self.sql[start..self.at]);
     }
 
     fn percent(&mut self) -> Result<(), SqlFailure> {
@@ -218,16 +254,12 @@ impl<'a> Scanner<'a> {
         }
         match self.next() {
             Some(b'%') => self.skip_one(),
-            Some(b's') => self.slot(Slot::Place(self.slots.len()), 2),
+            _ if self.is_placeholder() => self.placeholder(),
             Some(b'(') => {
-                let rest = &self.sql[self.at + 2..];
-                let Some((name, after)) = rest.split_once(')') else {
-                    return Err(wrong("`%(` without `)s` after it"));
-                };
-                if !after.starts_with('s') {
-                    return Err(wrong(&format!("`%({name})` without `s` after it")));
-                }
-                self.slot(Slot::Name(name.to_owned()), name.len() + 4);
+                return Err(match self.sql[self.at + 2..].split_once(')') {
+                    Some((name, _)) => wrong(&format!("`%({name})` without `s` after it")),
+                    None => wrong("`%(` without `)s` after it"),
+                });
             }
             // an operator; callers who mean one should double it, but nothing else can be meant here
             _ => self.at += 1,

@@ -126,41 +126,32 @@ fn what_a_statement_may_do_is_seen() {
         assert_eq!(scanned(sql, Engine::MySql).commits, there, "{sql}");
         assert_eq!(scanned(sql, Engine::Postgres).commits, elsewhere, "{sql}");
     }
-    let none = Sets::default();
-    let all = Sets {
-        styles: true,
-        zone: true,
-        ..none
-    };
-    for (sql, sets) in [
-        ("SET DateStyle = 'German'", Sets { styles: true, ..none }),
-        ("SELECT 1; SET time zone 'UTC'", Sets { zone: true, ..none }),
-        ("SET \"TimeZone\" TO 'UTC'", all),
-        ("SELECT a AT TIME ZONE 'UTC', timezone('UTC', b)", none),
-        ("UPDATE t SET zone = 'a'", none),
-        ("SET LOCAL work_mem TO DEFAULT", Sets { resets: true, ..none }),
-        ("RESET a", Sets { resets: true, ..all }),
-        (
-            "SELECT set_config('a.b', 'c', true)",
-            Sets {
-                configures: true,
-                ..none
-            },
-        ),
-        ("DO $$ BEGIN END $$", all),
-        (
-            "DISCARD ALL",
-            Sets {
-                resets: true,
-                forgets: true,
-                ..all
-            },
-        ),
-        ("SELECT 1; DEALLOCATE PREPARE ALL", Sets { forgets: true, ..none }),
-        ("DEALLOCATE a", none),
-        ("SELECT 'datestyle' FROM t", none),
+    for (sql, forgets) in [
+        ("DISCARD ALL", true),
+        ("SELECT 1; DEALLOCATE PREPARE ALL", true),
+        ("DEALLOCATE a", false),
+        ("SELECT 'discard all' FROM t", false),
     ] {
-        assert_eq!(scanned(sql, Engine::Postgres).sets, sets, "{sql}");
+        assert_eq!(scanned(sql, Engine::Postgres).forgets, forgets, "{sql}");
+    }
+    for (sql, moves, configures) in [
+        ("SET search_path TO a", true, false),
+        ("SELECT 1; SET LOCAL ROLE crm", true, false),
+        ("reset all", true, false),
+        ("SELECT set_config($1, $2, true)", false, true),
+        ("UPDATE t SET role = 1", false, false),
+    ] {
+        let found = scanned(sql, Engine::Postgres);
+        assert_eq!((found.moves, found.configures), (moves, configures), "{sql}");
+    }
+    for (sql, has_moments) in [
+        ("SELECT now(), today FROM t WHERE a = 'unknown' -- it's now", false),
+        ("SELECT 'NOW'::timestamp", true),
+        ("-- it's\nSELECT a FROM t WHERE day >= 'today 12:00'", true),
+        ("SELECT $x$now$x$::date", true),
+        ("SELECT a AS \"it's\", E'it\\'s', 'tomorrow'::date", true),
+    ] {
+        assert_eq!(scanned(sql, Engine::Postgres).has_moments, has_moments, "{sql}");
     }
     for (sql, copies) in [
         ("COPY t (stdout) FROM '/tmp/stdin'", true),
@@ -178,6 +169,7 @@ fn a_list_after_in_is_spread() {
         let scanned = Scanned::new(sql, Some(Style::Pyformat), Engine::Postgres).unwrap();
         scanned
             .spread(values)
+            .unwrap()
             .map(|(scanned, values)| (scanned.text.to_string(), values.len()))
     };
     let list = |count: i64| Param::List((0..count).map(Param::Int).collect());
@@ -206,5 +198,50 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn numbers_are_written_into_strings() {
+    let spread = |sql: &str, engine, values: &[Param]| {
+        let scanned = Scanned::new(sql, Some(Style::Pyformat), engine).unwrap();
+        let spread = scanned.spread(values);
+        spread.map(|spread| spread.map(|(scanned, values)| (scanned.text.to_string(), values.len())))
+    };
+    let sql = "a < %s AND b > now() - interval '%s days %% it''s' AND c IN %s";
+    let values = [
+        Param::Int(1),
+        Param::Int(-3),
+        Param::List(vec![Param::Int(5), Param::Int(6)]),
+    ];
+    let expected = "a < $1 AND b > now() - interval '-3 days % it''s' AND c IN ($2, $3)";
+    assert_eq!(
+        spread(sql, Engine::Postgres, &values).unwrap(),
+        Some((expected.to_owned(), 3))
+    );
+    let scanned = Scanned::new("SELECT '50\\%%', %s", Some(Style::Pyformat), Engine::MySql).unwrap();
+    assert_eq!(&*scanned.text, "SELECT '50\\%', ?");
+    let sql = "SELECT INTERVAL '%(days)s' DAY";
+    let exact = [Param::Decimal("1.5".to_owned())];
+    let expected = "SELECT INTERVAL '1.5' DAY";
+    assert_eq!(
+        spread(sql, Engine::MySql, &exact).unwrap(),
+        Some((expected.to_owned(), 0))
+    );
+    // what could end the string
+    for value in [
+        Param::Text("5".to_owned()),
+        Param::Null,
+        Param::Decimal("1' OR".to_owned()),
+        Param::Float(f64::NAN),
+    ] {
+        assert!(spread(sql, Engine::Postgres, &[value]).is_err());
+    }
+    // those of SQLite have formats of their own there
+    let scanned = Scanned::new("SELECT strftime('%s', ?)", Some(Style::Pyformat), Engine::Sqlite).unwrap();
+    assert!(scanned.slots.is_empty() && !scanned.has_inside());
+    for sql in ["'%(a' || %(b)s", "\"%s\" || %(b)s", "-- %s\n %(b)s"] {
+        let scanned = Scanned::new(sql, Some(Style::Pyformat), Engine::Postgres).unwrap();
+        assert!(scanned.slots.len() == 1 && !scanned.has_inside(), "{sql}");
     }
 }

@@ -1,6 +1,6 @@
 //! What the words outside of strings say of a statement.
 
-use super::{Sets, Verb};
+use super::Verb;
 use crate::sql::options::Engine;
 
 /// What stands before a parenthesis without being called.
@@ -20,6 +20,9 @@ const HARMLESS: &str = "ABS AGE ARRAY_AGG ARRAY_LENGTH ARRAY_TO_STRING AVG BOOL_
     REVERSE RIGHT ROUND ROW_NUMBER ROW_TO_JSON RPAD RTRIM SECOND SIGN SLEEP SPLIT_PART SQRT STDDEV STRFTIME STRING_AGG STRPOS \
     STR_TO_DATE SUBSTR SUBSTRING SUM TIMESTAMPDIFF TOTAL TO_CHAR TO_DATE TO_JSON TO_JSONB TO_NUMBER TO_TIMESTAMP TRANSLATE TRIM TRUNC \
     TRUNCATE TYPEOF UNIX_TIMESTAMP UNNEST UPPER UUID VARIANCE VERSION YEAR";
+
+/// Words for a moment in PostgreSQL.
+const MOMENTS: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
 
 /// What was read last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,10 +58,17 @@ pub(super) struct Words {
     ends: bool,
     /// A statement ends a transaction in MySQL, which some do that say nothing of it.
     ends_there: bool,
-    sets: Sets,
     /// The statement is a SET.
     is_set: bool,
+    /// Names may mean other tables afterwards.
+    pub(super) moves: bool,
+    /// Settings are set by names that are values.
+    pub(super) configures: bool,
+    /// A word in a string stands for the moment at which it is read: `'today'::date`.
+    pub(super) has_moments: bool,
     drops_statements: bool,
+    /// All prepared statements of the session are dropped.
+    pub(super) forgets: bool,
     /// The statement is a COPY.
     is_copy: bool,
     /// A COPY is from or to the client.
@@ -82,13 +92,12 @@ impl Words {
             "UPDATE" => self.changes |= !is_lock,
             "FOR" => self.is_lock = true,
             "NO" | "KEY" => self.is_lock = is_lock,
-            "DATESTYLE" | "INTERVALSTYLE" | "EXTRA_FLOAT_DIGITS" => self.sets.styles = true,
-            "SET_CONFIG" | "PG_SETTINGS" => self.sets.configures = true,
-            "TIMEZONE" | "ZONE" => self.sets.zone |= self.is_set,
-            "DEFAULT" | "LOCAL" => self.sets.resets |= self.is_set,
+            "SEARCH_PATH" => self.moves = true,
+            "ROLE" | "AUTHORIZATION" => self.moves |= self.is_set,
+            "SET_CONFIG" => self.configures = true,
             "STDIN" | "STDOUT" => self.copies |= self.is_copy,
             "DEALLOCATE" | "DISCARD" => self.drops_statements = true,
-            "ALL" => self.sets.forgets |= self.drops_statements,
+            "ALL" => self.forgets |= self.drops_statements,
             _ => {}
         }
         let is_known = |known: &str| known.split_ascii_whitespace().any(|known| known == word);
@@ -108,22 +117,15 @@ impl Words {
     fn begin(&mut self, word: &str) {
         let verb = verb(word);
         self.is_copy = word == "COPY";
+        self.is_set = word == "SET";
+        self.moves |= matches!(word, "RESET" | "DISCARD");
         self.ends |= matches!(word, "COMMIT" | "END");
         self.ends_there |= verb == Verb::Define || matches!(word, "BEGIN" | "START" | "CALL");
-        // what is in the body of a procedure is not seen
-        let may_set = matches!(word, "RESET" | "DISCARD" | "DO" | "CALL");
-        self.sets.styles |= may_set;
-        self.sets.zone |= may_set;
-        self.sets.resets |= matches!(word, "RESET" | "DISCARD");
-        self.is_set = word == "SET";
     }
 
     /// A name in quotes.
     pub(super) fn name(&mut self) {
         self.quoted();
-        // `SET "TimeZone" TO ...`
-        self.sets.styles |= self.is_set;
-        self.sets.zone |= self.is_set;
         self.next(Token::Name);
     }
 
@@ -131,6 +133,12 @@ impl Words {
     pub(super) fn string(&mut self) {
         self.quoted();
         self.next(Token::Sign);
+    }
+
+    /// What stands in a string.
+    pub(super) fn content(&mut self, text: &str) {
+        let mut words = text.split(|character: char| !character.is_ascii_alphanumeric());
+        self.has_moments |= words.any(|word| MOMENTS.iter().any(|moment| word.eq_ignore_ascii_case(moment)));
     }
 
     fn quoted(&mut self) {
@@ -185,10 +193,6 @@ impl Words {
     /// Whether a transaction may end with a commit.
     pub(super) fn commits(&self, engine: Engine) -> bool {
         self.ends || (self.ends_there && engine == Engine::MySql)
-    }
-
-    pub(super) fn sets(&self) -> Sets {
-        self.sets
     }
 }
 
