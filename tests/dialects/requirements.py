@@ -11,8 +11,8 @@ CANNOT = tomllib.loads((Path(__file__).parent / 'cannot.toml').read_text())
 #: Begins the reason for which a test is skipped that needs something listed.
 LISTED = 'listed in cannot.toml'
 
-#: What is listed and is named by a test, or by a requirement that a test names. Whether it is looked at is another matter:
-#: of several that a test names SQLAlchemy looks at one after the other, in the order of a set, up to the first that is missing.
+#: What is listed and is named by a test, or by a requirement that a test names. Whether it is looked at is another
+#: matter: SQLAlchemy looks at several of one test in the order of a set, up to the first that is missing.
 ASKED: set[str] = set()
 
 
