@@ -157,6 +157,36 @@ fn a_database_that_goes_away_a_hundred_times_neither_loses_nor_doubles_anything(
 }
 
 #[test]
+fn connections_of_which_nothing_is_heard_any_more_are_waited_for_once() {
+    let limit = Duration::from_secs(3);
+    let database = OwnServer::postgresql(&[], &[]);
+    let proxy = Proxy::new(&format!("127.0.0.1:{}", database.port()));
+    let server =
+        with_crm(&json!({"port": proxy.port(), "extra": format!("connect_timeout={}", limit.as_secs())})).start();
+    let number = |name: &str| ask(&server, "stats", &json!({}))[name].as_u64().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| ask(&server, "slow", &json!({"seconds": 0.5})));
+        }
+    });
+    let idle = wait_until("several connections that nobody uses", || {
+        let idle = number("idle");
+        (idle > 1 && idle == number("opened")).then_some(idle)
+    });
+    // what was used just now is not tried out
+    thread::sleep(Duration::from_millis(1100));
+    proxy.silence();
+    let asked = Instant::now();
+    assert_eq!(ask(&server, "text", &json!({"sql": "SELECT 'here'"}))["text"], "here");
+    let waited = asked.elapsed();
+    assert!(
+        waited < limit * 2,
+        "one connection after the other was waited for: {waited:?}"
+    );
+    wait_until("those to be closed", || (number("closed") == idle).then_some(()));
+}
+
+#[test]
 fn who_loses_the_answer_to_a_commit_is_told_that_the_outcome_is_unknown() {
     for database in [Database::postgresql(), Database::mysql()] {
         database.execute("CREATE TABLE call_log (id INTEGER PRIMARY KEY)");

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A port of this machine that leads to a server, until it is cut: then connections break off and new ones are refused.
@@ -29,6 +30,8 @@ pub enum Moment {
 struct Line {
     is_whole: bool,
     streams: Vec<TcpStream>,
+    /// Whether nothing goes through any more on the connections that there are.
+    silence: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -75,6 +78,12 @@ impl Proxy {
         });
     }
 
+    /// Lets nothing through any more on the connections that there are, in either direction, and leaves them open. New ones are let through.
+    pub fn silence(&self) {
+        let silence = std::mem::take(&mut lock(&self.line).silence);
+        silence.store(true, Ordering::Relaxed);
+    }
+
     /// Makes it whole again.
     pub fn mend(&self) {
         let listener = crate::wait_until("the proxy's port to be free", || TcpListener::bind(self.address()).ok());
@@ -94,7 +103,7 @@ impl Proxy {
                 if !line.is_whole {
                     return;
                 }
-                if let Ok(streams) = join(client, &to, &trap) {
+                if let Ok(streams) = join(client, &to, &trap, &line.silence) {
                     line.streams.extend(streams);
                 }
             }
@@ -112,19 +121,34 @@ impl Drop for Proxy {
 #[derive(Debug, Default)]
 struct Met(Mutex<Option<Moment>>);
 
-fn join(client: TcpStream, to: &str, trap: &Arc<Mutex<Option<Moment>>>) -> io::Result<[TcpStream; 2]> {
+fn join(
+    client: TcpStream,
+    to: &str,
+    trap: &Arc<Mutex<Option<Moment>>>,
+    silence: &Arc<AtomicBool>,
+) -> io::Result<[TcpStream; 2]> {
     let server = TcpStream::connect(to)?;
     let handles = [client.try_clone()?, server.try_clone()?];
     let met = Arc::new(Met::default());
     let (mut from, mut into) = (client.try_clone()?, server.try_clone()?);
     let (trap, own) = (trap.clone(), met.clone());
+    let silences = [silence.clone(), silence.clone()];
+    let [there, back] = silences.map(|silence| {
+        move |fate| {
+            if silence.load(Ordering::Relaxed) {
+                Fate::Swallow
+            } else {
+                fate
+            }
+        }
+    });
     std::thread::spawn(move || {
-        copy(&mut from, &mut into, |bytes| to_server(bytes, &trap, &own)).ok();
+        copy(&mut from, &mut into, |bytes| there(to_server(bytes, &trap, &own))).ok();
         into.shutdown(Shutdown::Both).ok();
     });
     let (mut from, mut into) = (server, client);
     std::thread::spawn(move || {
-        copy(&mut from, &mut into, |_| to_client(&met)).ok();
+        copy(&mut from, &mut into, |_| back(to_client(&met))).ok();
         into.shutdown(Shutdown::Both).ok();
         from.shutdown(Shutdown::Both).ok();
     });
@@ -134,6 +158,8 @@ fn join(client: TcpStream, to: &str, trap: &Arc<Mutex<Option<Moment>>>) -> io::R
 /// What becomes of bytes.
 enum Fate {
     Pass,
+    /// They go nowhere, which nobody hears of.
+    Swallow,
     /// They go on, and are the last.
     Last,
     Stop,
@@ -149,6 +175,7 @@ fn copy(from: &mut TcpStream, into: &mut TcpStream, fate: impl Fn(&[u8]) -> Fate
         let bytes = &buffer[..count];
         match fate(bytes) {
             Fate::Pass => into.write_all(bytes)?,
+            Fate::Swallow => {}
             Fate::Last => return into.write_all(bytes),
             Fate::Stop => return Ok(()),
         }

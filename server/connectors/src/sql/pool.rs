@@ -172,9 +172,15 @@ impl SqlPool {
             }
             let is_suspect = lock(&self.suspect).is_some_and(|since| idle.used < since);
             if is_suspect || (self.limits.pre_ping && idle.used.elapsed() > FRESH) {
-                let answered = timeout(CHECK_LIMIT, idle.link.ping()).await;
-                if !matches!(answered, Ok(Ok(()))) {
-                    continue;
+                let limit = CHECK_LIMIT.min(self.target.connect_timeout);
+                match timeout(limit, idle.link.ping()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => continue,
+                    Err(_) => {
+                        // nothing is heard from there any more: to wait for each of the others would take as long again
+                        self.clear();
+                        continue;
+                    }
                 }
             }
             lease.counted = Some(idle.counted);
@@ -264,6 +270,11 @@ impl SqlPool {
     /// Nobody asks it for connections any more. Those that are in use stay in use, and are closed afterwards.
     pub(super) fn retire(&self) {
         self.is_retired.store(true, Ordering::Release);
+        self.clear();
+    }
+
+    /// Closes the connections that nobody uses.
+    fn clear(&self) {
         for idle in std::mem::take(&mut *lock(&self.idle)) {
             discard(idle);
         }

@@ -1,15 +1,24 @@
 //! What a server is reached with, and how a line to it is made and encrypted.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
+use socket2::{SockRef, TcpKeepalive};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx_core::net::tls::{self, CertificateInput, TlsConfig};
 use sqlx_core::net::{Socket, SocketIntoBox};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::input::Ahead;
+
+/// When a server is asked whether it is still there of which nothing was heard for so long, a long statement or not, and what ends the line
+/// if it says nothing: the machine answers, not the server. Without this, whoever waits on a machine that went away waits for two hours.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
 
 /// What a server is reached with.
 #[derive(Clone)]
@@ -65,6 +74,7 @@ impl PgAccess {
                 let stream = TcpStream::connect((options.get_host(), options.get_port())).await?;
                 // what is written is written whole
                 stream.set_nodelay(true)?;
+                SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE)?;
                 self.encrypt(stream).await
             }
         }
