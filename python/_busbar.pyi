@@ -30,6 +30,7 @@ from busbar.kvdb.bitfield import BitField
 from busbar.kvdb.lock import Lock
 from busbar.kvdb.pool import ConnectionPool, Encoder
 from busbar.kvdb.pubsub import PubSub
+from busbar.sql.column import Column
 
 _Model = TypeVar('_Model')
 _Params = Mapping[str, Any] | None
@@ -464,8 +465,8 @@ class SqlCursor:
     def connection(self) -> SqlConnection:
         """The connection that it belongs to."""
     @property
-    def description(self) -> list[tuple[str, int | None, None, None, None, None, None]] | None:
-        """One tuple of seven for each column; `None` if the statement gives no rows."""
+    def description(self) -> list[Column] | None:
+        """A `Column` for each column, a tuple of seven: its name, the number of its type, and `None`; `None` if the statement gives no rows."""
     @property
     def rowcount(self) -> int:
         """Rows that the statement gave or changed; -1 if that is not known (yet)."""
@@ -483,7 +484,8 @@ class SqlCursor:
     def executemany(self, operation: str, seq_of_parameters: Iterable[Any]) -> SqlCursor:
         """Runs a statement once for each of the parameters. What it gives is not kept."""
     def callproc(self, procname: str, parameters: Iterable[Any] | None = None) -> list[Any]:
-        """Calls a procedure of MySQL, or a function of PostgreSQL whose result is then read; gives the parameters back."""
+        """Calls a procedure of MySQL, or a function of PostgreSQL whose result is then read; gives the parameters back. What a procedure gives
+        back in its parameters is then in variables: `SELECT @_name_0, @_name_1`."""
     def fetchone(self) -> tuple[Any, ...] | None:
         """The next row; `None` if there is none."""
     def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:

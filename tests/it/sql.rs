@@ -31,6 +31,16 @@ fn nothing_is_lost_between_statements_of_postgresql() {
 }
 
 #[test]
+fn values_of_mysql_are_what_literals_are() {
+    pytest(include_str!("sql/test_mysql.py"), "42 passed");
+}
+
+#[test]
+fn transactions_of_sqlite_are_what_the_user_makes_of_them() {
+    pytest(include_str!("sql/test_sqlite.py"), "11 passed");
+}
+
+#[test]
 fn sessions_are_in_the_zone_of_the_server() {
     pytest(include_str!("sql/test_zones.py"), "49 passed");
 }

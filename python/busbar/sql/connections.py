@@ -61,7 +61,8 @@ class Engine(engine.Engine):
         """Executes a statement in a transaction of its own, and reads what it gives."""
         with self.begin() as connection:
             result: Any = connection.execute(statement, *parameters, **named)
-            if result.returns_rows:
+            # SQLAlchemy itself has read what an INSERT of its own gives, and closed the cursor
+            if result.returns_rows and result.cursor is not None:
                 result.cursor_strategy = FullyBufferedCursorFetchStrategy(result.cursor)
         return result
 

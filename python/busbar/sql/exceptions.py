@@ -8,9 +8,12 @@ connection was lost while the database was to commit.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 __all__ = [
     'DataError',
     'DatabaseError',
+    'Diagnostics',
     'Error',
     'IntegrityError',
     'InterfaceError',
@@ -24,6 +27,18 @@ __all__ = [
 
 class Warning(Exception):
     """Something that callers should know of."""
+
+
+class Diagnostics(NamedTuple):
+    """What the database said of an error, by the names that psycopg2 has for it."""
+
+    sqlstate: str | None
+    message_primary: str
+    message_detail: str | None
+    message_hint: str | None
+    table_name: str | None
+    column_name: str | None
+    constraint_name: str | None
 
 
 class Error(Exception):
@@ -61,6 +76,13 @@ class Error(Exception):
     def pgerror(self) -> str:
         """The same as ``message``."""
         return self.message
+
+    @property
+    def diag(self) -> Diagnostics:
+        """The same, by the names that psycopg2 has for it."""
+        first, _, _ = self.message.partition('\n')
+        said = self.detail, self.hint, self.table, self.column, self.constraint
+        return Diagnostics(self.sqlstate, first, *said)
 
 
 class InterfaceError(Error):

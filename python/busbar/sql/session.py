@@ -213,7 +213,11 @@ def _statement(given: Any) -> Any:
 
 
 def _bound(mapper: Any, bind: Any, more: dict[str, Any]) -> dict[str, Any]:
-    """What used to be arguments of their own."""
+    """What used to be arguments of their own. In the places of two of them are others since 1.4."""
+    if isinstance(mapper, dict):
+        more['execution_options'], mapper = mapper, None
+    if isinstance(bind, dict):
+        more['bind_arguments'], bind = bind, None
     given = {name: value for name, value in (('mapper', mapper), ('bind', bind)) if value is not None}
     if given:
         more['bind_arguments'] = {**(more.get('bind_arguments') or {}), **given}

@@ -26,6 +26,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import declarative_base
 from sqlalchemy.types import UserDefinedType
 from test_styles import SERVERS, database
@@ -193,3 +194,18 @@ def test_reflection(crm):
             assert all(isinstance(row[0], str) for row in rows)
 
     crm.run(reflect)
+
+
+def test_errors_say_more_by_the_names_of_psycopg2(crm):
+    def violate(session):
+        session.execute('ALTER TABLE reading ADD CONSTRAINT small CHECK (amount < 100)')
+        with pytest.raises(IntegrityError) as caught:
+            session.execute('UPDATE reading SET amount = 1000')
+        session.rollback()
+        return caught.value.orig.diag
+
+    said = crm.run(violate)
+    assert (said.sqlstate, said.table_name, said.constraint_name) == ('23514', 'reading', 'small')
+    assert 'DETAIL' not in said.message_primary
+    assert said.message_detail.startswith('Failing row')
+    assert said.message_hint is None

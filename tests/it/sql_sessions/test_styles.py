@@ -316,3 +316,63 @@ def test_engines_of_ones_own(tmp_path):
     with engine.connect() as connection:
         assert connection.execute(select(Customer.name)).scalars().all() == ['a', 'b']
     engine.dispose()
+
+
+def test_a_savepoint_may_be_the_first_of_a_transaction(crm):
+    def save(session):
+        with session.begin_nested():
+            session.add(Order(total=1))
+        session.rollback()
+        with session.begin_nested():
+            session.add(Order(total=2))
+        session.commit()
+        session.execute(text('SAVEPOINT mine'))
+        session.execute(text('INSERT INTO customer_order (total) VALUES (3)'))
+        session.execute(text('ROLLBACK TO SAVEPOINT mine'))
+        session.commit()
+
+    crm.run(save)
+    assert crm.one('SELECT count(*) AS count, max(total) AS most FROM customer_order WHERE total < 5') == {
+        'count': 1,
+        'most': 2,
+    }
+
+
+def test_inserts_say_how_many_rows_they_made(crm):
+    order = Order.__table__
+
+    def insert(session):
+        counts = [
+            session.execute(order.insert().values(total=1)).rowcount,
+            session.execute(order.insert().values([{'total': 2}, {'total': 3}])).rowcount,
+            session.execute(
+                order.insert().from_select(['total'], select(order.c.total).where(order.c.total < 4))
+            ).rowcount,
+            session.execute(order.delete().where(order.c.total < 4)).rowcount,
+        ]
+        session.rollback()
+        return counts
+
+    assert crm.run(insert) == [1, 2, 3, 6]
+
+
+def test_rows_may_be_fetched_before_they_are_changed(crm):
+    def change(session):
+        orders = session.query(Order).filter(Order.total == 5)
+        changed = orders.update({'total': 6}, synchronize_session='fetch')
+        return changed, session.query(Order).filter(Order.total > 5).delete(synchronize_session='fetch')
+
+    assert crm.run(change) == (1, 2)
+
+
+def test_engines_run_inserts(crm):
+    def insert(session):
+        engine = session.get_bind()
+        session.close()
+        made = engine.execute(Order.__table__.insert().values(total=1)).inserted_primary_key
+        engine.execute(Order.__table__.insert(), {'total': 2})
+        engine.execute(Order.__table__.insert(), total=3)
+        return tuple(made)
+
+    assert crm.run(insert) == (3,)
+    assert crm.one('SELECT count(*) AS count FROM customer_order') == {'count': 5}

@@ -164,6 +164,15 @@ impl SqlFailure {
         self
     }
 
+    /// The same with the number and the SQLSTATE that clients give it, if it is of a connection that was lost and has none.
+    pub(super) fn numbered(mut self, (number, state): (i64, &str)) -> Self {
+        if self.0.is_disconnect && self.0.errno.is_none() {
+            self.0.errno = Some(number);
+            self.0.sqlstate = Some(state.to_owned());
+        }
+        self
+    }
+
     /// The same with words before its message.
     pub(super) fn within(mut self, words: &str) -> Self {
         self.0.message = format!("{words}: {}", self.0.message);

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio::time::timeout;
 
 use super::error::{SqlFailure, SqlFailureClass};
-use super::mysql::MyLink;
+use super::mysql::{MyLink, UNREACHABLE};
 use super::options::{Driver, Engine, SqlTarget};
 use super::outcome::Outlet;
 use super::postgres::PgLink;
@@ -37,13 +37,17 @@ impl Link {
     pub(super) async fn open(target: &SqlTarget) -> Result<(Self, ServerInfo), SqlFailure> {
         let words = format!("cannot connect to {}", target.label());
         let opened = timeout(target.connect_timeout, Self::establish(target)).await;
-        match opened {
+        let opened = match opened {
             Ok(opened) => opened.map_err(|failure| failure.within(&words)),
             Err(_) => {
                 let seconds = target.connect_timeout.as_secs_f64();
                 Err(SqlFailure::lost(format!("{words}: no answer within {seconds} s")))
             }
-        }
+        };
+        opened.map_err(|failure| match target.engine {
+            Engine::MySql => failure.numbered(UNREACHABLE),
+            Engine::Postgres | Engine::Sqlite => failure,
+        })
     }
 
     async fn establish(target: &SqlTarget) -> Result<(Self, ServerInfo), SqlFailure> {
@@ -110,7 +114,7 @@ impl Link {
             }
             Self::Sqlite(link) => {
                 if let Some(begin) = begin {
-                    link.command(begin).await?;
+                    link.begin(begin).await?;
                     *began = true;
                 }
                 link.run(scanned, lists, outlet).await

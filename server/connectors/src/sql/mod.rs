@@ -4,7 +4,6 @@ mod batch;
 mod config;
 mod error;
 mod link;
-mod many;
 mod moment;
 mod mysql;
 mod options;

@@ -114,11 +114,9 @@ impl Date {
             month: parts.next()?.parse().ok()?,
             day: parts.next()?.parse().ok()?,
         };
-        let is_right = parts.next().is_none()
-            && (1..=9999).contains(&date.year)
-            && (1..=12).contains(&date.month)
-            && (1..=31).contains(&date.day);
-        is_right.then_some(date)
+        let is_right = parts.next().is_none() && (1..=9999).contains(&date.year) && (1..=12).contains(&date.month);
+        // no month is longer than that of the day that this is counted as
+        (is_right && Self::from_days(date.days()) == Some(date)).then_some(date)
     }
 }
 
@@ -140,10 +138,10 @@ impl Time {
         offset: None,
     };
 
-    /// The time so many microseconds after midnight; the last one of the day for 24:00, which Python does not have.
+    /// The time so many microseconds after midnight; midnight for 24:00, which Python does not have, as with psycopg2.
     pub fn from_micros(micros: i64) -> Option<Self> {
         if micros == DAY {
-            return Some(Self::LAST);
+            return Some(Self::MIDNIGHT);
         }
         if !(0..DAY).contains(&micros) {
             return None;
@@ -335,12 +333,14 @@ mod tests {
         assert_eq!(Date::from_days(2_932_897), None);
         assert_eq!(Date::from_days(0).unwrap().to_string(), "1970-01-01");
         assert_eq!(Date::from_days(11_016).unwrap().to_string(), "2000-02-29");
-        assert_eq!(Date::parse("2024-13-01"), None);
+        for none in ["2024-13-01", "2023-02-29", "2024-04-31", "2024-01-00"] {
+            assert_eq!(Date::parse(none), None);
+        }
     }
 
     #[test]
-    fn midnight_at_the_end_of_a_day_is_its_last_moment() {
-        assert_eq!(Time::parse("24:00:00"), Some(Time::LAST));
+    fn midnight_at_the_end_of_a_day_is_midnight() {
+        assert_eq!(Time::parse("24:00:00"), Some(Time::MIDNIGHT));
         assert_eq!(
             Time::parse("13:14:15.5-08").unwrap().to_string(),
             "13:14:15.500000-08:00"

@@ -39,8 +39,7 @@ pub(super) enum ColumnKind {
 
 /// A row as sqlx hands it on.
 pub(super) enum RowKind {
-    /// And whether its values have the binary form.
-    MySql(MySqlRow, bool),
+    MySql(MySqlRow),
     Sqlite(SqliteRow),
 }
 
@@ -49,9 +48,7 @@ impl RowKind {
     /// does not follow the protocol.
     fn read(&self, index: usize, column: &Column, batch: &mut Batch) {
         match (self, &column.kind) {
-            (Self::MySql(row, is_binary), ColumnKind::MySql(kind)) => {
-                batch.push(&mysql::cell(row, index, column, *kind, *is_binary));
-            }
+            (Self::MySql(row), ColumnKind::MySql(kind)) => batch.push(&mysql::cell(row, index, column, *kind)),
             (Self::Sqlite(row), ColumnKind::Sqlite) => batch.push(&sqlite::cell(row, index, column)),
             _ => batch.push(&Err(unreadable(column, "it comes from another kind of database"))),
         }

@@ -19,6 +19,7 @@ use super::link::{Link, ServerInfo};
 use super::lock;
 use super::options::SqlTarget;
 use super::session::SqlSession;
+use super::sqlite::is_outside;
 
 /// A connection that was idle for longer is tried out before somebody gets it.
 const FRESH: Duration = Duration::from_secs(1);
@@ -346,7 +347,7 @@ impl Link {
             match self.command("ROLLBACK").await {
                 Ok(()) => true,
                 // only SQLite minds that there is none
-                Err(failure) => is_lite && failure.message().contains("no transaction is active"),
+                Err(failure) => is_lite && is_outside(&failure),
             }
         };
         timeout(CHECK_LIMIT, work).await.unwrap_or(false)

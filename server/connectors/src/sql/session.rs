@@ -9,11 +9,14 @@ use tokio::task::AbortHandle;
 
 use super::error::{SqlFailure, SqlFailureClass};
 use super::link::{Link, ServerInfo};
+
 use super::lock;
+use super::mysql::GONE;
 use super::options::{Engine, SqlTarget};
 use super::outcome::Outcome;
 use super::pool::Lease;
 use super::scan::{Scanned, Verb};
+use super::sqlite::is_outside;
 use super::value::Param;
 
 /// Isolation levels, and what switches a session between committing by itself and not.
@@ -247,12 +250,16 @@ impl SqlSession {
             let mut state = lock(&inner.state);
             // from here on, since whoever ends the session or the transaction may do so before the statement has ended
             state.in_transaction |= begin.is_some();
-            state.is_dirty |= request.scanned.verb == Verb::Transaction || request.scanned.is_script;
+            let verb = request.scanned.verb;
+            state.is_dirty |= matches!(verb, Verb::Transaction | Verb::Savepoint) || request.scanned.is_script;
         }
         let commits = inner.may_commit(&request.scanned);
         lock(&inner.state).may_have_committed = commits;
         // of several results the last one counts: it is known when all of them have come
         let is_streamed = !request.scanned.is_script || engine == Engine::MySql;
+        // what the user has begun or ended by himself, SQLite knows: a BEGIN too many does no harm
+        let may_be_outside =
+            engine == Engine::Sqlite && (request.scanned.verb == Verb::Transaction || request.scanned.is_script);
         let own = inner.clone();
         let mut pump = Box::pin(async move {
             let mut began = false;
@@ -268,6 +275,9 @@ impl SqlSession {
             let result = result.map_err(|failure| told(failure, commits));
             if begin.is_some() {
                 lock(&own.state).in_transaction = began;
+            }
+            if may_be_outside && result.is_ok() {
+                lock(&own.state).in_transaction = false;
             }
             flight.land(&result);
             drop(own);
@@ -358,11 +368,10 @@ impl SqlSession {
             Some(link) => link.command(sql).await.map_err(|failure| told(failure, commits)),
             None => Err(SqlFailure::lost("the connection is closed")),
         };
-        // SQLite says so when there is no transaction, the others do not mind
-        let result = if is_lite_idle && result.as_ref().is_err_and(|failure| !failure.is_disconnect()) {
-            Ok(())
-        } else {
-            result
+        // SQLite says so when there is no transaction, the others do not mind; one that was begun here has been lost then
+        let result = match result {
+            Err(failure) if is_lite_idle && is_outside(&failure) => Ok(()),
+            result => result,
         };
         // SQLite keeps the transaction when it is too busy to commit: it can be tried again
         let is_over = result.is_ok() || inner.target.engine != Engine::Sqlite;
@@ -475,7 +484,7 @@ impl Inner {
                 return Err(closed());
             }
             if let Some(why) = &state.broken {
-                return Err(SqlFailure::lost(format!("the connection is of no use any more: {why}")));
+                return Err(self.gone(&format!(": {why}")));
             }
             state.reading.take()
         };
@@ -485,7 +494,7 @@ impl Inner {
         }
         let slot = self.slot.clone().lock_owned().await;
         if slot.link.is_none() {
-            return Err(SqlFailure::lost("the connection is of no use any more"));
+            return Err(self.gone(""));
         }
         let mut flight = Flight {
             slot,
@@ -493,6 +502,14 @@ impl Inner {
         };
         flight.slot.is_running = true;
         Ok(flight)
+    }
+
+    fn gone(&self, why: &str) -> SqlFailure {
+        let failure = SqlFailure::lost(format!("the connection is of no use any more{why}"));
+        match self.target.engine {
+            Engine::MySql => failure.numbered(GONE),
+            Engine::Postgres | Engine::Sqlite => failure,
+        }
     }
 
     /// Tells the connection how transactions are to be, where that is not part of opening one.

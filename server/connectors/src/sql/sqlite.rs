@@ -76,6 +76,14 @@ impl LiteLink {
         Ok(())
     }
 
+    /// Begins a transaction, unless a statement of the user's has begun one.
+    pub(super) async fn begin(&mut self, sql: &str) -> Result<(), SqlFailure> {
+        match self.command(sql).await {
+            Err(failure) if failure.message().contains("within a transaction") => Ok(()),
+            began => began,
+        }
+    }
+
     /// Runs a statement with each of the lists of values.
     pub(super) async fn run(
         &mut self,
@@ -93,7 +101,7 @@ impl LiteLink {
             let sql = AssertSqlSafe(scanned.text.clone()).into_sql_str();
             let mut stream = (&mut self.connection).fetch_many(sqlx::query_with::<Sqlite, _>(sql, arguments));
             let mut is_open = false;
-            while let Some(item) = stream.try_next().await? {
+            while let Some(item) = stream.try_next().await.map_err(failure)? {
                 match item {
                     Either::Right(row) => {
                         if !is_open {
@@ -134,6 +142,24 @@ impl LiteLink {
         let columns = columns(sqlx::Statement::columns(&statement));
         (!columns.is_empty()).then(|| Arc::new(columns))
     }
+}
+
+/// What went wrong in a statement.
+fn failure(error: sqlx::Error) -> SqlFailure {
+    match error {
+        // the names of placeholders are looked at when values are given
+        sqlx::Error::Protocol(text) if text.contains("parameter format") => {
+            let message = "the statement has placeholders with names: give the values in a dictionary, and the connection the \
+                paramstyle qmark or named";
+            SqlFailure::new(SqlFailureClass::Programming, message)
+        }
+        other => other.into(),
+    }
+}
+
+/// Whether a statement failed because no transaction is open.
+pub(super) fn is_outside(failure: &SqlFailure) -> bool {
+    failure.message().contains("no transaction is active")
 }
 
 fn columns(columns: &[SqliteColumn]) -> Columns {

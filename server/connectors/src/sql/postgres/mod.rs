@@ -36,7 +36,7 @@ pub(super) use line::severity_and_message;
 use line::{Line, out_of_turn, unfit, unspeakable};
 use plan::{Fit, Plans, Prepared, literal};
 use row::{Form, read_row};
-pub(super) use types::{PgKind, widen};
+pub(super) use types::PgKind;
 use way::Way;
 use write::{is_binary, write_value};
 

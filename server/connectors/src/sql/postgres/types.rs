@@ -179,7 +179,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Wrong> {
 }
 
 /// The shortest text of the narrow number, read as a wide one: 0.1 stays 0.1.
-pub(in super::super) fn widen(value: f32) -> f64 {
+fn widen(value: f32) -> f64 {
     if value.is_finite() {
         value.to_string().parse().unwrap_or(f64::from(value))
     } else {

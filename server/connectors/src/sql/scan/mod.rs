@@ -68,6 +68,8 @@ pub enum Verb {
     Define,
     /// Begins or ends transactions.
     Transaction,
+    /// Sets a savepoint, goes back to one, or forgets one: within a transaction.
+    Savepoint,
     /// May not run within a transaction, or must not begin one: PRAGMA, ATTACH, VACUUM...
     Outside,
     /// Anything else.
@@ -104,6 +106,8 @@ pub struct Scanned {
     pub(super) moves: bool,
     /// Whether it sets settings by names that are values.
     pub(super) configures: bool,
+    /// Whether strings may have to be written otherwise after it, with MySQL.
+    pub(super) changes_quoting: bool,
     /// Whether a word in a string stands for the moment at which it is read, which for what is prepared is long ago.
     pub(super) has_moments: bool,
 }
@@ -145,6 +149,7 @@ impl Scanned {
             forgets: words.forgets,
             moves: words.moves,
             configures: words.configures,
+            changes_quoting: words.changes_quoting,
             has_moments: words.has_moments,
         })
     }

@@ -52,8 +52,11 @@ impl<'a> Scanner<'a> {
                 b'"' => self.quoted(b'"', self.engine == Engine::MySql),
                 b'`' if self.engine != Engine::Postgres => self.quoted(b'`', false),
                 b'[' if self.engine == Engine::Sqlite => self.quoted(b']', false),
-                b'-' if self.next() == Some(b'-') => self.line(),
+                b'-' if self.next() == Some(b'-') && self.is_remark() => self.line(),
                 b'#' if self.engine == Engine::MySql => self.line(),
+                // comments that are run
+                b'/' if self.engine == Engine::MySql && self.rest().starts_with("/*!") => self.at += 3,
+                b'/' if self.engine == Engine::MySql && self.rest().starts_with("/*M!") => self.at += 4,
                 b'/' if self.next() == Some(b'*') => self.comment(),
                 b'$' if self.engine == Engine::Postgres => self.dollar(),
                 b';' => {
@@ -64,6 +67,8 @@ impl<'a> Scanner<'a> {
                 b'?' if self.style == Some(Style::Qmark) => {
                     if self.next() == Some(b'?') {
                         self.skip_one();
+                    } else if self.engine == Engine::Sqlite && self.next().is_some_and(|next| next.is_ascii_digit()) {
+                        self.numbered()?;
                     } else {
                         self.slot(Slot::Place(self.slots.len()), 1);
                     }
@@ -88,6 +93,16 @@ impl<'a> Scanner<'a> {
         }
         self.copy();
         Ok(())
+    }
+
+    fn rest(&self) -> &str {
+        self.sql.get(self.at..).unwrap_or_default()
+    }
+
+    /// Whether the two signs here begin a comment. With MySQL they may be two signs: `5--1`.
+    fn is_remark(&self) -> bool {
+        let after = self.bytes.get(self.at + 2);
+        self.engine != Engine::MySql || after.is_none_or(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control())
     }
 
     fn next(&self) -> Option<u8> {
@@ -247,6 +262,14 @@ impl<'a> Scanner<'a> {
         self.words.content(&self.sql[start..self.at]);
     }
 
+    /// `?1` of SQLite.
+    fn numbered(&mut self) -> Result<(), SqlFailure> {
+        let digits = self.rest()[1..].bytes().take_while(u8::is_ascii_digit).count();
+        let place = place(&self.rest()[..=digits])?;
+        self.slot(Slot::Place(place), 1 + digits);
+        Ok(())
+    }
+
     fn percent(&mut self) -> Result<(), SqlFailure> {
         if self.style != Some(Style::Pyformat) {
             self.at += 1;
@@ -284,10 +307,8 @@ impl<'a> Scanner<'a> {
         self.at = start;
         match (style, name.as_bytes().first()) {
             (Style::Numeric, Some(b'0'..=b'9')) => {
-                let number = name.parse::<usize>().ok().filter(|number| *number > 0);
-                let number =
-                    number.ok_or_else(|| wrong(&format!("`:{name}` is no place of a value, they begin at 1")))?;
-                self.slot(Slot::Place(number - 1), length);
+                let place = place(&self.rest()[..length])?;
+                self.slot(Slot::Place(place), length);
             }
             (Style::Named, Some(first)) if !first.is_ascii_digit() => {
                 self.slot(Slot::Name(name.to_owned()), length);
@@ -296,6 +317,15 @@ impl<'a> Scanner<'a> {
         }
         Ok(())
     }
+}
+
+/// What `:1` or `?1` stands for.
+fn place(placeholder: &str) -> Result<usize, SqlFailure> {
+    let number = placeholder[1..]
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_sub(1));
+    number.ok_or_else(|| wrong(&format!("`{placeholder}` is no place of a value, they begin at 1")))
 }
 
 fn wrong(message: &str) -> SqlFailure {

@@ -24,10 +24,18 @@ fn all_styles_are_found() {
         text("a ?? 'b' = ?", Style::Qmark, Engine::MySql),
         ("a ? 'b' = ?".to_owned(), 1)
     );
-    let slots = Scanned::new(":2 :1", Some(Style::Numeric), Engine::Sqlite)
-        .unwrap()
-        .slots;
-    assert_eq!(slots, [Slot::Place(1), Slot::Place(0)]);
+    for (sql, style) in [(":2 :1", Style::Numeric), ("?2 ?1", Style::Qmark)] {
+        let slots = Scanned::new(sql, Some(style), Engine::Sqlite).unwrap().slots;
+        assert_eq!(slots, [Slot::Place(1), Slot::Place(0)]);
+    }
+    for sql in ["5--%s", "5 --\t%s", "/*! %s */ + /*M! 1 */", "/* %s */ 1 -- %s"] {
+        let (mysql, postgres) = (
+            text(sql, Style::Pyformat, Engine::MySql),
+            text(sql, Style::Pyformat, Engine::Postgres),
+        );
+        let expected = usize::from(sql.starts_with("5--") || sql.contains('!'));
+        assert_eq!((mysql.1, postgres.1), (expected, 0), "{sql}");
+    }
 }
 
 #[test]
@@ -143,6 +151,19 @@ fn what_a_statement_may_do_is_seen() {
     ] {
         let found = scanned(sql, Engine::Postgres);
         assert_eq!((found.moves, found.configures), (moves, configures), "{sql}");
+    }
+    for (sql, verb, changes_quoting) in [
+        ("savepoint a", Verb::Savepoint, false),
+        ("ROLLBACK WORK TO SAVEPOINT a", Verb::Savepoint, false),
+        ("rollback", Verb::Transaction, false),
+        ("SET SESSION sql_mode = ''", Verb::Other, true),
+        ("SET @a = 1; set names latin1", Verb::Other, true),
+        ("EXECUTE IMMEDIATE 'SET NAMES gbk'", Verb::Other, true),
+        ("SET autocommit = 0", Verb::Other, false),
+        ("SELECT @@sql_mode, names FROM t", Verb::Query, false),
+    ] {
+        let found = scanned(sql, Engine::MySql);
+        assert_eq!((found.verb, found.changes_quoting), (verb, changes_quoting), "{sql}");
     }
     for (sql, has_moments) in [
         ("SELECT now(), today FROM t WHERE a = 'unknown' -- it's now", false),

@@ -60,6 +60,10 @@ pub(super) struct Words {
     ends_there: bool,
     /// The statement is a SET.
     is_set: bool,
+    /// Strings may have to be written otherwise afterwards, with MySQL.
+    pub(super) changes_quoting: bool,
+    /// The statement goes back to a savepoint.
+    goes_back: bool,
     /// Names may mean other tables afterwards.
     pub(super) moves: bool,
     /// Settings are set by names that are values.
@@ -94,6 +98,10 @@ impl Words {
             "NO" | "KEY" => self.is_lock = is_lock,
             "SEARCH_PATH" => self.moves = true,
             "ROLE" | "AUTHORIZATION" => self.moves |= self.is_set,
+            "SQL_MODE" | "NAMES" | "CHARSET" | "CHARACTER" | "CHARACTER_SET_CLIENT" => {
+                self.changes_quoting |= self.is_set
+            }
+            "TO" => self.goes_back |= self.first == "ROLLBACK",
             "SET_CONFIG" => self.configures = true,
             "STDIN" | "STDOUT" => self.copies |= self.is_copy,
             "DEALLOCATE" | "DISCARD" => self.drops_statements = true,
@@ -118,6 +126,7 @@ impl Words {
         let verb = verb(word);
         self.is_copy = word == "COPY";
         self.is_set = word == "SET";
+        self.changes_quoting |= word == "EXECUTE";
         self.moves |= matches!(word, "RESET" | "DISCARD");
         self.ends |= matches!(word, "COMMIT" | "END");
         self.ends_there |= verb == Verb::Define || matches!(word, "BEGIN" | "START" | "CALL");
@@ -178,14 +187,17 @@ impl Words {
     }
 
     pub(super) fn verb(&self) -> Verb {
-        verb(&self.first)
+        match verb(&self.first) {
+            Verb::Transaction if self.goes_back => Verb::Savepoint,
+            verb => verb,
+        }
     }
 
     /// Whether something may be other than before.
     pub(super) fn writes(&self) -> bool {
         match self.verb() {
             Verb::Query => self.changes || self.is_script,
-            Verb::Transaction => self.is_script,
+            Verb::Transaction | Verb::Savepoint => self.is_script,
             Verb::Change | Verb::Define | Verb::Outside | Verb::Other => true,
         }
     }
@@ -203,7 +215,8 @@ fn verb(first: &str) -> Verb {
         "CREATE" | "ALTER" | "DROP" | "TRUNCATE" | "RENAME" | "COMMENT" | "GRANT" | "REVOKE" | "REINDEX" | "DO" => {
             Verb::Define
         }
-        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "END" | "ABORT" | "SAVEPOINT" | "RELEASE" => Verb::Transaction,
+        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "END" | "ABORT" => Verb::Transaction,
+        "SAVEPOINT" | "RELEASE" => Verb::Savepoint,
         "PRAGMA" | "ATTACH" | "DETACH" | "VACUUM" => Verb::Outside,
         _ => Verb::Other,
     }

@@ -126,9 +126,18 @@ impl SqlConnection {
     }
 
     /// A statement, cut at its placeholders.
-    pub(super) fn scan(&self, py: Python<'_>, sql: &str, has_parameters: bool) -> PyResult<Arc<Scanned>> {
-        let style = has_parameters.then(|| *lock(&self.style));
+    pub(super) fn scan(
+        &self,
+        py: Python<'_>,
+        sql: &str,
+        parameters: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Arc<Scanned>> {
         let engine = self.session.engine();
+        let style = parameters.map(|parameters| match *lock(&self.style) {
+            // as with Python's own driver, values with names have placeholders with names
+            Style::Qmark if engine == Engine::Sqlite && parameters.is_instance_of::<PyDict>() => Style::Named,
+            style => style,
+        });
         let mut scans = lock(&SCANNED);
         let known = scans.entry((engine, style)).or_default();
         if let Some(scanned) = known.get(sql) {

@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex};
 use busbar_connectors::sql::{Batch, Outcome, Param, SqlFailureClass, SqlRequest, Style};
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyList, PyTuple, PyType};
 
 use super::connection::SqlConnection;
 use super::errors::raise;
 use super::values::{list, tuple};
 use crate::sync::lock;
+
+static COLUMN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// A cursor. Made by `connection.cursor()`.
 #[pyclass(frozen, weakref, module = "_busbar")]
@@ -25,8 +28,8 @@ struct State {
     rows: Batch,
     description: Option<Py<PyList>>,
     read: usize,
-    /// Of a statement that is done with.
-    last_id: Option<i64>,
+    /// Of a statement that is done with: rows that it gave or changed, and the id that it made.
+    ended: (Option<u64>, Option<i64>),
     array_size: usize,
     is_closed: bool,
 }
@@ -40,23 +43,39 @@ impl SqlCursor {
                 rows: Batch::default(),
                 description: None,
                 read: 0,
-                last_id: None,
+                ended: (None, None),
                 array_size: 1,
                 is_closed: false,
             }),
         }
     }
 
+    /// Makes room for what comes of another statement.
+    fn begin(&self) {
+        self.clear();
+        lock(&self.state).ended = (None, None);
+    }
+
     /// Lets go of the result before.
     fn clear(&self) {
         let mut state = lock(&self.state);
         if let Some(outcome) = state.outcome.take() {
-            state.last_id = outcome.summary().last_id;
+            let summary = outcome.summary();
+            state.ended = (summary.count, summary.last_id);
             outcome.give_up();
         }
         state.rows = Batch::default();
         state.description = None;
         state.read = 0;
+    }
+
+    /// Of the last statement, also when the cursor is closed: SQLAlchemy closes it first.
+    fn ended(&self) -> (Option<u64>, Option<i64>) {
+        let state = lock(&self.state);
+        state.outcome.as_ref().map_or(state.ended, |outcome| {
+            let summary = outcome.summary();
+            (summary.count, summary.last_id)
+        })
     }
 
     fn run(&self, py: Python<'_>, request: SqlRequest) -> PyResult<()> {
@@ -145,7 +164,7 @@ impl SqlCursor {
         self.connection.clone_ref(py)
     }
 
-    /// One tuple of seven for each column: its name, the number of its type, and `None`; `None` if the statement gives no rows.
+    /// A `Column` for each column, a tuple of seven: its name, the number of its type, and `None`; `None` if the statement gives no rows.
     #[getter]
     fn description(&self, py: Python<'_>) -> PyResult<Option<Py<PyList>>> {
         let outcome = {
@@ -159,10 +178,11 @@ impl SqlCursor {
             return Ok(None);
         };
         let none = || py.None();
+        let class = COLUMN.import(py, "busbar.sql.column", "Column")?;
         let description = PyList::empty(py);
         for column in columns.iter() {
             let code = column.type_code;
-            description.append((column.name.as_str(), code, none(), none(), none(), none(), none()))?;
+            description.append(class.call1((column.name.as_str(), code, none(), none(), none(), none(), none()))?)?;
         }
         let description = description.unbind();
         lock(&self.state).description = Some(description.clone_ref(py));
@@ -172,20 +192,15 @@ impl SqlCursor {
     /// Rows that the statement gave or changed; -1 if that is not known (yet).
     #[getter]
     fn rowcount(&self) -> i64 {
-        let outcome = lock(&self.state).outcome.clone();
-        let count = outcome.and_then(|outcome| outcome.summary().count);
+        let (count, _) = self.ended();
         count.and_then(|count| i64::try_from(count).ok()).unwrap_or(-1)
     }
 
     /// The id that the statement made; `None` if it made none, and with PostgreSQL.
     #[getter]
     fn lastrowid(&self) -> Option<i64> {
-        let state = lock(&self.state);
-        // also when the cursor is closed: SQLAlchemy closes it first
-        state
-            .outcome
-            .as_ref()
-            .map_or(state.last_id, |outcome| outcome.summary().last_id)
+        let (_, last_id) = self.ended();
+        last_id
     }
 
     /// Rows that `fetchmany` gives unless it is told.
@@ -226,9 +241,9 @@ impl SqlCursor {
         if lock(&cursor.state).is_closed {
             return Err(closed(py));
         }
-        cursor.clear();
+        cursor.begin();
         let parameters = parameters.filter(|parameters| !parameters.is_none());
-        let scanned = connection.scan(py, operation, parameters.is_some())?;
+        let scanned = connection.scan(py, operation, parameters)?;
         let values = match parameters {
             Some(parameters) => list(&scanned, parameters)?,
             None => Vec::new(),
@@ -257,13 +272,12 @@ impl SqlCursor {
         if lock(&cursor.state).is_closed {
             return Err(closed(py));
         }
-        cursor.clear();
-        let scanned = connection.scan(py, operation, true)?;
-        let lists: Vec<Vec<Param>> = seq_of_parameters
-            .try_iter()?
-            .map(|parameters| list(&scanned, &parameters?))
-            .collect::<PyResult<_>>()?;
-        if !lists.is_empty() {
+        cursor.begin();
+        let sequence: Vec<Bound<'py, PyAny>> = seq_of_parameters.try_iter()?.collect::<PyResult<_>>()?;
+        if let Some(first) = sequence.first() {
+            let scanned = connection.scan(py, operation, Some(first))?;
+            let lists = sequence.iter().map(|parameters| list(&scanned, parameters));
+            let lists: Vec<Vec<Param>> = lists.collect::<PyResult<_>>()?;
             cursor.run(
                 py,
                 SqlRequest {
@@ -276,7 +290,8 @@ impl SqlCursor {
         Ok(slf.clone())
     }
 
-    /// Calls a procedure of MySQL, or a function of PostgreSQL whose result is then read; gives the parameters back.
+    /// Calls a procedure of MySQL, or a function of PostgreSQL whose result is then read; gives the parameters back. What a procedure gives
+    /// back in its parameters is then in variables: `SELECT @_name_0, @_name_1`.
     #[pyo3(signature = (procname, parameters = None))]
     fn callproc<'py>(
         slf: Bound<'py, Self>,
@@ -312,8 +327,20 @@ impl SqlCursor {
                 return Err(raise(py, SqlFailureClass::NotSupported, message));
             }
         };
-        let placeholders = vec![placeholder; given.len()].join(", ");
         let parameters = PyList::new(py, &given)?;
+        if engine == busbar_connectors::sql::Engine::MySql {
+            // by way of variables, in which callers find what the procedure gives back: `@_name_0`
+            let variable = |index: usize| format!("@`_{procname}_{index}`");
+            let variables: Vec<String> = (0..given.len()).map(variable).collect();
+            if !given.is_empty() {
+                let values = variables.iter().map(|variable| format!("{variable} = {placeholder}"));
+                let sql = format!("SET {}", values.collect::<Vec<_>>().join(", "));
+                Self::execute(slf.clone(), &sql, Some(parameters.as_any()))?;
+            }
+            Self::execute(slf, &format!("{verb} {procname}({})", variables.join(", ")), None)?;
+            return Ok(parameters.into_any());
+        }
+        let placeholders = vec![placeholder; given.len()].join(", ");
         Self::execute(
             slf,
             &format!("{verb} {procname}({placeholders})"),

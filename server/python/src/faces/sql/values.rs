@@ -6,9 +6,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyDict, PyFloat, PyInt,
-    PyList, PyMapping, PyMemoryView, PySequence, PyString, PyTime, PyTimeAccess, PyTuple, PyType, PyTzInfo,
-    PyTzInfoAccess,
+    PyBool, PyByteArray, PyBytes, PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyDict, PyFloat,
+    PyFrozenSet, PyInt, PyList, PyMapping, PyMemoryView, PySequence, PySet, PyString, PyTime, PyTimeAccess, PyTuple,
+    PyType, PyTzInfo, PyTzInfoAccess,
 };
 
 use super::errors::{raise, to_exception};
@@ -78,20 +78,22 @@ pub(super) fn list(scanned: &Scanned, parameters: &Bound<'_, PyAny>) -> PyResult
         }
         return Ok(values);
     }
-    if parameters.is_instance_of::<PyString>() || parameters.is_instance_of::<PyDict>() {
+    if parameters.is_instance_of::<PyDict>() {
         let message = "the placeholders of the statement have no names: give the values in a list or tuple";
         return Err(wrong(message.to_owned()));
     }
-    let given: Vec<Bound<'_, PyAny>> = match parameters.cast::<PySequence>() {
-        Ok(sequence) => sequence.try_iter()?.collect::<PyResult<_>>()?,
-        Err(_) => return Err(wrong("values of placeholders are given in a list or tuple".to_owned())),
-    };
     let needed = scanned
         .slots
         .iter()
         .map(|slot| if let Slot::Place(place) = slot { place + 1 } else { 0 })
         .max()
         .unwrap_or(0);
+    let given: Vec<Bound<'_, PyAny>> = match parameters.cast::<PySequence>() {
+        Ok(sequence) if !is_one(parameters) => sequence.try_iter()?.collect::<PyResult<_>>()?,
+        // one value may stand by itself
+        _ if needed == 1 => vec![parameters.clone()],
+        _ => return Err(wrong("values of placeholders are given in a list or tuple".to_owned())),
+    };
     if given.len() != needed {
         return Err(wrong(format!(
             "the statement has {needed} placeholders, {} values were given",
@@ -104,6 +106,11 @@ pub(super) fn list(scanned: &Scanned, parameters: &Bound<'_, PyAny>) -> PyResult
         }
     }
     Ok(values)
+}
+
+/// Whether a sequence is one value of a database.
+fn is_one(value: &Bound<'_, PyAny>) -> bool {
+    value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() || value.is_instance_of::<PyByteArray>()
 }
 
 /// A value of Python for a database.
@@ -153,7 +160,8 @@ fn param(value: &Bound<'_, PyAny>) -> PyResult<Param> {
         let bytes = py.get_type::<PyBytes>().call1((value,))?;
         return Ok(Param::Bytes(bytes.extract()?));
     }
-    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+    let is_list = value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>();
+    if is_list || value.is_instance_of::<PySet>() || value.is_instance_of::<PyFrozenSet>() {
         let items = value.try_iter()?.map(|item| param(&item?)).collect::<PyResult<_>>()?;
         return Ok(Param::List(items));
     }

@@ -1,19 +1,19 @@
-//! `INSERT ... VALUES (?, ?)` of many rows as one statement of MySQL: `INSERT ... VALUES (?, ?), (?, ?)`.
+//! `INSERT ... VALUES (%s, %s)` of many rows as one statement: `INSERT ... VALUES (1, 'a'), (2, 'b')`.
 
-use super::scan::{Scanned, Verb, join};
-use super::value::Param;
+use super::super::error::SqlFailure;
+use super::super::scan::{Scanned, Verb, join};
+use super::super::value::Param;
+use super::literal::{Quoting, write_with_values};
+use super::long::is_long;
 
-/// Rows of one statement.
-const MAX_ROWS: usize = 256;
-/// Placeholders of one statement.
-const MAX_PLACEHOLDERS: usize = 16_384;
-/// Bytes of text that go together, about.
-const MAX_BYTES: usize = 1024 * 1024;
+/// Bytes of a statement with which it ends that many rows are in: a server takes 16 MB at a time, unless it is told otherwise.
+const MAX_BYTES: usize = 1_000_000;
 
 /// An INSERT that can take several rows.
 pub(super) struct Rows<'a> {
     before: &'a str,
-    row: String,
+    /// What stands between the values of one.
+    row: Vec<String>,
     after: &'a str,
 }
 
@@ -57,36 +57,45 @@ impl<'a> Rows<'a> {
         pieces.extend_from_slice(middle);
         pieces.push(tail[..close].to_owned());
         let row = join(&pieces, |out, _| out.push('?'));
+        let lower_row = row.to_ascii_lowercase();
         let after = &tail[close..];
         // strings and comments may hold anything, and so may queries within
         let is_simple = !row.contains(['\'', '"', '`', '#'])
             && !row.contains("--")
             && !row.contains("/*")
-            && !["select", "last_insert_id"].iter().any(|word| row.to_ascii_lowercase().contains(word))
+            && !["select", "last_insert_id"].iter().any(|word| lower_row.contains(word))
             // a query over VALUES gives something for all of them together
             && !lower[..open].contains("select");
         (is_simple && !after.trim_start().starts_with(',')).then(|| Self {
             before: &head[..open],
-            row,
+            row: pieces,
             after,
         })
     }
 
-    /// How many of the lists go together: a power of two, so that few statements have to be prepared.
-    pub(super) fn fit(lists: &[Vec<Param>]) -> usize {
-        let each = lists.first().map_or(1, |list| list.len().max(1));
-        let limit = lists.len().min(MAX_ROWS).min(MAX_PLACEHOLDERS / each).max(1);
-        let mut count = 1 << limit.ilog2();
-        while count > 1 && lists[..count].iter().flatten().map(size).sum::<usize>() > MAX_BYTES {
-            count /= 2;
+    /// The statement for the first of the lists, and as many of the others as go with it; and how many those are.
+    pub(super) fn text(&self, lists: &[Vec<Param>], quoting: Quoting) -> Result<(String, usize), SqlFailure> {
+        let mut out = self.before.to_owned();
+        let mut count = 0;
+        for list in lists {
+            let end = out.len();
+            if count > 0 {
+                if list.iter().any(is_long) {
+                    break;
+                }
+                out.push_str(", ");
+            }
+            let written = write_with_values(&self.row, list, quoting, &mut out);
+            if count > 0 && (written.is_err() || out.len() > MAX_BYTES) {
+                // it goes with the next ones, or fails alone
+                out.truncate(end);
+                break;
+            }
+            written?;
+            count += 1;
         }
-        count
-    }
-
-    /// The statement for so many rows.
-    pub(super) fn text(&self, count: usize) -> String {
-        let rows = vec![self.row.as_str(); count].join(", ");
-        format!("{}{rows}{}", self.before, self.after)
+        out.push_str(self.after);
+        Ok((out, count))
     }
 }
 
@@ -103,34 +112,31 @@ fn depth_of(text: &str, mut depth: i32) -> Option<i32> {
     Some(depth)
 }
 
-fn size(value: &Param) -> usize {
-    match value {
-        Param::Text(text) | Param::Decimal(text) | Param::Json(text) => text.len(),
-        Param::Bytes(bytes) => bytes.len(),
-        _ => 16,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::options::Engine;
-    use super::super::scan::Style;
+    use super::super::super::options::Engine;
+    use super::super::super::scan::Style;
     use super::*;
 
+    fn scanned(sql: &str) -> Scanned {
+        Scanned::new(sql, Some(Style::Pyformat), Engine::MySql).unwrap()
+    }
+
     fn twice(sql: &str) -> Option<String> {
-        let scanned = Scanned::new(sql, Some(Style::Pyformat), Engine::MySql).unwrap();
-        Rows::of(&scanned).map(|rows| rows.text(2))
+        let scanned = scanned(sql);
+        let lists = [1, 2].map(|number| vec![Param::Int(number); scanned.slots.len()]);
+        Rows::of(&scanned).map(|rows| rows.text(&lists, Quoting::Escaped).unwrap().0)
     }
 
     #[test]
     fn a_row_is_repeated() {
         for (sql, expected) in [
-            ("INSERT INTO t VALUES (%s, %s)", "INSERT INTO t VALUES (?, ?), (?, ?)"),
+            ("INSERT INTO t VALUES (%s, %s)", "INSERT INTO t VALUES (1, 1), (2, 2)"),
             (
                 "insert into `values` (a) values(now(), f(%s, 1)) on duplicate key update a = values(a)",
-                "insert into `values` (a) values(now(), f(?, 1)), (now(), f(?, 1)) on duplicate key update a = values(a)",
+                "insert into `values` (a) values(now(), f(1, 1)), (now(), f(2, 1)) on duplicate key update a = values(a)",
             ),
-            ("REPLACE t (a) VALUES\n(%s);", "REPLACE t (a) VALUES\n(?), (?);"),
+            ("REPLACE t (a) VALUES\n(%s);", "REPLACE t (a) VALUES\n(1), (2);"),
         ] {
             assert_eq!(twice(sql).as_deref(), Some(expected), "{sql}");
         }
@@ -154,16 +160,16 @@ mod tests {
     }
 
     #[test]
-    fn few_statements_do_for_any_number_of_rows() {
-        let lists = vec![vec![Param::Int(1)]; 300];
-        let (mut at, mut sizes) = (0, Vec::new());
-        while at < lists.len() {
-            sizes.push(Rows::fit(&lists[at..]));
-            at += sizes.last().unwrap();
-        }
-        assert_eq!(sizes, [256, 32, 8, 4]);
-        let long = vec![vec![Param::Text("x".repeat(MAX_BYTES))]; 4];
-        assert_eq!(Rows::fit(&long), 1);
-        assert_eq!(Rows::fit(&long[..1]), 1);
+    fn rows_go_together_up_to_a_length() {
+        let insert = scanned("INSERT INTO t VALUES (%s)");
+        let rows = Rows::of(&insert).unwrap();
+        let count = |lists: &[Vec<Param>]| rows.text(lists, Quoting::Escaped).unwrap().1;
+        assert_eq!(count(&vec![vec![Param::Int(1)]; 10_000]), 10_000);
+        let long = vec![Param::Text("x".repeat(MAX_BYTES / 2))];
+        assert_eq!(count(&[vec![Param::Int(1)], long.clone(), long.clone()]), 2);
+        assert_eq!(count(&[long.clone(), long]), 1);
+        // what cannot be written fails when its turn comes
+        assert_eq!(count(&[vec![Param::Int(1)], vec![Param::Float(f64::NAN)]]), 1);
+        assert!(rows.text(&[vec![Param::Float(f64::NAN)]], Quoting::Escaped).is_err());
     }
 }
