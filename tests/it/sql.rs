@@ -27,7 +27,7 @@ fn statements_go_to_the_server_together() {
 
 #[test]
 fn nothing_is_lost_between_statements_of_postgresql() {
-    pytest(include_str!("sql/test_postgresql.py"), "29 passed");
+    pytest(include_str!("sql/test_postgresql.py"), "30 passed");
 }
 
 #[test]

@@ -230,3 +230,14 @@ def test_transactions_of_the_users_own_are_followed(pg):
         assert own.execute('SELECT %s IS NULL', [5]).fetchone() == (False,)
         assert own.execute('SELECT now() = statement_timestamp(), %s::int', [1]).fetchone() == (False, 1)
         own.execute('ROLLBACK')
+
+
+def test_rows_are_looked_for_in_a_list_of_rows(pg, name):
+    pg.execute(f'CREATE TEMPORARY TABLE {name} (id int, note text, tags int[])')
+    pg.execute(f"INSERT INTO {name} VALUES (1, 'a', '{{1,2}}'), (2, 'b', '{{3}}')")
+    found = pg.execute(f'SELECT id FROM {name} WHERE (id, note) IN %s', [((2, 'b'), (1, 'x'))]).fetchall()
+    assert found == [(2,)]
+    found = pg.execute(f'SELECT id FROM {name} WHERE (id, note) NOT IN %s', [[(2, 'b')]]).fetchall()
+    assert found == [(1,)]
+    assert pg.execute(f'SELECT id FROM {name} WHERE tags IN %s', [([3], [4, 5])]).fetchall() == [(2,)]
+    assert pg.execute(f'SELECT id FROM {name} WHERE id IN %s', [{2, 5}]).fetchall() == [(2,)]

@@ -110,7 +110,11 @@ impl MyLink {
         let ran = ran.map_err(|failure| failure.numbered(LOST));
         if scanned.changes_quoting {
             // also where a part of it has failed
-            let [mode, charset] = texts(&mut self.connection, HOW_TO_QUOTE).await?;
+            self.quoting = Quoting::Digits;
+            let [mode, charset] = match texts(&mut self.connection, HOW_TO_QUOTE).await {
+                Ok(texts) => texts,
+                Err(failure) => return ran.and(Err(failure)),
+            };
             self.quoting = Quoting::of(&mode, &charset);
         }
         ran

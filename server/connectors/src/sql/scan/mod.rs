@@ -184,17 +184,26 @@ impl Scanned {
             };
             let (open, close) = if is_list(index) { ("(", ")") } else { ("", "") };
             last.push_str(open);
-            pieces.push(last);
+            let has_rows = is_list(index) && follows_row_in(&self.pieces[index]);
             for (place, item) in items.iter().enumerate() {
-                slots.push(slot.clone());
-                spread.push(item.clone());
-                pieces.push(if place + 1 < items.len() {
-                    ", ".to_owned()
-                } else {
-                    String::new()
-                });
+                if place > 0 {
+                    last.push_str(", ");
+                }
+                let (cells, open, close) = match item {
+                    Param::List(cells) if has_rows && !cells.is_empty() => (cells.as_slice(), "(", ")"),
+                    value => (std::slice::from_ref(value), "", ""),
+                };
+                last.push_str(open);
+                for (place, cell) in cells.iter().enumerate() {
+                    if place > 0 {
+                        last.push_str(", ");
+                    }
+                    pieces.push(std::mem::take(&mut last));
+                    slots.push(slot.clone());
+                    spread.push(cell.clone());
+                }
+                last.push_str(close);
             }
-            let mut last = pieces.pop().unwrap_or_default();
             if items.is_empty() {
                 // nothing is in an empty list
                 last.push_str("NULL");
@@ -253,16 +262,46 @@ fn text_of(pieces: &[String], engine: Engine) -> Arc<str> {
 
 /// Whether the text ends in the word IN.
 fn follows_in(text: &str) -> bool {
-    let text = text.trim_end().as_bytes();
-    match text.split_last_chunk::<2>() {
-        Some((before, word)) => {
-            word.eq_ignore_ascii_case(b"in")
-                && before
-                    .last()
-                    .is_none_or(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'_' | b'.' | b'"' | b'`'))
+    before_in(text).is_some()
+}
+
+/// Whether it ends in that word behind a row: `(a, b) NOT IN`. What stands in parentheses behind a name is no row, but what a function is given.
+fn follows_row_in(text: &str) -> bool {
+    let before = before_in(text).unwrap_or_default().trim_end();
+    let before = match before.len().checked_sub(3).and_then(|at| before.split_at_checked(at)) {
+        Some((before, word)) if word.eq_ignore_ascii_case("not") => before.trim_end(),
+        _ => before,
+    };
+    let mut depth = 0;
+    for (at, character) in before.char_indices().rev() {
+        match character {
+            ')' => depth += 1,
+            '(' => depth -= 1,
+            _ => {}
         }
-        None => false,
+        if depth == 0 {
+            let before = before[..at].trim_end();
+            let is_name = before.ends_with(|last: char| last.is_alphanumeric() || matches!(last, '_' | '"' | '`'));
+            let word = before.rsplit(|character: char| !character.is_alphanumeric()).next();
+            let leads = [
+                "where", "and", "or", "not", "on", "select", "when", "having", "row", "by",
+            ];
+            return character == '('
+                && (!is_name || word.is_some_and(|word| leads.iter().any(|lead| word.eq_ignore_ascii_case(lead))));
+        }
     }
+    false
+}
+
+/// What stands before the word IN at the end of a text.
+fn before_in(text: &str) -> Option<&str> {
+    let text = text.trim_end();
+    let (before, word) = text.split_at_checked(text.len().checked_sub(2)?)?;
+    let is_word = before
+        .as_bytes()
+        .last()
+        .is_none_or(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'_' | b'.' | b'"' | b'`'));
+    (word.eq_ignore_ascii_case("in") && is_word).then_some(before)
 }
 
 /// The pieces with something between them.

@@ -201,6 +201,19 @@ fn a_list_after_in_is_spread() {
         ),
         Some(("a = $1 AND b IN ($2, $3) AND c NOT in ($4) OR d IN(NULL)".to_owned(), 4))
     );
+    // rows, where rows are compared, and arrays elsewhere
+    let rows = Param::List(vec![list(2), list(2)]);
+    for (sql, expected) in [
+        (
+            "WHERE (a, f(b)) NOT IN %s",
+            "WHERE (a, f(b)) NOT IN (($1, $2), ($3, $4))",
+        ),
+        ("a AND (b, c) in%s;", "a AND (b, c) in(($1, $2), ($3, $4));"),
+        ("WHERE f(a, b) IN %s", "WHERE f(a, b) IN ($1, $2)"),
+        ("WHERE a IN %s", "WHERE a IN ($1, $2)"),
+    ] {
+        assert_eq!(spread(sql, std::slice::from_ref(&rows)).unwrap().0, expected);
+    }
     assert_eq!(spread("a = ANY(%s)", &[list(2)]), None);
     assert_eq!(spread("a = b.in %s", &[list(2)]), None);
     assert_eq!(spread("a IN %s", &[Param::Int(1)]), None);
