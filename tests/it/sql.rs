@@ -32,12 +32,12 @@ fn nothing_is_lost_between_statements_of_postgresql() {
 
 #[test]
 fn values_of_mysql_are_what_literals_are() {
-    pytest(include_str!("sql/test_mysql.py"), "42 passed");
+    pytest(include_str!("sql/test_mysql.py"), "59 passed");
 }
 
 #[test]
 fn transactions_of_sqlite_are_what_the_user_makes_of_them() {
-    pytest(include_str!("sql/test_sqlite.py"), "11 passed");
+    pytest(include_str!("sql/test_sqlite.py"), "15 passed");
 }
 
 #[test]

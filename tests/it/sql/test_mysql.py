@@ -58,6 +58,8 @@ def rows(connection, statement, values=None):
         ),
         ('SELECT %s + 1, CONCAT(%s)', [b'41', b"\x00a\\'b"], [(42.0, b"\x00a\\'b")]),
         ('SELECT %s, %s, %s', [True, 1.5, 0.1 + 0.2], [(1, 1.5, 0.1 + 0.2)]),
+        ('SELECT %s, %s', [Decimal('1E+3'), Decimal('1.5E-30')], [(1000, Decimal('1.5E-30'))]),
+        ('SELECT %s', memoryview(b'ab'), [(b'ab',)]),
     ],
 )
 def test_values_are_what_literals_are(maria, statement, values, expected):
@@ -67,23 +69,42 @@ def test_values_are_what_literals_are(maria, statement, values, expected):
 TEXTS = ["it's", "\\' OR 1=1 -- ", '\\', "''", 'a\x00b', 'żółw 😀', '%s %% "`', '\n\t\x1a', "\\\\'", '뽜\\']
 
 
+NO_ESCAPES = "sql_mode = 'NO_BACKSLASH_ESCAPES'"
+
+
 @pytest.mark.parametrize(
-    'mode',
+    'modes',
     [
-        '',
-        "SET sql_mode = 'NO_BACKSLASH_ESCAPES'",
-        "SET @@session.sql_mode = 'ansi'",
-        'SET NAMES gbk',
-        'SET CHARACTER SET sjis',
+        [],
+        [f'SET {NO_ESCAPES}'],
+        [f'/*!40101 SET {NO_ESCAPES} */'],
+        ["SET `sql_mode` = 'NO_BACKSLASH_ESCAPES'"],
+        [f'SET {NO_ESCAPES}', "/*!40101 SET sql_mode = '' */"],
+        [f'SET {NO_ESCAPES}', "SET @@`sql_mode` = ''"],
+        [f'SET {NO_ESCAPES}', "EXECUTE IMMEDIATE 'SET sql_mode = DEFAULT'"],
+        ["SET @@session.sql_mode = 'ansi'"],
+        ['SET NAMES gbk'],
+        ['/*!40101 SET NAMES gbk */'],
+        ['SET `character_set_client` = gbk'],
+        ['BEGIN NOT ATOMIC SET NAMES gbk; END'],
+        ['SET CHARACTER SET sjis'],
+        ['SET NAMES latin1'],
     ],
 )
-def test_texts_come_back_as_they_were_in_every_mode(maria, mode):
-    if mode:
+def test_texts_come_back_as_they_were_in_every_mode(maria, modes):
+    for mode in modes:
         maria.execute(mode)
-        # what comes back is to be UTF-8 in any case
-        maria.execute('SET character_set_results = utf8mb4')
+    # what comes back is to be UTF-8 in any case
+    maria.execute('SET character_set_results = utf8mb4')
     for text in TEXTS:
         assert rows(maria, 'SELECT HEX(CONVERT(%s USING utf8mb4))', [text]) == [(text.encode().hex().upper(),)], text
+        assert rows(maria, 'SELECT 1 FROM dual WHERE 1 = %s AND 1 = %s', [text, ' OR 1=1 -- ']) == [], text
+
+
+def test_a_script_that_changes_the_mode_has_its_values_in_it(maria):
+    cursor = maria.execute(f'SET {NO_ESCAPES}; SELECT HEX(%s)', ["\\' OR 1=1 -- "])
+    assert cursor.nextset()
+    assert cursor.fetchall() == [(b"\\' OR 1=1 -- ".hex().upper(),)]
 
 
 def test_a_mode_holds_for_statements_that_were_there_before(maria):
@@ -135,11 +156,34 @@ def test_procedures_give_values_and_results_without_rows(maria, name):
         maria.execute(f'DROP PROCEDURE {name}')
 
 
-@pytest.mark.parametrize('statement', ['SHOW WARNINGS', 'SHOW ERRORS', 'DELETE FROM {} WHERE id < 0 RETURNING id'])
+@pytest.mark.parametrize(
+    'statement',
+    [
+        'SHOW WARNINGS',
+        '/* first */ show errors',
+        'DELETE FROM {} WHERE id < 0 RETURNING id',
+        "EXECUTE IMMEDIATE 'SELECT id FROM {} WHERE id < 0'",
+        'SET STATEMENT max_statement_time = 5 FOR SELECT id FROM {}',
+        '/*!50000 select */ id FROM {}',
+        'XA RECOVER',
+    ],
+)
 def test_results_without_rows_are_results(maria, name, statement):
     maria.execute(f'CREATE TEMPORARY TABLE {name} (id INT)')
     assert rows(maria, statement.format(name)) == []
     assert maria.execute(f'DELETE FROM {name}').description is None
+
+
+def test_columns_are_those_of_the_table_as_it_is(maria, name):
+    for columns in ['a INT', 'b INT, c INT']:
+        maria.execute(f'CREATE TEMPORARY TABLE {name} ({columns})')
+        for _ in range(2):
+            found = maria.execute(f'SELECT * FROM {name}').description
+            assert [column.name for column in found] == [column.split()[0] for column in columns.split(', ')]
+        maria.execute(f'ALTER TABLE {name} ADD z INT')
+        assert maria.execute(f'SELECT * FROM {name}').description[-1].name == 'z'
+        maria.execute(f'DROP TEMPORARY TABLE {name}')
+    assert maria.execute('SELECT 1 INTO @one').description is None
 
 
 def test_dates_that_are_none_are_text(maria, name):
@@ -158,6 +202,9 @@ def test_many_rows_are_one_statement(maria, name):
     cursor = maria.cursor()
     cursor.executemany(f'INSERT INTO {name} (n) VALUES (%s)', [(n,) for n in range(3000)])
     assert (cursor.rowcount, cursor.lastrowid) == (3000, 1)
+    cursor.executemany(f'INSERT INTO {name} (n) VALUES (%s) /* and one */, (NULL)', [(-1,), (-2,)])
+    assert cursor.rowcount == 4
+    maria.execute(f'DELETE FROM {name} WHERE n < 0 OR n IS NULL')
     # all or none
     with pytest.raises(sql.IntegrityError):
         cursor.executemany(f'INSERT INTO {name} (n) VALUES (%s)', [(n,) for n in range(5000, 2999, -1)] + [(1,)])
@@ -200,10 +247,11 @@ def test_one_value_may_stand_by_itself(maria, value, expected):
 
 def test_lost_connections_have_numbers(maria):
     with closing(sql.connect(MARIADB)) as other:
+        maria.execute('SELECT 1')
         other.execute('KILL %s', [maria.backend_pid])
-    for _ in range(2):
+    for statement in ["SET sql_mode = ''", 'SELECT 1']:
         with pytest.raises(sql.OperationalError) as lost:
-            maria.execute('SELECT 1')
+            maria.execute(statement)
         assert lost.value.args[0] in (2006, 2013)
         assert lost.value.is_disconnect
     with pytest.raises(sql.OperationalError) as refused:

@@ -114,11 +114,19 @@ impl Link {
             }
             Self::Sqlite(link) => {
                 if let Some(begin) = begin {
-                    link.begin(begin).await?;
+                    link.command(begin).await?;
                     *began = true;
                 }
                 link.run(scanned, lists, outlet).await
             }
+        }
+    }
+
+    /// Whether a transaction is open, where users may begin and end some without anybody noticing: SQLite.
+    pub(super) async fn is_in_transaction(&mut self) -> Option<bool> {
+        match self {
+            Self::Postgres(_) | Self::MySql(_) => None,
+            Self::Sqlite(link) => link.is_in_transaction().await,
         }
     }
 

@@ -174,12 +174,13 @@ impl SqlPool {
             let is_suspect = lock(&self.suspect).is_some_and(|since| idle.used < since);
             if is_suspect || (self.limits.pre_ping && idle.used.elapsed() > FRESH) {
                 let limit = CHECK_LIMIT.min(self.target.connect_timeout);
+                let asked = Instant::now();
                 match timeout(limit, idle.link.ping()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => continue,
                     Err(_) => {
-                        // nothing is heard from there any more: to wait for each of the others would take as long again
-                        self.clear();
+                        // nothing is heard from there any more: to wait for each of those before it would take as long again
+                        self.clear(asked);
                         continue;
                     }
                 }
@@ -271,12 +272,13 @@ impl SqlPool {
     /// Nobody asks it for connections any more. Those that are in use stay in use, and are closed afterwards.
     pub(super) fn retire(&self) {
         self.is_retired.store(true, Ordering::Release);
-        self.clear();
+        self.clear(Instant::now());
     }
 
-    /// Closes the connections that nobody uses.
-    fn clear(&self) {
-        for idle in std::mem::take(&mut *lock(&self.idle)) {
+    /// Closes the connections that nobody uses, and nobody has used since.
+    fn clear(&self, since: Instant) {
+        let old: Vec<Idle> = lock(&self.idle).extract_if(.., |idle| idle.used <= since).collect();
+        for idle in old {
             discard(idle);
         }
     }

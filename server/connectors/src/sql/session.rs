@@ -9,7 +9,6 @@ use tokio::task::AbortHandle;
 
 use super::error::{SqlFailure, SqlFailureClass};
 use super::link::{Link, ServerInfo};
-
 use super::lock;
 use super::mysql::GONE;
 use super::options::{Engine, SqlTarget};
@@ -257,9 +256,6 @@ impl SqlSession {
         lock(&inner.state).may_have_committed = commits;
         // of several results the last one counts: it is known when all of them have come
         let is_streamed = !request.scanned.is_script || engine == Engine::MySql;
-        // what the user has begun or ended by himself, SQLite knows: a BEGIN too many does no harm
-        let may_be_outside =
-            engine == Engine::Sqlite && (request.scanned.verb == Verb::Transaction || request.scanned.is_script);
         let own = inner.clone();
         let mut pump = Box::pin(async move {
             let mut began = false;
@@ -276,8 +272,13 @@ impl SqlSession {
             if begin.is_some() {
                 lock(&own.state).in_transaction = began;
             }
-            if may_be_outside && result.is_ok() {
-                lock(&own.state).in_transaction = false;
+            if let (Some(link), Engine::Sqlite) = (flight.slot.link.as_mut(), engine) {
+                let may_be_other = result.is_err()
+                    || request.scanned.is_script
+                    || matches!(request.scanned.verb, Verb::Transaction | Verb::Savepoint);
+                if may_be_other && let Some(is_open) = link.is_in_transaction().await {
+                    lock(&own.state).in_transaction = is_open;
+                }
             }
             flight.land(&result);
             drop(own);
@@ -369,12 +370,10 @@ impl SqlSession {
             None => Err(SqlFailure::lost("the connection is closed")),
         };
         // SQLite says so when there is no transaction, the others do not mind; one that was begun here has been lost then
-        let result = match result {
-            Err(failure) if is_lite_idle && is_outside(&failure) => Ok(()),
-            result => result,
-        };
+        let was_outside = result.as_ref().is_err_and(is_outside);
+        let result = if is_lite_idle && was_outside { Ok(()) } else { result };
         // SQLite keeps the transaction when it is too busy to commit: it can be tried again
-        let is_over = result.is_ok() || inner.target.engine != Engine::Sqlite;
+        let is_over = result.is_ok() || was_outside || inner.target.engine != Engine::Sqlite;
         if is_over {
             let mut state = lock(&inner.state);
             state.in_transaction = false;

@@ -76,11 +76,12 @@ impl LiteLink {
         Ok(())
     }
 
-    /// Begins a transaction, unless a statement of the user's has begun one.
-    pub(super) async fn begin(&mut self, sql: &str) -> Result<(), SqlFailure> {
-        match self.command(sql).await {
-            Err(failure) if failure.message().contains("within a transaction") => Ok(()),
-            began => began,
+    /// Whether a transaction is open. `None`: nobody can tell.
+    pub(super) async fn is_in_transaction(&mut self) -> Option<bool> {
+        // a function of the library tells as well, but none of Rust's
+        match self.command("BEGIN").await {
+            Ok(()) => self.command("ROLLBACK").await.ok().map(|()| false),
+            Err(failure) => failure.message().contains("within a transaction").then_some(true),
         }
     }
 

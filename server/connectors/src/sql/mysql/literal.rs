@@ -1,12 +1,15 @@
 //! Values as SQL of MySQL has them.
 
+use std::borrow::Cow;
+
 use super::super::error::{SqlFailure, SqlFailureClass};
 use super::super::moment::{Span, Time};
-use super::super::value::{Param, hex, uuid_text, write_to};
+use super::super::value::{Param, uuid_text, write_to};
 
-/// Sets of characters in which every byte of an ASCII character is one, so that no quote and no backslash of a text can be hidden in, or
-/// come out of, another character.
-const PLAIN: [&str; 6] = ["utf8mb4", "utf8mb3", "utf8", "latin1", "ascii", "binary"];
+/// Sets of characters that leave UTF-8 as it is.
+const PLAIN: [&str; 2] = ["utf8mb4", "binary"];
+/// Digits that an exact number is written out with.
+const MAX_DIGITS: usize = 1000;
 
 /// How strings are written, which the session decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub(super) enum Quoting {
     Escaped,
     /// A backslash means nothing: NO_BACKSLASH_ESCAPES.
     Doubled,
-    /// The server takes what it gets for something else than UTF-8: nothing is in quotes.
+    /// The server takes what it gets for something else than UTF-8, or nobody knows: only what is the same everywhere is in quotes.
     Digits,
 }
 
@@ -32,8 +35,9 @@ impl Quoting {
     }
 
     pub(super) fn write(self, text: &str, out: &mut String) {
-        if self == Self::Digits {
-            write_to(out, format_args!("_utf8mb4 x'{}'", hex(text.as_bytes())));
+        if self == Self::Digits && (!text.is_ascii() || text.contains('\\')) {
+            out.push_str("_utf8mb4 ");
+            write_hex(text.as_bytes(), out);
             return;
         }
         out.push('\'');
@@ -55,7 +59,7 @@ impl Quoting {
 
 /// A statement with its values in it.
 pub(super) fn with_values(pieces: &[String], values: &[Param], quoting: Quoting) -> Result<String, SqlFailure> {
-    let mut out = String::new();
+    let mut out = String::with_capacity(pieces.iter().map(String::len).sum::<usize>() + 16 * values.len());
     write_with_values(pieces, values, quoting, &mut out)?;
     Ok(out)
 }
@@ -90,8 +94,12 @@ fn write_literal(value: &Param, quoting: Quoting, out: &mut String) -> Result<()
             write_to(out, format_args!("{digits}{exponent}"));
         }
         Param::Decimal(text) if !is_number(text) => return Err(no_number(text)),
-        Param::Decimal(text) => out.push_str(text),
-        Param::Bytes(bytes) => write_to(out, format_args!("_binary x'{}'", hex(bytes))),
+        Param::Decimal(text) => out.push_str(&written_out(text)),
+        Param::Bytes(bytes) => {
+            out.push_str("_binary ");
+            write_hex(bytes, out);
+        }
+        Param::Text(text) | Param::Json(text) => quoting.write(text, out),
         Param::List(items) if items.is_empty() => out.push_str("(NULL)"),
         Param::List(items) => {
             for (index, item) in items.iter().enumerate() {
@@ -103,6 +111,40 @@ fn write_literal(value: &Param, quoting: Quoting, out: &mut String) -> Result<()
         other => quoting.write(&text_of(other), out),
     }
     Ok(())
+}
+
+/// An exact number without an exponent, with which it would be a floating-point number: `1.5E+3` is `1500`.
+fn written_out(text: &str) -> Cow<'_, str> {
+    let parts = || {
+        let (digits, exponent) = text.split_once(['e', 'E'])?;
+        let exponent: i32 = exponent.parse().ok()?;
+        let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |rest| ("-", rest));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let point = i32::try_from(whole.len()).ok()?.checked_add(exponent)?;
+        let digits = format!("{whole}{fraction}");
+        let before = usize::try_from(point.unsigned_abs())
+            .ok()
+            .filter(|count| *count <= MAX_DIGITS)?;
+        Some(if point <= 0 {
+            format!("{sign}0.{}{digits}", "0".repeat(before))
+        } else if before >= digits.len() {
+            format!("{sign}{digits}{}", "0".repeat(before - digits.len()))
+        } else {
+            format!("{sign}{}.{}", &digits[..before], &digits[before..])
+        })
+    };
+    parts().map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+fn write_hex(bytes: &[u8], out: &mut String) {
+    out.reserve(bytes.len() * 2 + 3);
+    out.push_str("x'");
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            out.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
+    }
+    out.push('\'');
 }
 
 /// What stands in quotes.
@@ -164,15 +206,20 @@ mod tests {
         assert_eq!(literal(&text, Quoting::Escaped), r"'a\\'' OR 1=1 -- 😀'");
         assert_eq!(literal(&text, Quoting::Doubled), r"'a\'' OR 1=1 -- 😀'");
         assert_eq!(literal(&Param::Text("'\\".to_owned()), Quoting::Escaped), r"'''\\'");
-        assert_eq!(literal(&Param::Text("'".to_owned()), Quoting::Digits), "_utf8mb4 x'27'");
+        let anywhere = |text: &str| literal(&Param::Text(text.to_owned()), Quoting::Digits);
+        assert_eq!(anywhere("it's"), "'it''s'");
+        assert_eq!(anywhere("\\"), "_utf8mb4 x'5c'");
+        assert_eq!(anywhere("ż"), "_utf8mb4 x'c5bc'");
     }
 
     #[test]
     fn sessions_say_how_strings_are_written() {
         assert_eq!(Quoting::of("STRICT_TRANS_TABLES", "utf8mb4"), Quoting::Escaped);
-        assert_eq!(Quoting::of("ANSI,NO_BACKSLASH_ESCAPES", "utf8mb3"), Quoting::Doubled);
-        // half of a character of gbk is a backslash
-        assert_eq!(Quoting::of("", "gbk"), Quoting::Digits);
+        assert_eq!(Quoting::of("ANSI,NO_BACKSLASH_ESCAPES", "utf8mb4"), Quoting::Doubled);
+        // half of a character of gbk may be a backslash, and latin1 takes each byte for one
+        for charset in ["gbk", "latin1"] {
+            assert_eq!(Quoting::of("", charset), Quoting::Digits);
+        }
     }
 
     #[test]
@@ -182,6 +229,17 @@ mod tests {
         assert_eq!(all(Param::Float(1.5)), "1.5e0");
         assert_eq!(all(Param::Float(1e300)), "1e300");
         assert_eq!(all(Param::Decimal("1.50".to_owned())), "1.50");
+        for (text, expected) in [
+            ("1E+3", "1000"),
+            ("-1.50E+1", "-15.0"),
+            ("1.5E-7", "0.00000015"),
+            ("-2E-1", "-0.2"),
+            ("1.25E+2", "125"),
+            ("0E-3", "0.000"),
+            ("1E+99999", "1E+99999"),
+        ] {
+            assert_eq!(all(Param::Decimal(text.to_owned())), expected);
+        }
         assert_eq!(all(Param::Bytes(vec![0, 39])), "_binary x'0027'");
         let pair = |a, b| Param::List(vec![Param::Int(a), Param::Int(b)]);
         assert_eq!(all(Param::List(vec![pair(1, 2), pair(3, 4)])), "((1, 2), (3, 4))");

@@ -66,7 +66,9 @@ impl<'a> Rows<'a> {
             && !["select", "last_insert_id"].iter().any(|word| lower_row.contains(word))
             // a query over VALUES gives something for all of them together
             && !lower[..open].contains("select");
-        (is_simple && !after.trim_start().starts_with(',')).then(|| Self {
+        // further rows, maybe behind a comment
+        let ends = !after.trim_start().starts_with([',', '/', '-', '#']);
+        (is_simple && ends).then(|| Self {
             before: &head[..open],
             row: pieces,
             after,
@@ -154,6 +156,7 @@ mod tests {
             "INSERT INTO t SET a = %s",
             "UPDATE t SET a = %s WHERE b IN (%s)",
             "INSERT INTO t VALUES (%s); SELECT 1",
+            "INSERT INTO t VALUES (%s) /* further */, (99)",
         ] {
             assert_eq!(twice(sql), None, "{sql}");
         }

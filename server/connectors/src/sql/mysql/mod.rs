@@ -9,10 +9,11 @@ mod long;
 mod many;
 mod read;
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::TryStreamExt;
-use hashlink::LruCache;
 use sqlx::mysql::{MySql, MySqlConnection, MySqlQueryResult};
 use sqlx::{AssertSqlSafe, Connection, Decode, Either, Executor, Row as _, SqlSafeStr};
 
@@ -31,10 +32,15 @@ pub(super) use read::{MyKind, cell};
 const HELLO: &str = "SET sql_mode = IF(FIND_IN_SET('IGNORE_SPACE', @@GLOBAL.sql_mode), @@sql_mode, \
     TRIM(BOTH ',' FROM REPLACE(CONCAT(',', @@sql_mode, ','), ',IGNORE_SPACE,', ','))); \
     SELECT @@sql_mode, @@character_set_client, CONNECTION_ID(), VERSION()";
-/// Statements that gave no rows, of which is kept which columns they have.
-const DESCRIBED: usize = 500;
+/// Statements that gave no rows, of which is kept which columns they have. They stay prepared as well, and are closed all at once: whoever
+/// comes after a close waits for 40 ms until the server has acknowledged it.
+const DESCRIBED: usize = 400;
+/// Counts changes of tables that went through this process: the columns may be others since.
+static DEFINITIONS: AtomicU64 = AtomicU64::new(0);
 /// What statements begin with that give rows and are no queries. Others are not prepared to ask for columns: to prepare `SET @a = ?` sets.
-const SHOWS: [&str; 5] = ["SHOW", "DESC", "EXPLAIN", "HANDLER", "HELP"];
+const SHOWS: [&str; 5] = ["SHOW", "DESC", "DESCRIBE", "EXPLAIN", "HELP"];
+/// What those begin with that may give rows: whether they have the server says afterwards.
+const MAY_SHOW: [&str; 4] = ["EXECUTE", "HANDLER", "SET STATEMENT", "XA"];
 /// What of it may be other than before.
 const HOW_TO_QUOTE: &str = "SELECT @@sql_mode, @@character_set_client";
 /// The number and the SQLSTATE that clients give connections that are lost in the middle of something, and before it, and those that could
@@ -49,7 +55,11 @@ pub(super) struct MyLink {
     pub(super) backend: u64,
     quoting: Quoting,
     /// The columns that statements had which gave no rows; `None`: they have none.
-    described: LruCache<Arc<str>, Option<Arc<Columns>>>,
+    described: HashMap<Arc<str>, Option<Arc<Columns>>>,
+    /// How many changes of tables there had been.
+    definitions: u64,
+    /// Statements that are prepared.
+    prepared: usize,
     /// Whether each statement is committed by itself, as the server was told.
     autocommit: Option<bool>,
     /// The isolation level that the server was told.
@@ -65,7 +75,9 @@ impl MyLink {
             connection,
             backend: backend.parse().unwrap_or(0),
             quoting: Quoting::of(&mode, &charset),
-            described: LruCache::new(DESCRIBED),
+            described: HashMap::new(),
+            definitions: DEFINITIONS.load(Ordering::Relaxed),
+            prepared: 0,
             autocommit: None,
             isolation: None,
             is_mariadb: version.contains("MariaDB"),
@@ -106,14 +118,20 @@ impl MyLink {
         lists: &[Vec<Param>],
         outlet: &mut Outlet,
     ) -> Result<(), SqlFailure> {
+        if scanned.verb == Verb::Define || scanned.is_script || &*scanned.first == "USE" {
+            DEFINITIONS.fetch_add(1, Ordering::Relaxed);
+        }
+        if scanned.changes_quoting {
+            // already for what comes after it in the same text
+            self.quoting = Quoting::Digits;
+        }
         let ran = self.run_each(scanned, lists, outlet).await;
         let ran = ran.map_err(|failure| failure.numbered(LOST));
         if scanned.changes_quoting {
             // also where a part of it has failed
-            self.quoting = Quoting::Digits;
             let [mode, charset] = match texts(&mut self.connection, HOW_TO_QUOTE).await {
                 Ok(texts) => texts,
-                Err(failure) => return ran.and(Err(failure)),
+                Err(failure) => return ran.and(Err(failure.numbered(LOST))),
             };
             self.quoting = Quoting::of(&mode, &charset);
         }
@@ -129,7 +147,8 @@ impl MyLink {
         let rows = if lists.len() > 1 { Rows::of(scanned) } else { None };
         let mut left = lists;
         while let [list, ..] = left {
-            if scanned.verb == Verb::Change && !scanned.returns && !scanned.is_script && list.iter().any(is_long) {
+            let may_be_long = scanned.verb == Verb::Change && !scanned.returns && !scanned.is_script;
+            if may_be_long && self.quoting != Quoting::Digits && list.iter().any(is_long) {
                 self.run_long(scanned, list, outlet).await?;
                 left = &left[1..];
                 continue;
@@ -138,15 +157,16 @@ impl MyLink {
                 Some(rows) => rows.text(left, self.quoting)?,
                 None => (with_values(&scanned.pieces, list, self.quoting)?, 1),
             };
-            self.run_text(text.into(), scanned, outlet).await?;
+            self.run_text(text, scanned, outlet).await?;
             left = &left[count..];
         }
         Ok(())
     }
 
     /// Runs a statement that has its values in it.
-    async fn run_text(&mut self, text: Arc<str>, scanned: &Scanned, outlet: &mut Outlet) -> Result<(), SqlFailure> {
-        let calls = starts_with(&text, "CALL");
+    async fn run_text(&mut self, text: String, scanned: &Scanned, outlet: &mut Outlet) -> Result<(), SqlFailure> {
+        let calls = &*scanned.first == "CALL" && !scanned.is_script;
+        let text = Arc::new(text);
         let sql = AssertSqlSafe(text.clone()).into_sql_str();
         let mut stream = (&mut self.connection).fetch_many(sqlx::raw_sql(sql));
         let mut is_open = false;
@@ -184,12 +204,14 @@ impl MyLink {
             outlet.begin_set(None).await?;
             end(&done, outlet);
         }
-        let shows = !scanned.is_script && SHOWS.iter().any(|word| starts_with(&text, word));
-        if is_empty && (shows || scanned.gives_rows()) {
-            // no row came, so nobody has said which columns there are
-            let columns = self.describe(scanned, &text).await;
-            // a query may have put what it found elsewhere
-            outlet.set_columns(columns.or_else(|| (scanned.verb != Verb::Query).then(Arc::default)));
+        if is_empty && !scanned.is_script {
+            // no row came, so nobody has said which columns there are, or whether there are any
+            if scanned.gives_rows() || SHOWS.contains(&&*scanned.first) {
+                outlet.set_columns(self.describe(scanned, &text).await);
+            } else if MAY_SHOW.contains(&&*scanned.first) {
+                let [count] = texts(&mut self.connection, "SELECT ROW_COUNT()").await?;
+                outlet.set_columns((count == "-1").then(Arc::default));
+            }
         }
         Ok(())
     }
@@ -204,22 +226,35 @@ impl MyLink {
         Ok(())
     }
 
-    /// The columns of a statement that gave no rows, which its text with values in it stands for where no other can be prepared.
-    async fn describe(&mut self, scanned: &Scanned, text: &Arc<str>) -> Option<Arc<Columns>> {
+    /// The columns of a statement that gave no rows, which its text with values in it stands for where no other can be prepared; `None`: it
+    /// has put elsewhere what it found.
+    async fn describe(&mut self, scanned: &Scanned, text: &Arc<String>) -> Option<Arc<Columns>> {
+        let definitions = DEFINITIONS.load(Ordering::Relaxed);
+        if self.definitions != definitions || self.prepared >= DESCRIBED {
+            self.described.clear();
+            self.definitions = definitions;
+        }
+        if self.prepared >= DESCRIBED {
+            self.prepared = 0;
+            self.connection.clear_cached_statements().await.ok()?;
+        }
         if let Some(known) = self.described.get(&scanned.text) {
             return known.clone();
         }
-        let mut found = None;
-        for text in [&scanned.text, text] {
-            let sql = AssertSqlSafe(text.clone()).into_sql_str();
-            if let Ok(statement) = (&mut self.connection).prepare(sql).await {
-                found = Some(columns(sqlx::Statement::columns(&statement)));
-                break;
-            }
+        for text in [&*scanned.text, text.as_str()] {
+            // sqlx remembers what was prepared by its text
+            let text = format!("{text} /* {definitions} */");
+            let sql = AssertSqlSafe(text).into_sql_str();
+            let Ok(statement) = (&mut self.connection).prepare(sql).await else {
+                continue;
+            };
+            self.prepared += 1;
+            let columns = columns(sqlx::Statement::columns(&statement));
+            let columns = (scanned.verb != Verb::Query || !columns.is_empty()).then(|| Arc::new(columns));
+            self.described.insert(scanned.text.clone(), columns.clone());
+            return columns;
         }
-        let columns = found.filter(|columns| !columns.is_empty()).map(Arc::new);
-        self.described.insert(scanned.text.clone(), columns.clone());
-        columns
+        Some(Arc::default())
     }
 
     pub(super) async fn ping(&mut self) -> Result<(), SqlFailure> {
@@ -234,12 +269,6 @@ fn failure(error: sqlx::Error) -> SqlFailure {
 fn end(done: &MySqlQueryResult, outlet: &mut Outlet) {
     let last_id = i64::try_from(done.last_insert_id()).ok().filter(|id| *id != 0);
     outlet.end_set(done.rows_affected(), last_id);
-}
-
-fn starts_with(text: &str, word: &str) -> bool {
-    let text = text.trim_start_matches(|character: char| character.is_whitespace() || character == '(');
-    text.get(..word.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(word))
 }
 
 /// The texts of the first row that comes of statements.

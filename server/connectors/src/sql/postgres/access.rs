@@ -14,7 +14,8 @@ use tokio::net::{TcpStream, UnixStream};
 use super::input::Ahead;
 
 /// When a server is asked whether it is still there of which nothing was heard for so long, a long statement or not, and what ends the line
-/// if it says nothing: the machine answers, not the server. Without this, whoever waits on a machine that went away waits for two hours.
+/// if it says nothing: the machine answers, not the server. Without this, whoever waits for the answer of a machine that went away after it got
+/// the statement waits for two hours. Before it got it, the kernel gives up after a quarter of an hour.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(30))
     .with_interval(Duration::from_secs(10))

@@ -106,6 +106,8 @@ pub struct Scanned {
     pub(super) moves: bool,
     /// Whether it sets settings by names that are values.
     pub(super) configures: bool,
+    /// Its first word, in capitals; `SET STATEMENT` where that is what begins.
+    pub(super) first: Arc<str>,
     /// Whether strings may have to be written otherwise after it, with MySQL.
     pub(super) changes_quoting: bool,
     /// Whether a word in a string stands for the moment at which it is read, which for what is prepared is long ago.
@@ -149,7 +151,8 @@ impl Scanned {
             forgets: words.forgets,
             moves: words.moves,
             configures: words.configures,
-            changes_quoting: words.changes_quoting,
+            changes_quoting: words.changes_quoting(),
+            first: words.first().into(),
             has_moments: words.has_moments,
         })
     }

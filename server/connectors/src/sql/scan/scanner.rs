@@ -10,6 +10,10 @@ pub(super) struct Scanner<'a> {
     sql: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// Within a comment that is run.
+    is_run: bool,
+    /// One more than the last place that a placeholder stands for.
+    places: usize,
     style: Option<Style>,
     engine: Engine,
     pub(super) piece: String,
@@ -29,6 +33,8 @@ impl<'a> Scanner<'a> {
             sql,
             bytes: sql.as_bytes(),
             at: 0,
+            is_run: false,
+            places: 0,
             style,
             engine,
             piece: String::with_capacity(sql.len()),
@@ -54,9 +60,12 @@ impl<'a> Scanner<'a> {
                 b'[' if self.engine == Engine::Sqlite => self.quoted(b']', false),
                 b'-' if self.next() == Some(b'-') && self.is_remark() => self.line(),
                 b'#' if self.engine == Engine::MySql => self.line(),
-                // comments that are run
-                b'/' if self.engine == Engine::MySql && self.rest().starts_with("/*!") => self.at += 3,
-                b'/' if self.engine == Engine::MySql && self.rest().starts_with("/*M!") => self.at += 4,
+                b'/' if self.engine == Engine::MySql && self.rest().starts_with("/*!") => self.run_comment(3),
+                b'/' if self.engine == Engine::MySql && self.rest().starts_with("/*M!") => self.run_comment(4),
+                b'*' if self.is_run && self.next() == Some(b'/') => {
+                    self.is_run = false;
+                    self.at += 2;
+                }
                 b'/' if self.next() == Some(b'*') => self.comment(),
                 b'$' if self.engine == Engine::Postgres => self.dollar(),
                 b';' => {
@@ -70,7 +79,7 @@ impl<'a> Scanner<'a> {
                     } else if self.engine == Engine::Sqlite && self.next().is_some_and(|next| next.is_ascii_digit()) {
                         self.numbered()?;
                     } else {
-                        self.slot(Slot::Place(self.slots.len()), 1);
+                        self.slot(Slot::Place(self.places), 1);
                     }
                 }
                 b':' => self.colon()?,
@@ -97,6 +106,15 @@ impl<'a> Scanner<'a> {
 
     fn rest(&self) -> &str {
         self.sql.get(self.at..).unwrap_or_default()
+    }
+
+    /// The beginning of a comment that is run, by versions from a number on.
+    fn run_comment(&mut self, length: usize) {
+        self.is_run = true;
+        self.at += length;
+        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
     }
 
     /// Whether the two signs here begin a comment. With MySQL they may be two signs: `5--1`.
@@ -127,6 +145,9 @@ impl<'a> Scanner<'a> {
     fn slot(&mut self, slot: Slot, length: usize) {
         self.copy();
         self.pieces.push(std::mem::take(&mut self.piece));
+        if let Slot::Place(place) = slot {
+            self.places = self.places.max(place + 1);
+        }
         self.slots.push(slot);
         self.words.sign(b'?');
         self.at += length;
@@ -175,8 +196,11 @@ impl<'a> Scanner<'a> {
             } else if byte == end {
                 self.at += 1;
                 if self.bytes.get(self.at) != Some(&end) {
+                    let content = &self.sql[start..self.at - 1];
                     if end == b'\'' {
-                        self.words.content(&self.sql[start..self.at]);
+                        self.words.content(content);
+                    } else {
+                        self.words.quoted_name(content);
                     }
                     return;
                 }

@@ -28,13 +28,16 @@ fn all_styles_are_found() {
         let slots = Scanned::new(sql, Some(style), Engine::Sqlite).unwrap().slots;
         assert_eq!(slots, [Slot::Place(1), Slot::Place(0)]);
     }
-    for sql in ["5--%s", "5 --\t%s", "/*! %s */ + /*M! 1 */", "/* %s */ 1 -- %s"] {
-        let (mysql, postgres) = (
-            text(sql, Style::Pyformat, Engine::MySql),
-            text(sql, Style::Pyformat, Engine::Postgres),
-        );
-        let expected = usize::from(sql.starts_with("5--") || sql.contains('!'));
-        assert_eq!((mysql.1, postgres.1), (expected, 0), "{sql}");
+    for (sql, with_mysql, with_postgres) in [
+        ("5--%s", 1, 0),
+        ("5 --\t%s", 0, 0),
+        ("/*!50000 %s */", 1, 0),
+        ("/*!50000 5 */* %s", 1, 1),
+        ("/* %s */ 1 -- %s", 0, 0),
+    ] {
+        let count = |engine| text(sql, Style::Pyformat, engine).1;
+        let found = (count(Engine::MySql), count(Engine::Postgres));
+        assert_eq!(found, (with_mysql, with_postgres), "{sql}");
     }
 }
 
@@ -158,6 +161,15 @@ fn what_a_statement_may_do_is_seen() {
         ("rollback", Verb::Transaction, false),
         ("SET SESSION sql_mode = ''", Verb::Other, true),
         ("SET @a = 1; set names latin1", Verb::Other, true),
+        ("SET `sql_mode` = ''", Verb::Other, true),
+        ("/*!40101 SET NAMES gbk */", Verb::Other, true),
+        ("BEGIN NOT ATOMIC SET NAMES gbk; END", Verb::Transaction, true),
+        (
+            "IF 1 THEN SET @@`character_set_client` = 'gbk'; END IF",
+            Verb::Other,
+            true,
+        ),
+        ("/*M!100000 select */ 1", Verb::Query, false),
         ("EXECUTE IMMEDIATE 'SET NAMES gbk'", Verb::Other, true),
         ("SET autocommit = 0", Verb::Other, false),
         ("SELECT @@sql_mode, names FROM t", Verb::Query, false),

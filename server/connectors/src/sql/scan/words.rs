@@ -60,8 +60,8 @@ pub(super) struct Words {
     ends_there: bool,
     /// The statement is a SET.
     is_set: bool,
-    /// Strings may have to be written otherwise afterwards, with MySQL.
-    pub(super) changes_quoting: bool,
+    /// Something is named that says how strings are written with MySQL, or a statement is run that is not seen here.
+    names_quoting: bool,
     /// The statement goes back to a savepoint.
     goes_back: bool,
     /// Names may mean other tables afterwards.
@@ -86,6 +86,7 @@ impl Words {
             self.is_script = true;
         }
         let word = word.to_ascii_uppercase();
+        self.names_quoting |= is_of_quoting(&word);
         if !std::mem::replace(&mut self.is_inside, true) {
             self.begin(&word);
         }
@@ -98,10 +99,8 @@ impl Words {
             "NO" | "KEY" => self.is_lock = is_lock,
             "SEARCH_PATH" => self.moves = true,
             "ROLE" | "AUTHORIZATION" => self.moves |= self.is_set,
-            "SQL_MODE" | "NAMES" | "CHARSET" | "CHARACTER" | "CHARACTER_SET_CLIENT" => {
-                self.changes_quoting |= self.is_set
-            }
-            "TO" => self.goes_back |= self.first == "ROLLBACK",
+            "TO" => self.goes_back |= self.first == "ROLLBACK" && !self.ended,
+            "STATEMENT" if self.first == "SET" => self.first.push_str(" STATEMENT"),
             "SET_CONFIG" => self.configures = true,
             "STDIN" | "STDOUT" => self.copies |= self.is_copy,
             "DEALLOCATE" | "DISCARD" => self.drops_statements = true,
@@ -126,7 +125,6 @@ impl Words {
         let verb = verb(word);
         self.is_copy = word == "COPY";
         self.is_set = word == "SET";
-        self.changes_quoting |= word == "EXECUTE";
         self.moves |= matches!(word, "RESET" | "DISCARD");
         self.ends |= matches!(word, "COMMIT" | "END");
         self.ends_there |= verb == Verb::Define || matches!(word, "BEGIN" | "START" | "CALL");
@@ -136,6 +134,11 @@ impl Words {
     pub(super) fn name(&mut self) {
         self.quoted();
         self.next(Token::Name);
+    }
+
+    /// The name that stands in quotes.
+    pub(super) fn quoted_name(&mut self, name: &str) {
+        self.names_quoting |= is_of_quoting(&name.to_ascii_uppercase());
     }
 
     /// A string.
@@ -202,10 +205,32 @@ impl Words {
         }
     }
 
+    /// Whether strings may have to be written otherwise afterwards, with MySQL.
+    pub(super) fn changes_quoting(&self) -> bool {
+        self.names_quoting && (self.is_script || !matches!(self.verb(), Verb::Query | Verb::Change))
+    }
+
+    /// The first word; `SET STATEMENT` where that is what begins.
+    pub(super) fn first(&self) -> &str {
+        &self.first
+    }
+
     /// Whether a transaction may end with a commit.
     pub(super) fn commits(&self, engine: Engine) -> bool {
         self.ends || (self.ends_there && engine == Engine::MySql)
     }
+}
+
+fn is_of_quoting(word: &str) -> bool {
+    let words = [
+        "SQL_MODE",
+        "NAMES",
+        "CHARSET",
+        "CHARACTER",
+        "CHARACTER_SET_CLIENT",
+        "EXECUTE",
+    ];
+    words.contains(&word)
 }
 
 fn verb(first: &str) -> Verb {

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use busbar_connectors::sql::{Batch, Outcome, Param, SqlFailureClass, SqlRequest, Style};
+use busbar_connectors::sql::{Batch, Outcome, SqlFailureClass, SqlRequest, Style};
 use pyo3::exceptions::PyStopIteration;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple, PyType};
@@ -179,10 +180,13 @@ impl SqlCursor {
         };
         let none = || py.None();
         let class = COLUMN.import(py, "busbar.sql.column", "Column")?;
+        // without the check of arguments that a call of the class takes
+        let new = py.get_type::<PyTuple>().getattr(intern!(py, "__new__"))?;
         let description = PyList::empty(py);
         for column in columns.iter() {
             let code = column.type_code;
-            description.append(class.call1((column.name.as_str(), code, none(), none(), none(), none(), none()))?)?;
+            let fields = (column.name.as_str(), code, none(), none(), none(), none(), none());
+            description.append(new.call1((class, fields))?)?;
         }
         let description = description.unbind();
         lock(&self.state).description = Some(description.clone_ref(py));
@@ -273,11 +277,13 @@ impl SqlCursor {
             return Err(closed(py));
         }
         cursor.begin();
-        let sequence: Vec<Bound<'py, PyAny>> = seq_of_parameters.try_iter()?.collect::<PyResult<_>>()?;
-        if let Some(first) = sequence.first() {
-            let scanned = connection.scan(py, operation, Some(first))?;
-            let lists = sequence.iter().map(|parameters| list(&scanned, parameters));
-            let lists: Vec<Vec<Param>> = lists.collect::<PyResult<_>>()?;
+        let mut sequence = seq_of_parameters.try_iter()?;
+        if let Some(first) = sequence.next().transpose()? {
+            let scanned = connection.scan(py, operation, Some(&first))?;
+            let mut lists = vec![list(&scanned, &first)?];
+            for parameters in sequence {
+                lists.push(list(&scanned, &parameters?)?);
+            }
             cursor.run(
                 py,
                 SqlRequest {

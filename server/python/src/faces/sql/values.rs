@@ -110,7 +110,10 @@ pub(super) fn list(scanned: &Scanned, parameters: &Bound<'_, PyAny>) -> PyResult
 
 /// Whether a sequence is one value of a database.
 fn is_one(value: &Bound<'_, PyAny>) -> bool {
-    value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() || value.is_instance_of::<PyByteArray>()
+    value.is_instance_of::<PyString>()
+        || value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyByteArray>()
+        || value.is_instance_of::<PyMemoryView>()
 }
 
 /// A value of Python for a database.
