@@ -27,11 +27,11 @@ use many::Rows;
 use read::columns;
 pub(super) use read::{MyKind, cell};
 
-/// What is asked of a fresh connection. sqlx has the server take `count (*)` for `count(*)`, which makes reserved words of the names of
-/// functions: that is taken back, unless everybody has it.
-const HELLO: &str = "SET sql_mode = IF(FIND_IN_SET('IGNORE_SPACE', @@GLOBAL.sql_mode), @@sql_mode, \
-    TRIM(BOTH ',' FROM REPLACE(CONCAT(',', @@sql_mode, ','), ',IGNORE_SPACE,', ','))); \
-    SELECT @@sql_mode, @@character_set_client, CONNECTION_ID(), VERSION()";
+/// What is asked of a fresh connection.
+const HELLO: &str = "SELECT @@sql_mode, @@GLOBAL.sql_mode, @@character_set_client, CONNECTION_ID(), VERSION()";
+/// sqlx has the server take `count (*)` for `count(*)`, which makes reserved words of the names of functions: this takes it back.
+const NO_SPACES: &str =
+    "SET sql_mode = TRIM(BOTH ',' FROM REPLACE(CONCAT(',', @@sql_mode, ','), ',IGNORE_SPACE,', ','))";
 /// Statements that gave no rows, of which is kept which columns they have. They stay prepared as well, and are closed all at once: whoever
 /// comes after a close waits for 40 ms until the server has acknowledged it.
 const DESCRIBED: usize = 400;
@@ -41,7 +41,7 @@ static DEFINITIONS: AtomicU64 = AtomicU64::new(0);
 const SHOWS: [&str; 5] = ["SHOW", "DESC", "DESCRIBE", "EXPLAIN", "HELP"];
 /// What those begin with that may give rows: whether they have the server says afterwards.
 const MAY_SHOW: [&str; 4] = ["EXECUTE", "HANDLER", "SET STATEMENT", "XA"];
-/// What of it may be other than before.
+/// What may be other than it was on a fresh connection.
 const HOW_TO_QUOTE: &str = "SELECT @@sql_mode, @@character_set_client";
 /// The number and the SQLSTATE that clients give connections that are lost in the middle of something, and before it, and those that could
 /// not be made.
@@ -70,7 +70,11 @@ pub(super) struct MyLink {
 impl MyLink {
     /// Takes a fresh connection over; gives the server's version too.
     pub(super) async fn new(mut connection: MySqlConnection) -> Result<(Self, String), SqlFailure> {
-        let [mode, charset, backend, version] = texts(&mut connection, HELLO).await?;
+        let [mode, mode_of_all, charset, backend, version] = texts(&mut connection, HELLO).await?;
+        let has_spaces = |mode: &str| mode.split(',').any(|mode| mode == "IGNORE_SPACE");
+        if has_spaces(&mode) && !has_spaces(&mode_of_all) {
+            connection.execute(sqlx::raw_sql(NO_SPACES)).await?;
+        }
         let link = Self {
             connection,
             backend: backend.parse().unwrap_or(0),
@@ -118,15 +122,15 @@ impl MyLink {
         lists: &[Vec<Param>],
         outlet: &mut Outlet,
     ) -> Result<(), SqlFailure> {
-        if scanned.verb == Verb::Define || scanned.is_script || &*scanned.first == "USE" {
-            DEFINITIONS.fetch_add(1, Ordering::Relaxed);
-        }
         if scanned.changes_quoting {
             // already for what comes after it in the same text
             self.quoting = Quoting::Digits;
         }
         let ran = self.run_each(scanned, lists, outlet).await;
         let ran = ran.map_err(|failure| failure.numbered(LOST));
+        if scanned.verb == Verb::Define || scanned.is_script || &*scanned.first == "USE" {
+            DEFINITIONS.fetch_add(1, Ordering::Relaxed);
+        }
         if scanned.changes_quoting {
             // also where a part of it has failed
             let [mode, charset] = match texts(&mut self.connection, HOW_TO_QUOTE).await {
