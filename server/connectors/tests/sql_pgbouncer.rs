@@ -2,36 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
+mod session;
 
-use busbar_connectors::sql::{Cell, Engine, Param, Scanned, SqlFailure, SqlRequest, SqlSession, SqlTarget, Style};
+use busbar_connectors::sql::{Param, SqlSession, SqlTarget};
 use busbar_testkit::{OwnServer, Pgbouncer};
-
-async fn open(url: &str, options: &[(&str, &str)]) -> SqlSession {
-    let options: Vec<_> = options
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
-    SqlSession::open(SqlTarget::of_url(url, &options).unwrap())
-        .await
-        .unwrap()
-}
-
-/// The text in the first column of the first row.
-async fn text(session: &SqlSession, sql: &str, values: Vec<Param>) -> Result<String, SqlFailure> {
-    let request = SqlRequest {
-        scanned: Arc::new(Scanned::new(sql, Some(Style::Pyformat), Engine::Postgres).unwrap()),
-        lists: vec![values],
-        is_many: false,
-    };
-    let outcome = session.execute(request).await?;
-    session.fetch_all(&outcome).await?;
-    let mut rows = outcome.ready();
-    match rows.next_row().unwrap().cell(0) {
-        Ok(Cell::Text(text)) => Ok(text.into_owned()),
-        other => panic!("no text: {other:?}"),
-    }
-}
+use session::{open, text};
 
 #[tokio::test]
 async fn sessions_that_share_connections_run_every_statement() {

@@ -2,36 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
+mod session;
 
-use busbar_connectors::sql::{Cell, Engine, Scanned, SqlRequest, SqlSession, SqlTarget};
+use busbar_connectors::sql::{SqlSession, SqlTarget};
 use busbar_testkit::{OwnServer, wait_until};
+use session::{open, text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-async fn open(url: &str, options: &[(&str, &str)]) -> SqlSession {
-    let options: Vec<_> = options
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
-    let target = SqlTarget::of_url(url, &options).unwrap();
-    SqlSession::open(target).await.unwrap()
-}
-
 /// The value of a setting.
 async fn show(session: &SqlSession, setting: &str) -> String {
-    let request = SqlRequest {
-        scanned: Arc::new(Scanned::new(&format!("SHOW {setting}"), None, Engine::Postgres).unwrap()),
-        lists: vec![Vec::new()],
-        is_many: false,
-    };
-    let outcome = session.execute(request).await.unwrap();
-    let mut rows = outcome.ready();
-    let row = rows.next_row().unwrap();
-    let Cell::Text(text) = row.cell(0).unwrap() else {
-        panic!("a setting is text");
-    };
-    text.into_owned()
+    text(session, &format!("SHOW {setting}"), Vec::new()).await.unwrap()
 }
 
 /// The zone of a new session.

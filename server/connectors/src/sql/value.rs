@@ -189,13 +189,25 @@ pub(super) fn uuid_text(uuid: &[u8; 16]) -> String {
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() * 2);
+    let mut out = String::new();
+    write_hex(bytes, &mut out);
+    out
+}
+
+/// Writes bytes as two digits each.
+pub(super) fn write_hex(bytes: &[u8], out: &mut String) {
+    out.reserve(bytes.len() * 2);
     for byte in bytes {
         for digit in [byte >> 4, byte & 15] {
-            out.push(char::from_digit(u32::from(digit), 16).expect("four bits are a digit"));
+            out.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
         }
     }
-    out
+}
+
+/// Whether the text of an exact number is written as SQL has them: with digits, and not as `NaN` or whatever else.
+pub(super) fn has_digits_only(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'))
 }
 
 /// An array as PostgreSQL reads it from text: `{1,"a b",NULL}`.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::super::error::{SqlFailure, SqlFailureClass};
 use super::super::moment::{Span, Time};
-use super::super::value::{Param, uuid_text, write_to};
+use super::super::value::{Param, has_digits_only, uuid_text, write_hex, write_to};
 
 /// Sets of characters that leave UTF-8 as it is.
 const PLAIN: [&str; 2] = ["utf8mb4", "binary"];
@@ -36,8 +36,9 @@ impl Quoting {
 
     pub(super) fn write(self, text: &str, out: &mut String) {
         if self == Self::Digits && (!text.is_ascii() || text.contains('\\')) {
-            out.push_str("_utf8mb4 ");
+            out.push_str("_utf8mb4 x'");
             write_hex(text.as_bytes(), out);
+            out.push('\'');
             return;
         }
         out.push('\'');
@@ -81,23 +82,23 @@ pub(super) fn write_with_values(
 }
 
 fn write_literal(value: &Param, quoting: Quoting, out: &mut String) -> Result<(), SqlFailure> {
+    check_number(value)?;
     match value {
         Param::Null => out.push_str("NULL"),
         Param::Bool(value) => out.push(if *value { '1' } else { '0' }),
         // without a space: two minuses are a comment only if one follows
         Param::Int(value) => write_to(out, format_args!("{value}")),
-        Param::Float(value) if !value.is_finite() => return Err(no_number(&value.to_string())),
         Param::Float(value) => {
             let digits = format!("{value:?}");
             // without an exponent it would be an exact number
             let exponent = if digits.contains('e') { "" } else { "e0" };
             write_to(out, format_args!("{digits}{exponent}"));
         }
-        Param::Decimal(text) if !is_number(text) => return Err(no_number(text)),
         Param::Decimal(text) => out.push_str(&written_out(text)),
         Param::Bytes(bytes) => {
-            out.push_str("_binary ");
+            out.push_str("_binary x'");
             write_hex(bytes, out);
+            out.push('\'');
         }
         Param::Text(text) | Param::Json(text) => quoting.write(text, out),
         Param::List(items) if items.is_empty() => out.push_str("(NULL)"),
@@ -136,17 +137,6 @@ fn written_out(text: &str) -> Cow<'_, str> {
     parts().map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-fn write_hex(bytes: &[u8], out: &mut String) {
-    out.reserve(bytes.len() * 2 + 3);
-    out.push_str("x'");
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            out.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-        }
-    }
-    out.push('\'');
-}
-
 /// What stands in quotes.
 pub(super) fn text_of(value: &Param) -> String {
     match value {
@@ -163,16 +153,15 @@ pub(super) fn text_of(value: &Param) -> String {
     }
 }
 
-/// Whether it is written as exact numbers are.
-pub(super) fn is_number(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'))
-}
-
-/// The server would store zero.
-pub(super) fn no_number(text: &str) -> SqlFailure {
+/// Refuses what is no number to the server, which would store zero.
+pub(super) fn check_number(value: &Param) -> Result<(), SqlFailure> {
+    let text = match value {
+        Param::Float(value) if !value.is_finite() => value.to_string(),
+        Param::Decimal(text) if !has_digits_only(text) => text.clone(),
+        _ => return Ok(()),
+    };
     let message = format!("MySQL and MariaDB have no number {text}; give None, which is NULL, in its place");
-    SqlFailure::new(SqlFailureClass::Data, message)
+    Err(SqlFailure::new(SqlFailureClass::Data, message))
 }
 
 /// A span as MySQL's TIME: `-838:59:59`, and the fraction if it has one.

@@ -6,7 +6,7 @@ use sqlx::{Arguments, Encode, Type};
 
 use super::super::error::{SqlFailure, SqlFailureClass};
 use super::super::value::Param;
-use super::literal::{is_number, no_number, text_of};
+use super::literal::{check_number, text_of};
 
 /// Bytes of a value that are many. A server takes 16 MB at a time, unless it is told otherwise.
 const LONG: usize = 1024 * 1024;
@@ -20,15 +20,11 @@ pub(super) fn is_long(value: &Param) -> bool {
 pub(super) fn arguments(list: &[Param]) -> Result<MySqlArguments, SqlFailure> {
     let mut arguments = MySqlArguments::default();
     for value in list {
-        match value {
-            Param::Float(number) if !number.is_finite() => return Err(no_number(&number.to_string())),
-            Param::Decimal(text) if !is_number(text) => return Err(no_number(text)),
-            Param::List(_) => {
-                let message = "a list cannot be given together with more than 1 MB of bytes; give each value a \
-                    placeholder of its own";
-                return Err(SqlFailure::new(SqlFailureClass::NotSupported, message));
-            }
-            _ => {}
+        check_number(value)?;
+        if matches!(value, Param::List(_)) {
+            let message = "a list cannot be given together with more than 1 MB of bytes; give each value a \
+                placeholder of its own";
+            return Err(SqlFailure::new(SqlFailureClass::NotSupported, message));
         }
         let added = arguments.add(Argument(value));
         added.map_err(|error| SqlFailure::new(SqlFailureClass::Data, error.to_string()))?;

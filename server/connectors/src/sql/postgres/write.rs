@@ -5,7 +5,7 @@ use std::error::Error;
 use bytes::BytesMut;
 use postgres_protocol::IsNull;
 
-use super::super::value::{Param, float_text, hex, span_text, uuid_text, write_to};
+use super::super::value::{Param, float_text, has_digits_only, hex, span_text, uuid_text, write_to};
 use super::PgKind;
 use super::way::array_type;
 
@@ -69,13 +69,7 @@ pub(super) fn write_literal(value: &Param, are_typed: bool, out: &mut String) {
         Param::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         // a minus next to another one would begin a comment
         Param::Int(value) => write_to(out, format_args!(" {value}")),
-        Param::Decimal(text)
-            if text
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E')) =>
-        {
-            write_to(out, format_args!(" {text}"));
-        }
+        Param::Decimal(text) if has_digits_only(text) => write_to(out, format_args!(" {text}")),
         Param::Decimal(text) => write_quoted(text, "::numeric", out),
         Param::Float(value) if value.is_finite() => write_to(out, format_args!(" {value:?}")),
         Param::Float(value) => write_quoted(&float_text(*value), "::float8", out),
